@@ -1,0 +1,88 @@
+"""The contract of an architecture: a recurrence, given by one step."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from math import sqrt
+from typing import Generic, Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+State = TypeVar("State")
+
+Initialisation = Literal["uniform", "orthogonal"]
+
+
+class Cell(nn.Module, ABC, Generic[State]):
+    """A recurrence ``(x_t, s_{t−1}) → (y_t, s_t)``. Subclasses live one per file; the file's name is the public name.
+
+    ``State`` is what is carried from step to step: one tensor in a ``Cell[Tensor]``, two in a
+    ``Cell[tuple[Tensor, Tensor]]``; every leaf is ``[batch, ...]``.
+
+    A subclass takes ``input_size`` and ``hidden_size``, and its own options as keyword arguments with annotations and
+    defaults: they become keys of experiment files and of search spaces. It defines ``initial_state`` and ``step``.
+
+    ``step`` is the definition. ``forward`` scans it over time; a subclass may override ``forward`` with a faster form
+    of the same recurrence, and a contract test holds the two together.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+
+    @property
+    def output_size(self) -> int:
+        """Features per step of the output."""
+        return self.hidden_size
+
+    def zeros(self, batch_size: int, *shape: int) -> Tensor:
+        """Zeros ``[batch_size, *shape]`` with the dtype and device of the parameters."""
+        return next(self.parameters()).new_zeros(batch_size, *shape)
+
+    @abstractmethod
+    def initial_state(self, batch_size: int) -> State:
+        """The state before the first step: zeros, unless the architecture says otherwise."""
+
+    @abstractmethod
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """One step: ``x`` is ``[batch, input_size]``; returns the output ``[batch, output_size]``, the state."""
+
+    def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Scan ``step`` over ``inputs`` ``[batch, time, input_size]``; returns the outputs and the last state."""
+        state = self.initial_state(len(inputs)) if state is None else state
+        outputs = []
+        for x in inputs.unbind(1):
+            output, state = self.step(x, state)
+            outputs.append(output)
+        return torch.stack(outputs, dim=1), state
+
+
+def weight(rows: int, columns: int, bound: float) -> nn.Parameter:
+    """A matrix of independent U(−bound, bound)."""
+    return nn.Parameter(torch.empty(rows, columns).uniform_(-bound, bound))
+
+
+def input_weight(blocks: int, hidden_size: int, input_size: int) -> nn.Parameter:
+    """The matrices W of ``blocks`` gates in one, ``[blocks·hidden, input]``: U(±1/√hidden), as torch.nn's cells."""
+    return weight(blocks * hidden_size, input_size, 1 / sqrt(hidden_size))
+
+
+def recurrent_weight(blocks: int, hidden_size: int, init: Initialisation) -> nn.Parameter:
+    """The matrices U of ``blocks`` gates in one, ``[blocks·hidden, hidden]``.
+
+    ``uniform``: U(±1/√hidden), as torch.nn's cells. ``orthogonal``: each block a random orthogonal matrix, whose
+    singular values are all 1 (Saxe et al. 2014; the default of Keras).
+    """
+    if init == "uniform":
+        return weight(blocks * hidden_size, hidden_size, 1 / sqrt(hidden_size))
+    if init == "orthogonal":
+        square = torch.empty(hidden_size, hidden_size)
+        return nn.Parameter(torch.cat([nn.init.orthogonal_(square.clone()) for _ in range(blocks)]))
+    raise ValueError(f"init must be 'uniform' or 'orthogonal'; got {init!r}")
+
+
+def bias(blocks: int, hidden_size: int) -> nn.Parameter:
+    """The biases of ``blocks`` gates in one, ``[blocks·hidden]``: zeros."""
+    return nn.Parameter(torch.zeros(blocks * hidden_size))

@@ -1,0 +1,85 @@
+"""The LSTM whose gates see the cell state."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn, sigmoid, tanh
+from torch.nn.functional import linear
+
+from suite.architectures._base import Cell, Initialisation, bias, input_weight, recurrent_weight
+
+
+class PeepholeLSTM(Cell[tuple[Tensor, Tensor]]):
+    """An LSTM whose gates also see the cell state, in one of two forms.
+
+    ``peephole = "full"``, the founding lesson's: all three gates see c_{t−1}, through full matrices::
+
+        i_t = σ(W_i x_t + U_i h_{t−1} + P_i c_{t−1} + b_i)
+        f_t = σ(W_f x_t + U_f h_{t−1} + P_f c_{t−1} + b_f)
+        o_t = σ(W_o x_t + U_o h_{t−1} + P_o c_{t−1} + b_o)
+
+    ``peephole = "diagonal"``, the original: one weight per unit, and the output gate sees the *new* state c_t::
+
+        i_t = σ(W_i x_t + U_i h_{t−1} + p_i ⊙ c_{t−1} + b_i)
+        f_t = σ(W_f x_t + U_f h_{t−1} + p_f ⊙ c_{t−1} + b_f)
+        o_t = σ(W_o x_t + U_o h_{t−1} + p_o ⊙ c_t     + b_o)
+
+    In both::
+
+        g_t = tanh(W_g x_t + U_g h_{t−1} + b_g)
+        c_t = f_t ⊙ c_{t−1} + i_t ⊙ g_t
+        h_t = y_t = o_t ⊙ tanh(c_t)
+
+    The full form has 7 h² recurrent weights against the LSTM's 4 h²: compare it at equal parameters.
+
+    State: (h, c), each ``[batch, hidden_size]``. The order of the gates is i, f, g, o in W, U and b, and i, f, o in P.
+
+    Sources: the founding lesson (full); Gers & Schmidhuber 2000, Gers, Schraudolph & Schmidhuber 2002 (diagonal).
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        peephole: Literal["full", "diagonal"] = "full",
+        forget_bias: float = 1.0,
+        init: Initialisation = "uniform",
+    ) -> None:
+        super().__init__(input_size, hidden_size)
+        if peephole not in ("full", "diagonal"):
+            raise ValueError(f"peephole must be 'full' or 'diagonal'; got {peephole!r}")
+        self.peephole = peephole
+        self.W = input_weight(4, hidden_size, input_size)
+        self.U = recurrent_weight(4, hidden_size, init)
+        if peephole == "full":
+            self.P = recurrent_weight(3, hidden_size, init)
+        else:
+            self.P = nn.Parameter(torch.zeros(3, hidden_size))  # opens as a plain LSTM and learns to look
+        self.b = bias(4, hidden_size)
+        with torch.no_grad():
+            self.b[hidden_size : 2 * hidden_size] = forget_bias
+
+    def initial_state(self, batch_size: int) -> tuple[Tensor, Tensor]:
+        return self.zeros(batch_size, self.hidden_size), self.zeros(batch_size, self.hidden_size)
+
+    def step(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        h, c = state
+        # W x_t + U h_{t−1} + b, for all four gates
+        i, f, g, o = (linear(x, self.W, self.b) + linear(h, self.U)).chunk(4, dim=-1)
+        if self.peephole == "full":
+            # … + P c_{t−1}, for the three gates
+            peep_i, peep_f, peep_o = linear(c, self.P).chunk(3, dim=-1)
+            # c_t = f_t ⊙ c_{t−1} + i_t ⊙ g_t
+            c = sigmoid(f + peep_f) * c + sigmoid(i + peep_i) * tanh(g)
+            # h_t = o_t ⊙ tanh(c_t), where o_t has seen c_{t−1}
+            h = sigmoid(o + peep_o) * tanh(c)
+        else:
+            p_i, p_f, p_o = self.P
+            # c_t = f_t ⊙ c_{t−1} + i_t ⊙ g_t
+            c = sigmoid(f + p_f * c) * c + sigmoid(i + p_i * c) * tanh(g)
+            # h_t = o_t ⊙ tanh(c_t), where o_t sees c_t
+            h = sigmoid(o + p_o * c) * tanh(c)
+        return h, (h, c)

@@ -1,0 +1,50 @@
+"""The plain recurrent net (Elman)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from suite.architectures._base import Cell, bias, input_weight, recurrent_weight
+
+
+class RNN(Cell[Tensor]):
+    """The plain recurrent net: the state is a squashed mixture of the input and the state before::
+
+        h_t = φ(W x_t + U h_{t−1} + b),    y_t = h_t
+
+    φ is ``nonlinearity``, tanh or ReLU. ``init`` chooses U: uniform (±1/√h, as ``torch.nn.RNN``), orthogonal, or the
+    identity; ``nonlinearity = "relu", init = "identity"`` is the IRNN (it needs gradient clipping).
+
+    State: h, ``[batch, hidden_size]``.
+
+    Sources: Elman 1990; IRNN: Le, Jaitly & Hinton 2015 (U = I, b = 0).
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        nonlinearity: Literal["tanh", "relu"] = "tanh",
+        init: Literal["uniform", "orthogonal", "identity"] = "uniform",
+    ) -> None:
+        super().__init__(input_size, hidden_size)
+        if nonlinearity not in ("tanh", "relu"):
+            raise ValueError(f"nonlinearity must be 'tanh' or 'relu'; got {nonlinearity!r}")
+        self.nonlinearity = nonlinearity
+        self.phi = torch.tanh if nonlinearity == "tanh" else torch.relu
+        self.W = input_weight(1, hidden_size, input_size)
+        self.U = nn.Parameter(torch.eye(hidden_size)) if init == "identity" else recurrent_weight(1, hidden_size, init)
+        self.b = bias(1, hidden_size)
+
+    def initial_state(self, batch_size: int) -> Tensor:
+        return self.zeros(batch_size, self.hidden_size)
+
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        # h_t = φ(W x_t + U h_{t−1} + b)
+        h = self.phi(linear(x, self.W, self.b) + linear(state, self.U))
+        return h, h

@@ -1,0 +1,18 @@
+"""Errors that say the rule, what was received, and what is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """Something given by the user breaks a rule. The command line prints the message and exits with code 2."""
+
+
+def unknown(kind: str, name: str, accepted: Iterable[str]) -> InputError:
+    """``unknown task 'coppy_memory'; available: … (did you mean 'copy_memory'?)``"""
+    names = sorted(accepted)
+    nearest = get_close_matches(name, names, n=1)
+    hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+    return InputError(f"unknown {kind} {name!r}; available: {', '.join(names) or 'none'}{hint}")

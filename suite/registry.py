@@ -1,0 +1,125 @@
+"""A folder is a registry: ``name`` is the class in ``name.py``; ``package.module:Class`` is somebody else's."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pydantic import ConfigDict, ValidationError, create_model
+
+from suite.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    from suite.architectures import Cell
+    from tasks import Task
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """The classes of one folder, found by file name; nothing is imported before it is asked for."""
+
+    def __init__(self, kind: str, package: str, base: str) -> None:
+        self.kind = kind
+        self.package = package
+        self.base = base
+
+    @property
+    def folder(self) -> Path:
+        spec = importlib.util.find_spec(self.package)
+        assert spec is not None
+        assert spec.origin is not None
+        return Path(spec.origin).parent
+
+    def names(self) -> list[str]:
+        """The public names: the files of the folder that do not begin with an underscore."""
+        return sorted(path.stem for path in self.folder.glob("*.py") if not path.stem.startswith("_"))
+
+    def summary(self, name: str) -> str:
+        """The first line of the module's docstring, read without importing it."""
+        docstring = ast.get_docstring(ast.parse((self.folder / f"{name}.py").read_text(encoding="utf-8"))) or ""
+        return docstring.split("\n")[0]
+
+    def check(self, name: str) -> None:
+        """Raise ``InputError`` unless ``name`` is a file of the folder or has the form ``package.module:Class``."""
+        if ":" not in name and name not in self.names():
+            raise unknown(self.kind, name, [*self.names(), "package.module:Class"])
+
+    def get(self, name: str) -> type[T]:
+        """The class called ``name``."""
+        self.check(name)
+        module_name, _, class_name = name.partition(":")
+        if not class_name:
+            module_name = f"{self.package}.{name}"
+        try:
+            module = importlib.import_module(module_name)
+        except ImportError as error:
+            raise InputError(f"cannot import {self.kind} {name!r}: {error}") from error
+        base: type[T] = getattr(importlib.import_module(self.package), self.base)
+        found: dict[str, type[T]] = {
+            key: value
+            for key, value in vars(module).items()
+            if inspect.isclass(value) and issubclass(value, base) and value.__module__ == module.__name__
+        }
+        if class_name:
+            if class_name not in found:
+                raise unknown(f"{self.base} in {module_name}", class_name, found)
+            return found[class_name]
+        public = [value for key, value in found.items() if not key.startswith("_")]
+        if len(public) != 1:
+            listed = ", ".join(sorted(value.__name__ for value in public)) or "none"
+            raise InputError(
+                f"{self.folder.name}/{name}.py must hold one public subclass of {self.base}; found: {listed}"
+            )
+        return public[0]
+
+    def options(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """``given`` checked against the options of class ``name``, types included, with the defaults filled in.
+
+        The options are the parameters of the constructor that have a default, annotated as usual in Python.
+        """
+        return _validated(self.get(name), f"{self.kind} {name!r}", given)
+
+    def source_hash(self, name: str) -> str:
+        """A hash of the source files that define ``name``: its module and those of its base classes.
+
+        Modules of torch and of Python are left out: their versions are recorded with each run.
+        """
+        outside = ("torch", "abc", "builtins", "typing")
+        modules = {cls.__module__ for cls in self.get(name).__mro__ if cls.__module__.split(".")[0] not in outside}
+        digest = hashlib.sha256()
+        for module in sorted(modules):
+            source = inspect.getsource(sys.modules[module])
+            digest.update(module.encode() + b"\0" + source.encode() + b"\0")
+        return digest.hexdigest()[:16]
+
+
+def option_types(cls: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
+    """The options of a class, its constructor's parameters that have a default: name → (annotation, default)."""
+    parameters = inspect.signature(cls, eval_str=True).parameters.values()
+    return {p.name: (p.annotation, p.default) for p in parameters if p.default is not p.empty}
+
+
+def _validated(cls: Callable[..., Any], owner: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    types = option_types(cls)
+    for key in given:
+        if key not in types:
+            raise unknown(f"option of {owner}", key, types)
+    schema = create_model("Options", __config__=ConfigDict(strict=True), **types)  # type: ignore[call-overload]
+    try:
+        filled: dict[str, Any] = schema(**given).model_dump()
+        return filled
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{where} of {owner}: {first['msg'].lower()}; got {first['input']!r}") from error
+
+
+architectures: Registry[Cell[Any]] = Registry("architecture", "suite.architectures", "Cell")
+tasks: Registry[Task] = Registry("task", "tasks", "Task")

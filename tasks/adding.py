@@ -1,0 +1,74 @@
+"""The adding problem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from tasks._base import Batch, Task
+
+
+@dataclass(frozen=True)
+class Adding(Task):
+    """Add the two marked numbers of a long sequence (regression).
+
+    Each step shows a value, uniform in [0, 1], and a mark. One step in each half is marked; after the last step the
+    answer is the sum of the two marked values. With ``length = 6``::
+
+        value   0.3  0.9  0.1  0.5  0.7  0.2
+        mark    0    1    0    0    1    0
+        target                           1.6      (scored at the last step only)
+
+    ``length`` is the number of steps T. The lag is between T/2 and T on average.
+
+    Source: Hochreiter & Schmidhuber 1997, experiment 4, in the form of Le et al. 2015 (§4.1) and Arjovsky et al. 2016.
+
+    Score: 1 − MSE/(1/6), floored at 0. Without memory the best answer is the mean, 1, whose MSE is the variance of the
+    sum of two independent uniform values, 2/12 = 1/6 (a widely copied 0.1767 is wrong). Solved: MSE < 0.01.
+    """
+
+    baseline: ClassVar[float] = 1 / 6
+    solved_at: ClassVar[float] = 1 - 0.01 / (1 / 6)
+
+    @property
+    def input_size(self) -> int:
+        return 2
+
+    @property
+    def output_size(self) -> int:
+        return 1
+
+    @property
+    def chance(self) -> float:
+        return 0.0
+
+    @property
+    def shortest(self) -> int:
+        return 2
+
+    def sample(self, batch_size: int, length: int, generator: torch.Generator) -> Batch:
+        inputs = torch.zeros(batch_size, length, 2)
+        inputs[:, :, 0] = torch.rand(batch_size, length, generator=generator)
+        half = length // 2
+        rows = torch.arange(batch_size)
+        first = torch.randint(half, (batch_size,), generator=generator)
+        second = torch.randint(half, length, (batch_size,), generator=generator)
+        inputs[rows, first, 1] = 1.0
+        inputs[rows, second, 1] = 1.0
+
+        targets = torch.zeros(batch_size, length, 1)
+        targets[:, -1, 0] = inputs[rows, first, 0] + inputs[rows, second, 0]
+        mask = torch.zeros(batch_size, length, dtype=torch.bool)
+        mask[:, -1] = True
+        return Batch(inputs, targets, mask)
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Mean squared error at the last step."""
+        return (outputs[:, -1] - batch.targets[:, -1]).square().mean()
+
+    def score(self, outputs: Tensor, batch: Batch) -> float:
+        """1 − MSE / (1/6), floored at 0."""
+        return max(0.0, 1.0 - self.loss(outputs.double(), batch).item() / self.baseline)
