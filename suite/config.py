@@ -1,0 +1,105 @@
+"""RunConfig: everything that determines a run, validated, frozen, and hashed into the key by which it is known."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PROTOCOL = 1
+"""Part of every key. Raised when data generation or training change in a way that changes results."""
+
+Count = Annotated[int, Field(ge=1)]
+Counts = Annotated[tuple[Count, ...], Field(strict=False)]  # an array of TOML is a list
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Frozen(BaseModel):
+    """Unknown keys and wrong types are refused, and nothing changes afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Training(Frozen):
+    """How a model is trained. The budget (``steps`` × ``batch_size``) is the same for every architecture."""
+
+    steps: Count = 1000
+    """Optimiser steps."""
+    batch_size: Count = 32
+    optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
+    learning_rate: Positive = 1e-3
+    clip: Positive = 1.0
+    """Threshold on the norm of the whole gradient; ``inf`` is off."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    validate_every: Count = 100
+    """Steps between two validations; the last step is validated too."""
+    validation_size: Count = 256
+    test_size: Count = 512
+    stop_when_solved: bool = True
+    """Stop at the first validation that meets the task's solved criterion."""
+
+
+class TaskConfig(Frozen):
+    """One level of a task: what is shown in training, and on what else it is tested."""
+
+    name: str
+    options: dict[str, Any]
+    length: Count
+    train_size: Count | None = None
+    """Sequences in the training set; None streams new ones without end."""
+    test_lengths: Counts = ()
+    """Lengths beyond the training length on which the trained model is tested as well."""
+
+
+class ModelConfig(Frozen):
+    """An architecture with its size."""
+
+    architecture: str
+    options: dict[str, Any]
+    hidden_size: Count
+    depth: Count = 1
+    bidirectional: bool = False
+
+
+class RunConfig(Frozen):
+    """Everything that determines the result of one run."""
+
+    task: TaskConfig
+    model: ModelConfig
+    training: Training
+    seed: Annotated[int, Field(ge=0)]
+    """Varies initialisation, data and their order together; the data do not depend on the architecture."""
+    source: str
+    """Hash of the source files of the task and of the architecture."""
+
+    @cached_property
+    def json_text(self) -> str:
+        """The canonical JSON: sorted keys, no spaces, every default filled in."""
+        return canonical_json(self.model_dump())
+
+    @cached_property
+    def key(self) -> str:
+        """The identity of the run: the same key is never run twice, and a changed source has another."""
+        return digest(f"memspan {PROTOCOL} {self.json_text}")
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+def canonical_json(value: Any) -> str:
+    """One text per value: sorted keys, no spaces; infinities as ``Infinity``."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def digest(text: str) -> str:
+    """Sixteen hexadecimal digits that stand for ``text`` (SHA-256)."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def derived_seed(*parts: object) -> int:
+    """A seed in [0, 2⁶³) that depends on ``parts`` alone, independent for different parts (SHA-256)."""
+    text = canonical_json([str(part) for part in parts])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

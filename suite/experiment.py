@@ -1,0 +1,326 @@
+"""Experiment: one TOML file, validated whole before anything starts, and the studies that it asks for."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from suite.config import Count, Counts, Frozen, TaskConfig, Training
+from suite.errors import InputError, unknown
+from suite.registry import architectures, tasks
+
+EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+"""The experiments that come with memspan."""
+
+TUNABLE_TRAINING = ("learning_rate", "clip", "optimizer", "weight_decay")
+TUNABLE_MODEL = ("depth", "hidden_size", "bidirectional")
+
+
+class Range(Frozen):
+    """A dimension of the search space between two numbers, both included; whole numbers when both are."""
+
+    low: int | float
+    high: int | float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if not self.low < self.high:
+            raise ValueError(f"low must be below high; got low = {self.low}, high = {self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"a logarithmic range must begin above 0; got low = {self.low}")
+        return self
+
+
+Choices = Annotated[tuple[Any, ...], Field(strict=False, min_length=1)]
+Space = dict[str, Range | Choices]
+
+
+class Sweep(Frozen):
+    """How the hyper-parameters of every (architecture, task level) are tuned: the same budget for all."""
+
+    trials: Annotated[int, Field(ge=0)] = 0
+    """Trials per study; 0 evaluates the defaults as they are. Trial 0 is always the untuned default."""
+    seed: Annotated[int, Field(ge=0)] = 1000
+    """The seed of every trial and of the sampler; not one of the evaluation's seeds."""
+    sampler: str = "sobol"
+    """``sobol`` (a scrambled Sobol design), ``random``, ``tpe``, ``gp``, or an Optuna ``package.module:Class``."""
+    pruner: str = "none"
+    """``none``, ``median``, ``percentile``, or an Optuna ``package.module:Class``."""
+    generation: Count | None = None
+    """Trials suggested at a time: suggestions and pruning know the generations before and nothing else. Default: all
+    for ``sobol`` and ``random`` without a pruner, otherwise 4."""
+    space: Space = {}
+
+
+class Evaluation(Frozen):
+    """The seeds on which the best configuration of each study is trained again, from 0 if a number is given."""
+
+    seeds: Count | Counts = 5
+
+    @property
+    def seed_list(self) -> tuple[int, ...]:
+        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+
+class Size(Frozen):
+    """How large the models are: at equal width (``hidden_size``) or at equal ``parameters``, solved for to 5 %."""
+
+    hidden_size: Count | None = None
+    parameters: Count | None = None
+    depth: Count = 1
+    bidirectional: bool = False
+
+
+class TaskTable(Frozen):
+    """``[tasks.LABEL]``; every further key is an option of the task. A list makes one level of each value."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    task: str | None = None
+    length: Count | Counts
+    train_size: Count | Counts | None = None
+    test_lengths: Counts = ()
+    training: dict[str, Any] = {}
+
+
+class ArchitectureTable(Frozen):
+    """``[architectures.LABEL]``; every further key is an option of the architecture, fixed and not searched."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    architecture: str | None = None
+    hidden_size: Count | None = None
+    parameters: Count | None = None
+    depth: Count | None = None
+    bidirectional: bool | None = None
+
+
+class Level(Frozen):
+    """A task at one difficulty: a column of the leaderboard."""
+
+    label: str
+    task: TaskConfig
+    training: Training
+
+
+class Variant(Frozen):
+    """An architecture with some of its options fixed: a row of the leaderboard."""
+
+    label: str
+    architecture: str
+    fixed: dict[str, Any]
+    """Options of the architecture, depth and direction that are fixed for this row."""
+    size: Size
+
+
+class Experiment(Frozen):
+    """What is asked: which architectures, on which task levels, tuned how, evaluated on which seeds."""
+
+    name: str
+    title: str = ""
+    description: str = ""
+    tasks: dict[str, TaskTable] = Field(min_length=1)
+    architectures: dict[str, ArchitectureTable] = Field(min_length=1)
+    model: Size = Size()
+    training: Training = Training()
+    sweep: Sweep = Sweep()
+    evaluation: Evaluation = Evaluation()
+
+    @field_validator("tasks", "architectures", mode="before")
+    @classmethod
+    def _labels(cls, tables: Any) -> Any:
+        for label in tables if isinstance(tables, Mapping) else ():
+            if not label.replace("_", "").replace("-", "").isalnum():
+                raise ValueError(f"a label has letters, digits, '_' and '-' only; got {label!r}")
+        return tables
+
+    @cached_property
+    def levels(self) -> list[Level]:
+        """The task levels: one per table, or one per combination where a table has lists."""
+        return [level for label, table in self.tasks.items() for level in self._levels_of(label, table)]
+
+    def _levels_of(self, label: str, table: TaskTable) -> Iterable[Level]:
+        name = table.task or label
+        where = f"[tasks.{label}]"
+        laddered = {"length": table.length, "train_size": table.train_size, **(table.model_extra or {})}
+        rungs = {key: list(value) for key, value in laddered.items() if isinstance(value, list | tuple)}
+        training = _merge(self.training, table.training, f"{where} training")
+        for values in product(*rungs.values()):
+            rung = dict(zip(rungs, values, strict=True))
+            options = {**laddered, **rung}
+            length, train_size = options.pop("length"), options.pop("train_size")
+            task = _within(where, make_task, name, options)
+            for tested in (length, *table.test_lengths):
+                if tested < task.shortest:
+                    raise InputError(f"{where}: length must be at least {task.shortest} for {name}; got {tested}")
+            yield Level(
+                label=" ".join([label, *(f"{key}={value}" for key, value in rung.items())]),
+                task=TaskConfig(
+                    name=name,
+                    options=tasks.options(name, options),
+                    length=length,
+                    train_size=train_size,
+                    test_lengths=table.test_lengths,
+                ),
+                training=training,
+            )
+
+    @cached_property
+    def variants(self) -> list[Variant]:
+        """The architectures with what their tables fix."""
+        return [self._variant(label, table) for label, table in self.architectures.items()]
+
+    def _variant(self, label: str, table: ArchitectureTable) -> Variant:
+        name = table.architecture or label
+        where = f"[architectures.{label}]"
+        options = dict(table.model_extra or {})
+        _within(where, architectures.options, name, options)
+        own = table.model_dump(include=set(Size.model_fields), exclude_none=True)
+        shared = self.model.model_dump(exclude={"parameters", "hidden_size"} if _sized(own) else set())
+        size = Size(**{**shared, **own})
+        searched = "hidden_size" in self.sweep.space
+        if (size.hidden_size is None) == (size.parameters is None) and not (searched and size.parameters is None):
+            raise InputError(
+                f"{where}: give the size once, as hidden_size (equal width) or as parameters (equal parameters), "
+                f"here or in [model]; got {_sized(size.model_dump()) or 'neither'}"
+            )
+        fixed = {**options, **{key: value for key, value in own.items() if key != "parameters"}}
+        return Variant(label=label, architecture=name, fixed=fixed, size=size)
+
+    def select(
+        self,
+        *,
+        architectures: Iterable[str] | None = None,
+        tasks: Iterable[str] | None = None,
+        seeds: int | None = None,
+        trials: int | None = None,
+        steps: int | None = None,
+    ) -> Experiment:
+        """This experiment with fewer rows or columns, or another budget."""
+        data = self.model_dump()
+        for key, wanted in (("architectures", architectures), ("tasks", tasks)):
+            if wanted is not None:
+                chosen = list(wanted)
+                for label in chosen:
+                    if label not in data[key]:
+                        raise unknown(f"{key.removesuffix('s')} of experiment {self.name!r}", label, data[key])
+                data[key] = {label: table for label, table in data[key].items() if label in chosen}
+        if seeds is not None:
+            data["evaluation"]["seeds"] = seeds
+        if trials is not None:
+            data["sweep"]["trials"] = trials
+        if steps is not None:
+            data["training"]["steps"] = steps
+            for table in data["tasks"].values():
+                table["training"].pop("steps", None)
+        return parse(data, self.name)
+
+
+def _sized(values: Mapping[str, Any]) -> str:
+    """The keys of ``values`` that give a size, as text."""
+    return " and ".join(key for key in ("hidden_size", "parameters") if values.get(key) is not None)
+
+
+def make_task(name: str, options: Mapping[str, Any]) -> Any:
+    """The task ``name`` with its options checked."""
+    checked = tasks.options(name, options)
+    try:
+        return tasks.get(name)(**checked)
+    except ValueError as error:
+        raise InputError(f"task {name!r}: {error}") from error
+
+
+def _within(where: str, function: Any, *arguments: Any) -> Any:
+    """Call ``function`` and say ``where`` in the file its complaint belongs."""
+    try:
+        return function(*arguments)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _merge(shared: Training, own: Mapping[str, Any], where: str) -> Training:
+    for key in own:
+        if key not in Training.model_fields:
+            raise unknown(f"key in {where}", key, Training.model_fields)
+    return _parsed(Training, {**shared.model_dump(), **own}, where)
+
+
+def _parsed(schema: Any, data: Mapping[str, Any], where: str) -> Any:
+    """``data`` as ``schema``; the first thing that is wrong is one ``InputError``."""
+    try:
+        return schema(**data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        # Pydantic names the members of a union in the path; the user has never seen them.
+        path = [str(part) for part in first["loc"] if not str(part)[0].isupper() and "[" not in str(part)]
+        if first["type"] == "extra_forbidden":
+            inner = _schema_at(schema, path[:-1])
+            place = f"[{'.'.join(path[:-1])}]" if path[:-1] else "the file"
+            raise unknown(f"key in {place} of {where}:", path[-1], inner) from error
+        message = first["msg"].removeprefix("Value error, ")
+        message = message[0].lower() + message[1:]
+        given = f"; got {first['input']!r}" if first["type"] not in ("missing", "value_error") else ""
+        raise InputError(f"{where}: {'.'.join(path)}: {message}{given}") from error
+
+
+def _schema_at(schema: Any, path: list[str]) -> Iterable[str]:
+    """The keys that are accepted at ``path``."""
+    for part in path:
+        field = schema.model_fields.get(part)
+        if field is None:  # a label or a name of the space: the table below it
+            continue
+        annotation = field.annotation
+        arguments = getattr(annotation, "__args__", ())
+        schema = arguments[-1] if arguments else annotation
+        if not hasattr(schema, "model_fields"):
+            schema = Range
+    return list(schema.model_fields)
+
+
+def parse(data: Mapping[str, Any], name: str) -> Experiment:
+    """A validated experiment from the tables of a TOML file."""
+    experiment: Experiment = _parsed(Experiment, {**data, "name": name}, f"experiment {name!r}")
+    for label, task in experiment.tasks.items():
+        _within(f"[tasks.{label}]", tasks.check, task.task or label)
+    for label, table in experiment.architectures.items():
+        _within(f"[architectures.{label}]", architectures.check, table.architecture or label)
+    seeds = experiment.evaluation.seed_list
+    if experiment.sweep.trials and experiment.sweep.seed in seeds:
+        raise InputError(
+            f"experiment {name!r}: sweep.seed must not be a seed of the evaluation, or the tuned seed is tested; "
+            f"got {experiment.sweep.seed}, which is one of {list(seeds)}"
+        )
+    if experiment.sweep.trials > 1 and not experiment.sweep.space:
+        raise InputError(
+            f"experiment {name!r}: [sweep.space] is empty, so {experiment.sweep.trials} trials would be the same; "
+            "give a space or set trials = 0"
+        )
+    return experiment
+
+
+def available() -> dict[str, Path]:
+    """The experiments that come with memspan and those in ``experiments/`` of the working directory, by name."""
+    folders = (EXPERIMENTS, Path.cwd() / "experiments")
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.toml"))}
+
+
+def load(name_or_path: str | Path) -> Experiment:
+    """The experiment of a name (``memspan list``) or of the path of a TOML file."""
+    text = str(name_or_path)
+    path = available().get(text) or Path(text)
+    if path.suffix != ".toml":
+        raise unknown("experiment", text, [*available(), "a path ending in .toml"])
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read experiment {text!r}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path.name} is not valid TOML: {error}") from error
+    return parse(data, path.stem)
