@@ -45,7 +45,7 @@ class Data:
         """The batch of optimiser step ``step``, counted from 0."""
         if self.config.train_size is None:
             return self.sample("train", self.batch_size, index=step)
-        return self.train_set[self._positions(step, self.config.train_size)]
+        return self.train_set.rows(self._positions(step, self.config.train_size))
 
     @cached_property
     def train_set(self) -> Batch:
@@ -56,7 +56,7 @@ class Data:
     def train_sample(self, size: int) -> Batch:
         """Training sequences on which to measure the training loss: the set, or the first batches of the stream."""
         if self.config.train_size is not None:
-            return self.train_set[:LARGEST_TRAIN_SAMPLE]
+            return self.train_set.rows(slice(LARGEST_TRAIN_SAMPLE))
         batches = [self.train_batch(step) for step in range(-(-size // self.batch_size))]
         return Batch(*(torch.cat(tensors)[:size] for tensors in zip(*batches, strict=True)))
 

@@ -249,7 +249,8 @@ def _merge(shared: Training, own: Mapping[str, Any], where: str) -> Training:
     for key in own:
         if key not in Training.model_fields:
             raise unknown(f"key in {where}", key, Training.model_fields)
-    return _parsed(Training, {**shared.model_dump(), **own}, where)
+    merged: Training = _parsed(Training, {**shared.model_dump(), **own}, where)
+    return merged
 
 
 def _parsed(schema: Any, data: Mapping[str, Any], where: str) -> Any:

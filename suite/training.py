@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
@@ -42,7 +42,7 @@ class Evaluation(NamedTuple):
 @torch.no_grad()
 def evaluate(model: nn.Module, task: Task, batch: Batch) -> Evaluation:
     """Loss, score, skill and success of ``model`` on all sequences of ``batch`` together."""
-    outputs = torch.cat([model(inputs)[0] for inputs in batch.inputs.split(CHUNK)])
+    outputs = torch.cat([model(inputs)[0] for inputs in torch.split(batch.inputs, CHUNK)])
     score = task.score(outputs, batch)
     return Evaluation(task.loss(outputs, batch).item(), score, task.skill(score), task.success(outputs, batch))
 
@@ -103,7 +103,10 @@ class MemoryModule(pl.LightningModule):
         config = self.training_config
         make: Any = type_of_optimizer[config.optimizer]
         options = {"fused": True} if config.optimizer != "rmsprop" else {"foreach": True}
-        return make(self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, **options)
+        optimizer: torch.optim.Optimizer = make(
+            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, **options
+        )
+        return optimizer
 
     def train_dataloader(self) -> DataLoader[Any]:
         """The steps of each block: at most ``BLOCK``, and none across a validation."""
@@ -122,7 +125,7 @@ class MemoryModule(pl.LightningModule):
             outputs, _ = self.model(batch.inputs)
             loss = self.data.task.loss(outputs, batch)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             self.norms.append(clip_gradient(self.model, self.training_config.clip))
             optimizer.step()
             self.losses.append(loss.detach())
@@ -288,7 +291,7 @@ def _test(module: MemoryModule, device: str) -> dict[str, float]:
 
 
 def _objective(skill: float, solved_at: int | None, config: Training) -> float:
-    """What a sweep maximises, on validation: the skill; where solving stops the run, solving earlier is better still."""
+    """What a sweep maximises, on validation: the skill; where solving stops the run, the earlier the better."""
     if solved_at is None or not config.stop_when_solved:
         return skill
     return 1.0 + (1.0 - solved_at / config.steps)

@@ -21,7 +21,7 @@ class Batch(NamedTuple):
     mask: Tensor
     """The steps that are scored: ``[batch, time]``, bool."""
 
-    def __getitem__(self, index: slice | Tensor) -> Batch:  # type: ignore[override]
+    def rows(self, index: slice | Tensor) -> Batch:
         """The sequences ``index`` of this batch (a slice or a tensor of positions)."""
         return Batch(*(tensor[index] for tensor in self))
 
