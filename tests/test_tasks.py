@@ -196,6 +196,15 @@ def test_chance_leaves_something_to_remember_and_solved_lies_above_it(name: str,
     assert task.skill((1 + task.chance) / 2) == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize(
+    ("task", "chance"),
+    [(Adding(), 0), (CopyMemory(), 1 / 8), (SequenceMemory(), 1 / 4), (SequenceMemory(symbols=7), 1 / 7)],
+    ids=repr,
+)
+def test_chance_is_the_published_one(task: Task, chance: float) -> None:
+    assert task.chance == chance
+
+
 @every_name
 def test_the_docstring_has_a_worked_example_the_length_and_a_source(name: str) -> None:
     text = inspect.cleandoc(vars(tasks.get(name)).get("__doc__") or "")
@@ -304,6 +313,15 @@ def test_the_symbol_in_view_says_nothing_about_the_one_asked_for() -> None:
     pairs = torch.stack([batch.inputs.argmax(2), batch.targets], dim=2)[batch.mask]
     share = torch.bincount(pairs[:, 0] * 3 + pairs[:, 1], minlength=9) / len(pairs)
     assert_close(share, torch.full((9,), 1 / 9), rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("mode", ["n_back", "recall", "reverse"])
+def test_the_loss_of_sequence_memory_counts_the_scored_steps_only(mode: Any) -> None:
+    task = SequenceMemory(mode=mode)
+    batch = task.sample(16, 9, generator())
+    wrong = one_hot((batch.targets + 1) % 4, 4)
+    outputs = torch.where(batch.mask.unsqueeze(2), perfect(task, batch), wrong)
+    assert task.loss(outputs, batch).item() == pytest.approx(0.0, abs=1e-6)
 
 
 @pytest.mark.parametrize("mode", ["recall", "reverse"])
