@@ -90,7 +90,7 @@ def build_model(
     if seed is None:
         return make()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every accelerator as well
         return make()
 
 

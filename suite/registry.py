@@ -48,7 +48,9 @@ class Registry(Generic[T]):
 
     def check(self, name: str) -> None:
         """Raise ``InputError`` unless ``name`` is a file of the folder or has the form ``package.module:Class``."""
-        if ":" not in name and name not in self.names():
+        module, _, class_name = name.partition(":")
+        elsewhere = all(part.isidentifier() for part in (*module.split("."), class_name))
+        if not elsewhere and name not in self.names():
             raise unknown(self.kind, name, [*self.names(), "package.module:Class"])
 
     def get(self, name: str) -> type[T]:

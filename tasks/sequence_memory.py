@@ -43,6 +43,8 @@ class SequenceMemory(Task):
     solved_at: ClassVar[float] = 0.95
 
     def __post_init__(self) -> None:
+        if self.mode not in ("n_back", "recall", "reverse"):
+            raise ValueError(f"mode must be 'n_back', 'recall' or 'reverse'; got {self.mode!r}")
         if self.mode == "n_back":
             object.__setattr__(self, "lag", 4 if self.lag is None else self.lag)
         elif self.lag is not None:

@@ -1,0 +1,50 @@
+"""What the registries discover, as test parameters; and states of any structure, taken apart and put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import product
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+from torch import Tensor
+
+from suite.registry import Registry, option_types
+
+
+def combinations(cls: Callable[..., Any]) -> list[dict[str, Any]]:
+    """Every combination of the options of ``cls`` that are annotated as ``Literal``."""
+    choices = {
+        name: get_args(annotation)
+        for name, (annotation, _) in option_types(cls).items()
+        if get_origin(annotation) is Literal
+    }
+    return [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
+
+
+def discovered(registry: Registry[Any]) -> list[Any]:
+    """A test parameter (name, options) for every class of the registry and every combination of its options."""
+    return [
+        pytest.param(name, options, id="-".join([name, *map(str, options.values())]))
+        for name in registry.names()
+        for options in combinations(registry.get(name))
+    ]
+
+
+def leaves(state: Any) -> list[Tensor]:
+    """The tensors of a state, in order."""
+    return [state] if isinstance(state, Tensor) else [leaf for part in state for leaf in leaves(part)]
+
+
+def map_state(function: Callable[[Tensor], Tensor], state: Any) -> Any:
+    """A state of the same structure, with ``function`` applied to every tensor."""
+    if isinstance(state, Tensor):
+        return function(state)
+    parts = [map_state(function, part) for part in state]
+    return type(state)(*parts) if hasattr(state, "_fields") else type(state)(parts)
+
+
+def with_leaves(state: Any, tensors: Iterable[Tensor]) -> Any:
+    """A state of the same structure, holding ``tensors`` instead."""
+    iterator = iter(tensors)
+    return map_state(lambda _: next(iterator), state)

@@ -1,0 +1,260 @@
+"""A model made of cells: its size, its directions and layers, its states, its seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.testing import assert_close
+
+from suite.errors import InputError
+from suite.model import SequenceModel, build_model, match_hidden_size, parameter_count, state_size
+from suite.registry import architectures
+from tests.helpers import discovered, leaves, map_state
+
+INPUT, HIDDEN, OUTPUT = 3, 6, 2
+
+every_cell = pytest.mark.parametrize(("name", "options"), discovered(architectures))
+every_name = pytest.mark.parametrize("name", architectures.names())
+both_ways = pytest.mark.parametrize("bidirectional", [False, True], ids=["one_way", "both_ways"])
+
+CELL_SIZES: list[tuple[str, dict[str, Any], Callable[[int, int], int]]] = [
+    ("rnn", {}, lambda i, h: h * i + h * h + h),
+    ("lstm", {}, lambda i, h: 4 * (h * i + h * h + h)),
+    ("lstm_coupled", {}, lambda i, h: 3 * (h * i + h * h + h)),
+    ("lstm_peephole", {"peephole": "full"}, lambda i, h: 4 * (h * i + h * h + h) + 3 * h * h),
+    ("lstm_peephole", {"peephole": "diagonal"}, lambda i, h: 4 * (h * i + h * h + h) + 3 * h),
+    ("gru", {"reset": "before"}, lambda i, h: 3 * (h * i + h * h)),
+    ("gru", {"reset": "after"}, lambda i, h: 3 * (h * i + h * h + h) + h),
+    ("mlp", {"window": 4}, lambda i, h: (4 * i * h + h) + (h * h + h)),
+]
+
+
+def small_model(name: str, options: dict[str, Any], **settings: Any) -> SequenceModel:
+    return build_model(name, options, INPUT, HIDDEN, OUTPUT, seed=0, **settings).double()
+
+
+def random_inputs(time: int = 8) -> torch.Tensor:
+    return torch.randn(2, time, INPUT, dtype=torch.float64)
+
+
+# size ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "options", "size"), CELL_SIZES)
+@both_ways
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_the_parameters_are_those_counted_by_hand(
+    name: str, options: dict[str, Any], size: Callable[[int, int], int], depth: int, bidirectional: bool
+) -> None:
+    ways = 2 if bidirectional else 1
+    expected = (
+        ways * size(INPUT, HIDDEN)
+        + (depth - 1) * ways * size(ways * HIDDEN, HIDDEN)
+        + (ways * HIDDEN * OUTPUT + OUTPUT)
+    )
+    assert (
+        parameter_count(build_model(name, options, INPUT, HIDDEN, OUTPUT, depth=depth, bidirectional=bidirectional))
+        == expected
+    )
+
+
+def test_frozen_parameters_are_not_counted() -> None:
+    model = build_model("rnn", {}, INPUT, HIDDEN, OUTPUT)
+    model.decoder.requires_grad_(False)
+    assert parameter_count(model) == HIDDEN * INPUT + HIDDEN * HIDDEN + HIDDEN
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "by_layer"),
+    [
+        ("rnn", {}, [HIDDEN, HIDDEN]),
+        ("gru", {}, [HIDDEN, HIDDEN]),
+        ("lstm", {}, [2 * HIDDEN, 2 * HIDDEN]),
+        ("mlp", {"window": 4}, [4 * INPUT, 4 * HIDDEN]),
+    ],
+)
+def test_the_state_size_is_counted_in_the_state(name: str, options: dict[str, Any], by_layer: list[int]) -> None:
+    assert state_size(build_model(name, options, INPUT, HIDDEN, OUTPUT)) == by_layer[0]
+    assert state_size(build_model(name, options, INPUT, HIDDEN, OUTPUT, depth=2)) == sum(by_layer)
+    assert state_size(build_model(name, options, INPUT, HIDDEN, OUTPUT, bidirectional=True)) == 2 * by_layer[0]
+
+
+# matching ------------------------------------------------------------------------------------------------------------
+
+
+@every_name
+@both_ways
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("budget", [1000, 3000, 20_000, 100_000])
+def test_the_matched_hidden_size_is_the_nearest_and_within_five_per_cent(
+    name: str, depth: int, bidirectional: bool, budget: int
+) -> None:
+    def model_of(hidden_size: int) -> SequenceModel:
+        return build_model(name, {}, INPUT, hidden_size, OUTPUT, depth=depth, bidirectional=bidirectional)
+
+    def distance(hidden_size: int) -> int:
+        with torch.device("meta"):
+            return abs(parameter_count(model_of(hidden_size)) - budget)
+
+    try:
+        best = match_hidden_size(budget, model_of)
+    except InputError:
+        # Small deep models grow by more than 10 % from one size to the next: then no size at all may fit.
+        assert budget < 20_000
+        assert min(map(distance, range(1, 40))) > 0.05 * budget
+    else:
+        assert distance(best) <= 0.05 * budget
+        assert distance(best) <= min(distance(max(1, best - 1)), distance(best + 1))
+
+
+@given(budget=st.integers(1, 5000), slope=st.integers(1, 9), curve=st.integers(0, 9), start=st.integers(0, 50))
+def test_no_other_hidden_size_is_nearer_to_the_budget(budget: int, slope: int, curve: int, start: int) -> None:
+    def size(h: int) -> int:
+        return start + slope * h + curve * h * h
+
+    def model_of(h: int) -> nn.Module:
+        return nn.ParameterList([nn.Parameter(torch.empty(size(h)))])
+
+    best = match_hidden_size(budget, model_of, tolerance=100.0)
+    assert abs(size(best) - budget) == min(abs(size(h) - budget) for h in range(1, budget + 2))
+
+
+def test_an_impossible_budget_names_the_nearest_sizes() -> None:
+    message = (
+        r"no hidden_size gives 20 parameters to within 5%; the nearest are 10 \(hidden_size 1\) or 26 \(hidden_size 2\)"
+    )
+    with pytest.raises(InputError, match=message):  # sizes 10, 26, 42, …
+        match_hidden_size(20, lambda h: nn.ParameterList([torch.empty(10 + 16 * (h - 1))]))
+
+
+def test_a_budget_below_the_smallest_model_is_refused() -> None:
+    with pytest.raises(InputError, match=r"no hidden_size gives 5 parameters .* \(hidden_size 1\)"):
+        match_hidden_size(5, lambda h: build_model("lstm", {}, INPUT, h, OUTPUT))
+
+
+def test_matching_leaves_the_global_generator_alone() -> None:
+    before = torch.get_rng_state()
+    match_hidden_size(5000, lambda h: build_model("gru", {"init": "orthogonal"}, INPUT, h, OUTPUT))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# seed ----------------------------------------------------------------------------------------------------------------
+
+
+@every_cell
+def test_the_weights_are_a_function_of_the_seed_alone(name: str, options: dict[str, Any]) -> None:
+    torch.manual_seed(1)
+    one = build_model(name, options, INPUT, HIDDEN, OUTPUT, seed=7).state_dict()
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    again = build_model(name, options, INPUT, HIDDEN, OUTPUT, seed=7).state_dict()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(one[key], again[key]) for key in one)
+    other = build_model(name, options, INPUT, HIDDEN, OUTPUT, seed=8).state_dict()
+    assert not all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_seed_leaves_the_generators_of_accelerators_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    reseeded: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", reseeded.append)
+    build_model("rnn", {}, INPUT, HIDDEN, OUTPUT, seed=7)
+    assert reseeded == []
+
+
+def test_without_a_seed_the_weights_come_from_the_global_generator() -> None:
+    torch.manual_seed(7)
+    one = build_model("rnn", {}, INPUT, HIDDEN, OUTPUT)
+    assert torch.equal(one.cells[0].W, build_model("rnn", {}, INPUT, HIDDEN, OUTPUT, seed=7).cells[0].W)
+    assert not torch.equal(one.cells[0].W, build_model("rnn", {}, INPUT, HIDDEN, OUTPUT).cells[0].W)
+
+
+def test_the_cells_of_a_model_start_out_different() -> None:
+    weights = [
+        cell.U for cell in build_model("rnn", {}, INPUT, HIDDEN, OUTPUT, depth=2, bidirectional=True, seed=0).cells
+    ]
+    assert len({tuple(U.flatten().tolist()) for U in weights}) == 4
+
+
+# layers, directions, states ------------------------------------------------------------------------------------------
+
+
+@every_cell
+@both_ways
+@pytest.mark.parametrize("depth", [1, 3])
+def test_states_are_by_layer_and_direction(name: str, options: dict[str, Any], depth: int, bidirectional: bool) -> None:
+    model = small_model(name, options, depth=depth, bidirectional=bidirectional)
+    outputs, after = model(random_inputs())
+    before = model.initial_state(2)
+    assert outputs.shape == (2, 8, OUTPUT)
+    assert [len(layer) for layer in after] == [len(layer) for layer in before] == [1 + bidirectional] * depth
+    assert [leaf.shape for leaf in leaves(after)] == [leaf.shape for leaf in leaves(before)]
+
+
+@every_cell
+def test_a_layer_reads_the_layer_below_and_the_decoder_the_last(name: str, options: dict[str, Any]) -> None:
+    model = small_model(name, options, depth=2)
+    inputs = random_inputs()
+    below, first = model.cells[0](inputs)
+    above, second = model.cells[1](below)
+    outputs, after = model(inputs)
+    assert_close(outputs, above @ model.decoder.weight.T + model.decoder.bias)
+    assert_close(leaves(after), [*leaves(first), *leaves(second)])
+
+
+@every_cell
+def test_a_one_way_stack_carries_its_state_across_a_cut(name: str, options: dict[str, Any]) -> None:
+    model = small_model(name, options, depth=2)
+    inputs = random_inputs()
+    whole, last = model(inputs)
+    first, between = model(inputs[:, :3])
+    second, end = model(inputs[:, 3:], between)
+    assert_close(torch.cat([first, second], dim=1), whole)
+    assert_close(leaves(end), leaves(last))
+
+
+@every_cell
+def test_the_backward_direction_reads_from_the_end(name: str, options: dict[str, Any]) -> None:
+    model = small_model(name, options, bidirectional=True)
+    model.decoder = nn.Identity()  # type: ignore[assignment]
+    inputs = random_inputs()
+    outputs, [[last_forward, last_backward]] = model(inputs)
+    ahead, state_ahead = model.cells[0](inputs)
+    back, state_back = model.cells[1](inputs.flip(1))
+    assert_close(outputs, torch.cat([ahead, back.flip(1)], dim=2))
+    assert_close(leaves([last_forward, last_backward]), leaves([state_ahead, state_back]))
+
+
+@both_ways
+def test_only_both_directions_see_the_future(bidirectional: bool) -> None:
+    model = small_model("gru", {}, depth=2, bidirectional=bidirectional)
+    inputs = random_inputs()
+    changed = inputs.clone()
+    changed[:, -1] += 1.0
+    assert torch.equal(model(inputs)[0][:, 0], model(changed)[0][:, 0]) is not bidirectional
+
+
+def test_the_state_of_the_backward_direction_enters_at_the_end() -> None:
+    model = small_model("gru", {}, bidirectional=True)
+    inputs, [[ahead, back]] = random_inputs(30), model.initial_state(2)
+    effect = (model(inputs, [[ahead, back + 1.0]])[0] - model(inputs)[0]).detach().abs().sum((0, 2))
+    assert effect[-1] > 100 * effect[0]
+
+
+def test_a_state_of_another_depth_is_refused() -> None:
+    shallow, deep = small_model("gru", {}), small_model("gru", {}, depth=2)
+    with pytest.raises(ValueError, match="argument"):
+        deep(random_inputs(), shallow.initial_state(2))
+
+
+def test_a_given_state_is_used() -> None:
+    model = small_model("lstm", {}, depth=2)
+    inputs = random_inputs()
+    other = map_state(torch.ones_like, model.initial_state(2))
+    assert not torch.allclose(model(inputs)[0], model(inputs, other)[0])
+    assert torch.equal(model(inputs)[0], model(inputs, model.initial_state(2))[0])

@@ -1,0 +1,289 @@
+"""A folder is a registry: what is found, by which name, with which options, from which source."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from suite.architectures import Cell
+from suite.architectures.gru import GRU
+from suite.errors import InputError
+from suite.registry import Registry, architectures, option_types, tasks
+from tasks import Task
+from tasks.adding import Adding
+
+CELL = '''"""{summary}"""
+
+from torch import nn
+
+from {package} import Cell
+
+
+class {name}(Cell):
+    def __init__(
+        self, input_size: int, hidden_size: int, *, gain: float = 1.0, order: int = 1, fast: bool = False
+    ) -> None:
+        super().__init__(input_size, hidden_size)
+        self.map = nn.Linear(input_size, hidden_size)
+
+    def initial_state(self, batch_size):
+        return self.zeros(batch_size, self.hidden_size)
+
+    def step(self, x, state):
+        return self.map(x), state
+'''
+
+
+class Folder:
+    """A package of architectures on the path, whose files a test may add and change."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.registry: Registry[Cell[Any]] = Registry("architecture", path.name, "Cell")
+
+    def write(self, file: str, source: str) -> None:
+        (self.path / file).write_text(source, encoding="utf-8")
+        importlib.invalidate_caches()
+
+    def write_cell(self, file: str, name: str, summary: str = "A cell.") -> None:
+        self.write(file, CELL.format(summary=summary, package=self.path.name, name=name))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folder]:
+    path = tmp_path / "dropped_in"
+    path.mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = Folder(path)
+    folder.write("__init__.py", "from suite.architectures import Cell\n")
+    yield folder
+    for module in [name for name in sys.modules if name.split(".")[0] == path.name]:
+        del sys.modules[module]
+
+
+# discovery -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("registry", "base"), [(architectures, Cell), (tasks, Task)], ids=["architectures", "tasks"])
+def test_every_file_without_an_underscore_is_a_name_with_a_class_and_a_summary(
+    registry: Registry[Any], base: type
+) -> None:
+    files = {path.stem for path in registry.folder.glob("*.py")}
+    assert set(registry.names()) == {name for name in files if not name.startswith("_")}
+    assert registry.names() == sorted(registry.names())
+    for name in registry.names():
+        registry.check(name)
+        assert issubclass(registry.get(name), base)
+        assert registry.get(name).__module__ == f"{registry.package}.{name}"
+        assert re.fullmatch(r"\S.{10,}\.", registry.summary(name))
+
+
+def test_the_founding_cells_and_tasks_are_found() -> None:
+    assert {"rnn", "lstm", "lstm_peephole", "lstm_coupled", "gru", "mlp"} <= set(architectures.names())
+    assert {"adding", "copy_memory", "sequence_memory"} <= set(tasks.names())
+    assert architectures.get("gru") is GRU
+    assert tasks.get("adding") is Adding
+
+
+def test_a_file_dropped_in_is_found_by_its_name(folder: Folder) -> None:
+    assert folder.registry.names() == []
+    folder.write_cell("echo.py", "Echo", summary="An echo.\n\nMore.")
+    folder.write("_helpers.py", "")
+    assert folder.registry.names() == ["echo"]
+    assert folder.registry.summary("echo") == "An echo."
+    assert "dropped_in.echo" not in sys.modules, "listing and summarising import nothing"
+    assert folder.registry.get("echo").__name__ == "Echo"
+    assert folder.registry.get("echo")(2, 3).initial_state(4).shape == (4, 3)
+
+
+def test_private_and_imported_classes_do_not_count(folder: Folder) -> None:
+    folder.write_cell("echo.py", "Echo")
+    folder.write(
+        "late.py",
+        "from dropped_in.echo import Echo\n\nclass _Base(Echo): ...\n\nclass Late(_Base): ...\n\nclass Other: ...",
+    )
+    assert folder.registry.get("late").__name__ == "Late"
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("from dropped_in import Cell\n\nclass Two(Cell): ...\n\nclass One(Cell): ...\n", "One, Two"),
+        ("class Other: ...\n", "none"),
+    ],
+)
+def test_a_file_must_hold_one_public_class(folder: Folder, source: str, found: str) -> None:
+    folder.write("pair.py", source)
+    message = f"dropped_in/pair.py must hold one public subclass of Cell; found: {found}"
+    with pytest.raises(InputError, match=re.escape(message)):
+        folder.registry.get("pair")
+
+
+def test_a_file_that_cannot_be_imported_says_why(folder: Folder) -> None:
+    folder.write("broken.py", "import no_such_package\n")
+    with pytest.raises(InputError, match="cannot import architecture 'broken': No module named 'no_such_package'"):
+        folder.registry.get("broken")
+
+
+# names ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ask", [tasks.check, tasks.get, tasks.source_hash], ids=["check", "get", "source_hash"])
+def test_an_unknown_name_is_answered_with_the_available_and_the_nearest(ask: Callable[[str], Any]) -> None:
+    with pytest.raises(InputError) as caught:
+        ask("coppy_memory")
+    message = str(caught.value)
+    assert message.startswith("unknown task 'coppy_memory'; available: adding, copy_memory, ")
+    assert "package.module:Class" in message
+    assert message.endswith("(did you mean 'copy_memory'?)")
+
+
+@pytest.mark.parametrize("name", ["", "_base", "__init__", "zzzzzz", "../rnn", ":RNN", "rnn:", "..suite:RNN", "a:b:c"])
+def test_what_is_neither_a_file_nor_a_qualified_class_is_unknown(name: str) -> None:
+    with pytest.raises(InputError, match=re.escape(f"unknown architecture {name!r}; available: ")):
+        architectures.get(name)
+
+
+def test_a_class_of_another_package_is_found_by_its_qualified_name(folder: Folder) -> None:
+    folder.write_cell("mine.py", "Mine")
+    architectures.check("dropped_in.mine:Mine")
+    assert "dropped_in.mine" not in sys.modules, "checking a name imports nothing"
+    assert architectures.get("dropped_in.mine:Mine").__name__ == "Mine"
+    assert architectures.options("dropped_in.mine:Mine", {})["gain"] == 1.0
+
+
+def test_a_private_class_can_be_asked_for_by_its_qualified_name(folder: Folder) -> None:
+    folder.write_cell("mine.py", "_Mine")
+    assert architectures.get("dropped_in.mine:_Mine").__name__ == "_Mine"
+
+
+def test_a_qualified_name_that_leads_nowhere_says_so(folder: Folder) -> None:
+    folder.write_cell("mine.py", "Mine")
+    with pytest.raises(
+        InputError, match=r"cannot import architecture 'nowhere\.at_all:Mine': No module named 'nowhere'"
+    ):
+        architectures.get("nowhere.at_all:Mine")
+    nearest = r"unknown Cell in dropped_in\.mine 'Mime'; available: Mine \(did you mean 'Mine'\?\)"
+    with pytest.raises(InputError, match=nearest):
+        architectures.get("dropped_in.mine:Mime")
+    with pytest.raises(InputError, match=r"unknown Task in dropped_in\.mine 'Mine'; available: none"):
+        tasks.get("dropped_in.mine:Mine")
+
+
+# options -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_options_are_the_parameters_with_a_default() -> None:
+    assert option_types(architectures.get("gru")) == {
+        "reset": (Literal["before", "after"], "before"),
+        "init": (Literal["uniform", "orthogonal"], "uniform"),
+    }
+    assert option_types(Adding) == {}
+
+
+@pytest.mark.parametrize("registry", [architectures, tasks], ids=["architectures", "tasks"])
+def test_the_defaults_of_every_class_pass_their_own_check(registry: Registry[Any]) -> None:
+    for name in registry.names():
+        defaults = {key: default for key, (_, default) in option_types(registry.get(name)).items()}
+        assert registry.options(name, {}) == defaults
+        assert registry.options(name, defaults) == defaults
+
+
+def test_given_options_take_the_place_of_defaults() -> None:
+    assert tasks.options("sequence_memory", {"lag": 9}) == {"mode": "n_back", "lag": 9, "symbols": 4}
+
+
+def test_an_int_is_accepted_for_a_float_and_becomes_one(folder: Folder) -> None:
+    folder.write_cell("echo.py", "Echo")
+    options = folder.registry.options("echo", {"gain": 2})
+    assert options == {"gain": 2.0, "order": 1, "fast": False}
+    assert type(options["gain"]) is float
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"order": True}, "order of architecture 'echo': input should be a valid integer; got True"),
+        ({"order": 2.0}, "order of architecture 'echo': input should be a valid integer; got 2.0"),
+        ({"order": "2"}, "order of architecture 'echo': input should be a valid integer; got '2'"),
+        ({"gain": True}, "gain of architecture 'echo': input should be a valid number; got True"),
+        ({"gain": "1.0"}, "gain of architecture 'echo': input should be a valid number; got '1.0'"),
+        ({"gain": None}, "gain of architecture 'echo': input should be a valid number; got None"),
+        ({"fast": 1}, "fast of architecture 'echo': input should be a valid boolean; got 1"),
+        ({"gian": 1.0}, "option of architecture 'echo' 'gian'; available: fast, gain, order (did you mean 'gain'?)"),
+        ({"hidden_size": 3}, "unknown option of architecture 'echo' 'hidden_size'; available: fast, gain, order"),
+    ],
+)  # fmt: skip
+def test_a_wrong_option_is_refused_with_the_rule(folder: Folder, given: dict[str, Any], message: str) -> None:
+    folder.write_cell("echo.py", "Echo")
+    with pytest.raises(InputError, match=re.escape(message) + "$"):
+        folder.registry.options("echo", given)
+
+
+def test_a_wrong_choice_is_refused_with_the_accepted_ones() -> None:
+    with pytest.raises(
+        InputError, match="reset of architecture 'gru': input should be 'before' or 'after'; got 'befor'"
+    ):
+        architectures.options("gru", {"reset": "befor"})
+
+
+# source --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def family(folder: Folder) -> Folder:
+    """``child.py`` holds a class whose base is in ``_parent.py``; ``other.py`` has nothing to do with them."""
+    folder.write_cell("_parent.py", "Parent")
+    folder.write("child.py", "from dropped_in._parent import Parent\n\nclass Child(Parent): ...\n")
+    folder.write_cell("other.py", "Other")
+    return folder
+
+
+@pytest.mark.parametrize("changed", ["child.py", "_parent.py"])
+def test_the_hash_follows_the_source_of_the_class_and_of_its_bases(family: Folder, changed: str) -> None:
+    before = family.registry.source_hash("child")
+    assert re.fullmatch("[0-9a-f]{16}", before)
+    original = (family.path / changed).read_text(encoding="utf-8")
+    family.write(changed, original + "\n# a change\n")
+    assert family.registry.source_hash("child") != before
+    family.write(changed, original)
+    assert family.registry.source_hash("child") == before
+
+
+def test_the_hash_does_not_follow_anything_else(family: Folder) -> None:
+    before = family.registry.source_hash("child")
+    assert family.registry.source_hash("child") == before
+    family.write_cell("other.py", "Other", summary="Another text.")
+    family.write_cell("new.py", "New")
+    assert family.registry.source_hash("child") == before
+
+
+def test_the_contract_is_part_of_every_hash(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.write_cell("echo.py", "Echo")
+    before = folder.registry.source_hash("echo"), architectures.source_hash("gru")
+    contract = sys.modules["suite.architectures._base"]
+    getsource = inspect.getsource
+
+    def with_another_contract(module: Any) -> str:
+        return getsource(module) + ("\n# a change\n" if module is contract else "")
+
+    monkeypatch.setattr("suite.registry.inspect.getsource", with_another_contract)
+    assert folder.registry.source_hash("echo") != before[0]
+    assert architectures.source_hash("gru") != before[1]
+
+
+@pytest.mark.parametrize("registry", [architectures, tasks], ids=["architectures", "tasks"])
+def test_no_two_names_share_a_hash(registry: Registry[Any]) -> None:
+    hashes = [registry.source_hash(name) for name in registry.names()]
+    assert len(set(hashes)) == len(hashes)
+
+
+def test_the_hash_is_the_same_by_either_name() -> None:
+    assert architectures.source_hash("gru") == architectures.source_hash("suite.architectures.gru:GRU")
