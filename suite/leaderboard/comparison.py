@@ -3,7 +3,7 @@
 The test is a paired t-test made safe for few seeds and for bimodal scores, see `compare`. Measured in simulation
 on null families of 2, 5 and 10 architectures, one to ten tasks, scores 0 or 1 or two clusters: some false "above" in at
 most 4.5 % of families with five seeds and 5.1 % with ten. The bootstrap p-value had up to 89 % and 47 %, the plain
-paired t 9 % and 6 %. The sign-flip test, though exact, cannot go below p = 2/2^n in one task: with five seeds it never
+paired t 8 % and 5.5 %. The sign-flip test, though exact, cannot go below p = 2/2^n in one task: with five seeds it never
 decides, with ten not beyond seven architectures.
 """
 

@@ -130,7 +130,8 @@ class Bootstrap:
             unseen = _generator(self.seed, self.tasks[k], n, "unseen").beta(weight, n, size=len(low))
             low += (1 - unseen) * self.means[architecture, k] / len(tasks)
             high += ((1 - unseen) * self.means[architecture, k] + unseen * self.bounds[k]) / len(tasks)
-        return float(np.quantile(low, (1 - LEVEL) / 2)), float(np.quantile(high, (1 + LEVEL) / 2))
+        most = float(self.bounds[list(tasks)].mean())  # sums may exceed it by a rounding error
+        return float(np.quantile(low, (1 - LEVEL) / 2)), min(most, float(np.quantile(high, (1 + LEVEL) / 2)))
 
 
 def _generator(seed: int, task: str, n: int, purpose: str) -> np.random.Generator:
