@@ -1,10 +1,10 @@
 """Which architecture is above which: paired differences, Holm, verdicts, and groups that may overlap.
 
-The test is a paired t-test made safe for few seeds and for bimodal scores, see `compare`. Measured in simulation
-on null families of 2, 5 and 10 architectures, one to ten tasks, scores 0 or 1 or two clusters: some false "above" in at
-most 4.5 % of families with five seeds and 5.1 % with ten. The bootstrap p-value had up to 89 % and 47 %, the plain
-paired t 8 % and 5.5 %. The sign-flip test, though exact, cannot go below p = 2/2^n in one task: with five seeds it never
-decides, with ten not beyond seven architectures.
+The test is a paired t-test made safe for few seeds and bimodal scores, see `paired_test`. In simulated families of 2,
+5 and 10 equal architectures, with one to ten tasks and scores that are 0 or 1 or in two clusters, there was a false
+"above" in at most 4.5 % of families with five seeds and 5.1 % with ten. Bootstrap p-values had up to 89 % and 47 %, the
+plain paired t 8 % and 5.5 %. The sign-flip test, though exact, cannot go below p = 2/2^n in one task: with five seeds
+it never decides, with ten not beyond seven architectures.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def compare(runs: pd.DataFrame, scope: str = OVERALL) -> pd.DataFrame:
     - "tied": the whole interval lies within ±0.02;
     - "unresolved": anything else, which is not the same as equal.
 
-    What no test on n seeds can see is a failure rarer than 1/n: ten equal perfect scores are "tied", and the width of
-    the intervals in the summary says how far that goes.
+    What n seeds rarely show is a failure rarer than 1/n. Ten equal perfect scores are "tied" although one of the two may
+    fail now and then, and a steady 0.9 seems below a lucky ten of ten: the intervals of `summary` say how far that goes.
     """
     architectures, tasks, values = cube(validated(runs))
     if scope not in (OVERALL, *tasks):

@@ -117,7 +117,8 @@ class Bootstrap:
         end): a share u ~ Beta(1, n) of each resampled mean goes to the bound. This is Gaffke's (2005) interval for
         a bounded mean (Learned-Miller & Thomas 2019), with the multinomial in place of Dirichlet weights; for scores
         that are only 0 or 1 it is close to that of Clopper & Pearson. With several tasks there is still only *one*
-        unseen seed: task k gets u ~ Beta(b_k / Σ b, n_k), where b are the bounds.
+        unseen seed: task k gets u ~ Beta(b_k / Σ b, n_k), where b are the bounds. Deviations of the resampled means are
+        widened by √(n/(n − 1)), for the bootstrap's variance is that of a population of n.
 
         Coverage at ten seeds on bimodal scores in simulation: .94 to 1.00, where percentiles alone had .09 to .97.
         """
@@ -128,8 +129,10 @@ class Bootstrap:
                 return np.nan, np.nan
             weight = self.bounds[k] / self.bounds[list(tasks)].sum()
             unseen = _generator(self.seed, self.tasks[k], n, "unseen").beta(weight, n, size=len(low))
-            low += (1 - unseen) * self.means[architecture, k] / len(tasks)
-            high += ((1 - unseen) * self.means[architecture, k] + unseen * self.bounds[k]) / len(tasks)
+            drawn, mean = self.means[architecture, k], np.nanmean(self.values[architecture, k])
+            drawn = np.clip(mean + (drawn - mean) * np.sqrt(n / max(n - 1, 1)), 0, self.bounds[k])
+            low += (1 - unseen) * drawn / len(tasks)
+            high += ((1 - unseen) * drawn + unseen * self.bounds[k]) / len(tasks)
         most = float(self.bounds[list(tasks)].mean())  # sums may exceed it by a rounding error
         return float(np.quantile(low, (1 - LEVEL) / 2)), min(most, float(np.quantile(high, (1 + LEVEL) / 2)))
 
