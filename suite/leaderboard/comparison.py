@@ -76,8 +76,9 @@ def compare(runs: pd.DataFrame, scope: str = OVERALL) -> pd.DataFrame:
     - "tied": the whole interval lies within ±0.02;
     - "unresolved": anything else, which is not the same as equal.
 
-    What n seeds rarely show is a failure rarer than 1/n. Ten equal perfect scores are "tied" although one of the two may
-    fail now and then, and a steady 0.9 seems below a lucky ten of ten: the intervals of `summary` say how far that goes.
+    What n seeds rarely show is a failure rarer than 1/n. Ten equal perfect scores are "tied" although one of the two
+    may fail now and then, and a steady 0.9 seems below a lucky ten of ten; the intervals of `summary` are wide enough
+    for both.
     """
     architectures, tasks, values = cube(validated(runs))
     if scope not in (OVERALL, *tasks):
