@@ -26,23 +26,32 @@ if TYPE_CHECKING:
 
 __all__ = ["available", "diagonal_recurrence", "find", "path", "warm_up"]
 
-_taken: list[str] = []  # what ``find`` chose, for ``path``
+_taken: list[Literal["fused", "cudnn", "definition"]] = []  # what ``find`` chose last, for ``path``
 _warned: list[str] = []
 
 
-def find(name: str, inputs: Tensor, *others: Tensor, cudnn: bool = False, dtypes: tuple[torch.dtype, ...] = (torch.float32,)) -> Callable[..., Any] | None:
+def find(
+    name: str,
+    inputs: Tensor,
+    *others: Tensor,
+    cudnn: bool = False,
+    dtypes: tuple[torch.dtype, ...] = (torch.float32,),
+) -> Callable[..., Any] | None:
     """The kernel called ``name`` for a sequence ``inputs`` ``[batch, time, …]``, or None: run the definition.
 
-    ``others`` are the states and weights that it will get. ``cudnn`` says that cuDNN has this form of the cell too.
+    ``others`` are the states and weights that it will get, ``dtypes`` what the fused kernel takes; ``cudnn`` says that
+    cuDNN has this form of the cell too.
     """
+    _taken[:] = ["definition"]
     tensors = (inputs, *others)
+    devices = {tensor.device.type for tensor in tensors}
     if os.environ.get("MEMSPAN_KERNELS") == "0" or inputs.dim() != 3 or not inputs.numel() or not _plain(tensors):
         return None
-    if cudnn and all(tensor.is_cuda for tensor in tensors) and torch.backends.cudnn.is_available():
-        _taken.append("cudnn")
+    if cudnn and devices == {"cuda"} and torch.backends.cudnn.is_available():
+        _taken[:] = ["cudnn"]
         return _load("cudnn", name)
-    if all(tensor.device.type == "cpu" and tensor.dtype in dtypes for tensor in tensors) and available(name):
-        _taken.append("fused")
+    if devices == {"cpu"} and {tensor.dtype for tensor in tensors} <= set(dtypes) and available(name):
+        _taken[:] = ["fused"]
         return _load(name, name)
     return None
 
@@ -52,7 +61,7 @@ def path(cell: Cell[Any]) -> Literal["fused", "cudnn", "definition"]:
     _taken.clear()
     with torch.no_grad():
         cell(cell.zeros(1, 1, cell.input_size))
-    return _taken[-1] if _taken else "definition"  # type: ignore[return-value]
+    return _taken[0] if _taken else "definition"
 
 
 def warm_up() -> bool:
@@ -67,7 +76,7 @@ def available(name: str) -> bool:
     try:
         import_module(f"{__name__}.{name}")
     except Exception as error:  # whatever keeps a kernel from running, the definition can
-        _warn(f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}")
+        _warn(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
         return False
     return True
 
@@ -91,7 +100,8 @@ def _plain(tensors: tuple[Tensor, ...]) -> bool:
         or torch.jit.is_tracing()
         or torch._C._are_functorch_transforms_active()
         or forward_ad._current_level >= 0
-        or torch.is_autocast_enabled(tensors[0].device.type)
+        or torch.is_autocast_enabled("cpu")
+        or torch.is_autocast_enabled("cuda")
     ) and all(type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided for tensor in tensors)
 
 

@@ -29,8 +29,8 @@ def compiled(*arguments: str) -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         def build(cache: bool) -> Any:
-            options = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True, "cache": cache}
-            return njit(signatures, **options)(function)
+            options = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
+            return njit(signatures, cache=cache, **options)(function)
 
         before = numba.config.CACHE_DIR
         numba.config.CACHE_DIR = str(_CACHE) if _CACHE else before

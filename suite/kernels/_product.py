@@ -92,6 +92,17 @@ def _pointer(_: Any, array: Any, offset: Any) -> Any:
     return types.CPointer(types.float32)(array, offset), codegen
 
 
+@intrinsic  # type: ignore[misc]
+def _not_inlined(_: Any) -> Any:
+    """Let the function that says this be compiled once, and not again inside each of its callers."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
 _wide, _wide_few = _tile(ROWS, VECTORS), _tile(FEW, VECTORS)
 _narrow, _narrow_few = _tile(ROWS, 1), _tile(FEW, 1)
 
@@ -102,6 +113,7 @@ def add_product(C, c_from, A, a_from, depth, packed, width):  # type: ignore[no-
 
     ``width`` is a multiple of ``LANES``; C and A have the same number of rows, and depth ≥ 1.
     """
+    _not_inlined()
     rows, c_stride = C.shape
     a_stride = A.shape[1]
     column = 0

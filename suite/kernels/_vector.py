@@ -12,7 +12,8 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, models, overload, register_model
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
 
 LANES = 16
 FLOAT, INT = ir.FloatType(), ir.IntType(64)
@@ -56,8 +57,8 @@ def address(context: Any, builder: Any, kind: Any, array: Any, offset: Any) -> A
 def load(_: Any, row: Any, j: Any) -> Any:
     """``row[j : j + LANES]``"""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = address(context, builder, signature.args[0], *arguments)
+    def codegen(context: Any, builder: Any, call: Any, arguments: Any) -> Any:
+        place = address(context, builder, call.args[0], *arguments)
         loaded = builder.load(builder.bitcast(place, LLVM_VECTOR.as_pointer()))
         loaded.align = 4
         return loaded
@@ -69,9 +70,9 @@ def load(_: Any, row: Any, j: Any) -> Any:
 def store(_: Any, row: Any, j: Any, value: Any) -> Any:
     """``row[j : j + LANES] = value``, a vector or one number."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = address(context, builder, signature.args[0], *arguments[:2])
-        (vector,) = _vectors(builder, signature.args[2:], arguments[2:])
+    def codegen(context: Any, builder: Any, call: Any, arguments: Any) -> Any:
+        place = address(context, builder, call.args[0], *arguments[:2])
+        (vector,) = _vectors(builder, call.args[2:], arguments[2:])
         builder.store(vector, builder.bitcast(place, LLVM_VECTOR.as_pointer())).align = 4
         return context.get_dummy_value()
 
@@ -82,8 +83,8 @@ def store(_: Any, row: Any, j: Any, value: Any) -> Any:
 def where_at_least(_: Any, x: Any, y: Any, then: Any, otherwise: Any) -> Any:
     """``then`` where x ≥ y, else ``otherwise``; a NaN is not at least anything."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        left, right, yes, no = _vectors(builder, signature.args, arguments)
+    def codegen(context: Any, builder: Any, call: Any, arguments: Any) -> Any:
+        left, right, yes, no = _vectors(builder, call.args, arguments)
         return builder.select(builder.fcmp_ordered(">=", left, right), yes, no)
 
     return VECTOR(x, y, then, otherwise), codegen
@@ -92,26 +93,20 @@ def where_at_least(_: Any, x: Any, y: Any, then: Any, otherwise: Any) -> Any:
 def _arithmetic(function: Callable[[Any, Any], Any], instruction: str) -> None:
     """Let ``function`` take a vector on either side; a product and a sum may be contracted into one instruction."""
 
-    @intrinsic  # type: ignore[misc]
-    def operation(_: Any, x: Any, y: Any) -> Any:
-        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            left, right = _vectors(builder, signature.args, arguments)
-            return getattr(builder, instruction)(left, right, flags=("contract",))
+    @infer_global(function)  # type: ignore[misc]
+    class _Typing(AbstractTemplate):  # type: ignore[misc]
+        def generic(self, arguments: Any, _: Any) -> Any:
+            return signature(VECTOR, *arguments) if VECTOR in arguments else None
 
-        return VECTOR(x, y), codegen
+    def lower(_: Any, builder: Any, types_: Any, arguments: Any) -> Any:
+        left, right = _vectors(builder, types_.args, arguments)
+        return getattr(builder, instruction)(left, right, flags=("contract",))
 
-    def apply(x, y):  # type: ignore[no-untyped-def]
-        return operation(x, y)
-
-    @overload(function)  # type: ignore[misc]
-    def _overload(x, y):  # type: ignore[no-untyped-def]
-        return apply if VECTOR in (x, y) else None
+    for kinds in ((Vector, Vector), (Vector, types.Float), (types.Float, Vector)):
+        lower_builtin(function, *kinds)(lower)
 
 
-for _function, _instruction in [
-    (operator.add, "fadd"),
-    (operator.sub, "fsub"),
-    (operator.mul, "fmul"),
-    (operator.truediv, "fdiv"),
-]:
-    _arithmetic(_function, _instruction)
+_arithmetic(operator.add, "fadd")
+_arithmetic(operator.sub, "fsub")
+_arithmetic(operator.mul, "fmul")
+_arithmetic(operator.truediv, "fdiv")

@@ -23,7 +23,8 @@ def _forward(a, q, h, U_rz, U_n, b_h, H):  # type: ignore[no-untyped-def]
     for t in range(T):
         # a_t += U h_{t−1}, for r and z;  q_t = U_n h_{t−1} + b_h
         for n in range(B):
-            q[t, n] = b_h
+            for j in range(0, P, LANES):
+                store(q[t, n], j, load(b_h, j))
         add_product(a[t], 0, h[t], 0, H, U_rz, 2 * P)
         add_product(q[t], 0, h[t], 0, H, U_n, P)
         for n in range(B):
