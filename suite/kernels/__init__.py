@@ -24,7 +24,7 @@ from torch.autograd import forward_ad
 if TYPE_CHECKING:
     from suite.architectures import Cell
 
-__all__ = ["available", "diagonal_recurrence", "find", "path", "warm_up"]
+__all__ = ["available", "diagonal_definition", "diagonal_recurrence", "find", "path", "warm_up"]
 
 _taken: list[Literal["fused", "cudnn", "definition"]] = []  # what ``find`` chose last, for ``path``
 _warned: list[str] = []
@@ -47,7 +47,7 @@ def find(
     devices = {tensor.device.type for tensor in tensors}
     if os.environ.get("MEMSPAN_KERNELS") == "0" or inputs.dim() != 3 or not inputs.numel() or not _plain(tensors):
         return None
-    if cudnn and devices == {"cuda"} and torch.backends.cudnn.is_available():
+    if cudnn and devices == {"cuda"} and torch.backends.cudnn.is_available():  # type: ignore[no-untyped-call]
         _taken[:] = ["cudnn"]
         return _load("cudnn", name)
     if devices == {"cpu"} and {tensor.dtype for tensor in tensors} <= set(dtypes) and available(name):
@@ -67,7 +67,8 @@ def path(cell: Cell[Any]) -> Literal["fused", "cudnn", "definition"]:
 def warm_up() -> bool:
     """Compile every kernel, or load it from disk, so that no run is charged for it; whether all can be used."""
     names = [module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")]
-    return all([available(name) for name in names if name != "cudnn"])
+    usable = [available(name) for name in names if name != "cudnn"]  # all of them, also after one that cannot
+    return all(usable)
 
 
 @cache
@@ -97,7 +98,7 @@ def _plain(tensors: tuple[Tensor, ...]) -> bool:
     """Whether these are ordinary tensors in an ordinary call: nothing traces, maps or transforms it."""
     return not (
         torch.compiler.is_compiling()
-        or torch.jit.is_tracing()
+        or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         or torch._C._are_functorch_transforms_active()
         or forward_ad._current_level >= 0
         or torch.is_autocast_enabled("cpu")
@@ -111,14 +112,21 @@ def diagonal_recurrence(a: Tensor, b: Tensor, h: Tensor | None = None) -> Tensor
     ``a`` and ``b`` are broadcast together, so that a constant ``a`` may be ``[units]``; ``h`` is ``[batch, units]``.
     """
     dtype = torch.promote_types(a.dtype, b.dtype)
-    a, b = torch.broadcast_tensors(a.to(dtype), b.to(dtype))
+    a, b = torch.broadcast_tensors(a.to(dtype), b.to(dtype))  # type: ignore[no-untyped-call]
     h = b.new_zeros(len(b), b.shape[2]) if h is None else h.to(dtype)
     kernel = find("diagonal", b, a, h, dtypes=(torch.float32, torch.complex64))
     if kernel is not None:
         states: Tensor = kernel(a, b, h)
         return states
-    every = []
+    return diagonal_definition(a, b, h)
+
+
+def diagonal_definition(a: Tensor, b: Tensor, h: Tensor | None = None) -> Tensor:
+    """The definition of ``diagonal_recurrence``, step by step; here ``a`` has the shape of ``b``."""
+    h = torch.zeros_like(b[:, 0]) if h is None else h
+    states = []
     for a_t, b_t in zip(a.unbind(1), b.unbind(1), strict=True):
+        # h_t = a_t ⊙ h_{t−1} + b_t
         h = a_t * h + b_t
-        every.append(h)
-    return torch.stack(every, dim=1)
+        states.append(h)
+    return torch.stack(states, dim=1)

@@ -7,37 +7,35 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import llvmlite.binding as llvm
 import numba
 from numba import njit
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 # Contractions and reassociations make the loops vectorise. The flags that assume there is no NaN and no infinity are
 # left out, for a diverged run must look diverged.
 FASTMATH = {"contract", "reassoc", "arcp", "nsz", "afn"}
 
 
-def compiled(*arguments: str) -> Callable[[F], F]:
+def compiled(*arguments: str) -> Callable[[Callable[..., Any]], Callable[..., None]]:
     """Compile a function for these types of arguments now, or load it from disk.
 
     Explicit types: all compiling is done when a module is imported, and none in the first step of a training.
     """
     signatures = [f"void({types})" for types in arguments]
 
-    def decorate(function: F) -> F:
-        def build(cache: bool) -> Any:
+    def decorate(function: Callable[..., Any]) -> Callable[..., None]:
+        def build(cache: bool) -> Callable[..., None]:
             options = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
             return njit(signatures, cache=cache, **options)(function)
 
         before = numba.config.CACHE_DIR
         numba.config.CACHE_DIR = str(_CACHE) if _CACHE else before
         try:
-            return build(cache=_CACHE is not None)  # type: ignore[no-any-return]
+            return build(cache=_CACHE is not None)
         except OSError:  # the disk is full, or the folder has gone: compile, and keep nothing
-            return build(cache=False)  # type: ignore[no-any-return]
+            return build(cache=False)
         finally:
             numba.config.CACHE_DIR = before
 

@@ -1,7 +1,7 @@
 """How the kernels lay out what they work on: time first, and units padded to whole vectors.
 
-A gate of ``hidden`` units takes ``padded(hidden)`` columns. What stands in the padding is never read by a matrix product,
-so a NaN or an infinity cannot come out of it.
+A gate of ``hidden`` units takes ``padded(hidden)`` columns. Whatever stands in the padding, no matrix product brings it
+into the rest: it is not read, or it has been cleared, so that it cannot make a NaN there.
 """
 
 from __future__ import annotations

@@ -14,10 +14,9 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from suite.kernels._compiled import compiled
-from suite.kernels._vector import INT, LANES, LLVM_VECTOR, address, everywhere
+from suite.kernels._vector import INT, LANES, LLVM_VECTOR, address, everywhere, instruction
 
 # Rows and vectors of a tile: 16 accumulators and a row of B in the 32 wide registers of AVX-512, 12 of the 16 in AVX2.
 ROWS, VECTORS = (8, 2) if llvm.get_host_cpu_features().get("avx512f") else (6, 1)
@@ -77,14 +76,14 @@ def _tile(rows: int, vectors: int) -> Any:
             builder.store(after[r, v], at(c_row[r], v)).align = 4
         return context.get_dummy_value()
 
-    @intrinsic  # type: ignore[misc]
+    @instruction
     def tile(_: Any, c: Any, c_stride: Any, a: Any, a_stride: Any, b: Any, depth: Any, rows_left: Any) -> Any:
         return types.void(c, c_stride, a, a_stride, b, depth, rows_left), codegen
 
     return tile
 
 
-@intrinsic  # type: ignore[misc]
+@instruction
 def _pointer(_: Any, array: Any, offset: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return address(context, builder, signature.args[0], *arguments)
@@ -92,7 +91,7 @@ def _pointer(_: Any, array: Any, offset: Any) -> Any:
     return types.CPointer(types.float32)(array, offset), codegen
 
 
-@intrinsic  # type: ignore[misc]
+@instruction
 def _not_inlined(_: Any) -> Any:
     """Let the function that says this be compiled once, and not again inside each of its callers."""
 

@@ -20,6 +20,12 @@ FLOAT, INT = ir.FloatType(), ir.IntType(64)
 LLVM_VECTOR = ir.VectorType(FLOAT, LANES)
 
 
+def instruction(define: Callable[..., Any]) -> Callable[..., Any]:
+    """Numba's ``intrinsic``, for type checkers: an instruction that compiled code calls like a function."""
+    made: Callable[..., Any] = intrinsic(define)
+    return made
+
+
 class Vector(types.Type):  # type: ignore[misc]
     """``LANES`` numbers in single precision."""
 
@@ -53,7 +59,7 @@ def address(context: Any, builder: Any, kind: Any, array: Any, offset: Any) -> A
     return builder.gep(context.make_array(kind)(context, builder, array).data, [offset])
 
 
-@intrinsic  # type: ignore[misc]
+@instruction
 def load(_: Any, row: Any, j: Any) -> Any:
     """``row[j : j + LANES]``"""
 
@@ -66,7 +72,7 @@ def load(_: Any, row: Any, j: Any) -> Any:
     return VECTOR(row, types.int64), codegen
 
 
-@intrinsic  # type: ignore[misc]
+@instruction
 def store(_: Any, row: Any, j: Any, value: Any) -> Any:
     """``row[j : j + LANES] = value``, a vector or one number."""
 
@@ -79,7 +85,7 @@ def store(_: Any, row: Any, j: Any, value: Any) -> Any:
     return types.void(row, types.int64, value), codegen
 
 
-@intrinsic  # type: ignore[misc]
+@instruction
 def where_at_least(_: Any, x: Any, y: Any, then: Any, otherwise: Any) -> Any:
     """``then`` where x ≥ y, else ``otherwise``; a NaN is not at least anything."""
 
@@ -90,7 +96,7 @@ def where_at_least(_: Any, x: Any, y: Any, then: Any, otherwise: Any) -> Any:
     return VECTOR(x, y, then, otherwise), codegen
 
 
-def _arithmetic(function: Callable[[Any, Any], Any], instruction: str) -> None:
+def _arithmetic(function: Callable[[Any, Any], Any], name: str) -> None:
     """Let ``function`` take a vector on either side; a product and a sum may be contracted into one instruction."""
 
     @infer_global(function)  # type: ignore[misc]
@@ -100,7 +106,7 @@ def _arithmetic(function: Callable[[Any, Any], Any], instruction: str) -> None:
 
     def lower(_: Any, builder: Any, types_: Any, arguments: Any) -> Any:
         left, right = _vectors(builder, types_.args, arguments)
-        return getattr(builder, instruction)(left, right, flags=("contract",))
+        return getattr(builder, name)(left, right, flags=("contract",))
 
     for kinds in ((Vector, Vector), (Vector, types.Float), (types.Float, Vector)):
         lower_builtin(function, *kinds)(lower)

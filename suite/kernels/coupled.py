@@ -103,5 +103,5 @@ def coupled(
     inputs: Tensor, h: Tensor, c: Tensor, W: Tensor, U: Tensor, b: Tensor
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """``CoupledLSTM.forward``: inputs ``[batch, time, input]`` → outputs ``[batch, time, hidden]``, (h, c)."""
-    outputs, h, c = _CoupledLSTM.apply(layout.project(inputs, W, b, 3), h, c, U)
+    outputs, h, c = _CoupledLSTM.apply(layout.project(inputs, W, b, 3), h, c, U)  # type: ignore[no-untyped-call]
     return outputs, (h, c)

@@ -67,5 +67,5 @@ class _Diagonal(torch.autograd.Function):
 def diagonal(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
     """The fused form of ``suite.kernels.diagonal_recurrence``."""
     a, b = a.resolve_conj().contiguous(), b.resolve_conj().contiguous()
-    states: Tensor = _Diagonal.apply(a, b, h)
+    states: Tensor = _Diagonal.apply(a, b, h)  # type: ignore[no-untyped-call]
     return states

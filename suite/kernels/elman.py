@@ -90,5 +90,5 @@ class _Elman(torch.autograd.Function):
 
 def elman(inputs: Tensor, h: Tensor, W: Tensor, U: Tensor, b: Tensor, nonlinearity: str) -> tuple[Tensor, Tensor]:
     """``RNN.forward``: inputs ``[batch, time, input]`` → outputs ``[batch, time, hidden]``, h."""
-    outputs, h = _Elman.apply(layout.project(inputs, W, b, 1), h, U, nonlinearity == "relu")
+    outputs, h = _Elman.apply(layout.project(inputs, W, b, 1), h, U, nonlinearity == "relu")  # type: ignore[no-untyped-call]
     return outputs, h

@@ -109,5 +109,5 @@ class _GRUAfter(torch.autograd.Function):
 
 def gru_after(inputs: Tensor, h: Tensor, W: Tensor, U: Tensor, b: Tensor, b_h: Tensor) -> tuple[Tensor, Tensor]:
     """``GRU.forward``, ``reset="after"``: inputs ``[batch, time, input]`` → outputs ``[batch, time, hidden]``, h."""
-    outputs, h = _GRUAfter.apply(layout.project(inputs, W, b, 3), h, U, b_h)
+    outputs, h = _GRUAfter.apply(layout.project(inputs, W, b, 3), h, U, b_h)  # type: ignore[no-untyped-call]
     return outputs, h

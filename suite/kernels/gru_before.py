@@ -114,5 +114,5 @@ class _GRUBefore(torch.autograd.Function):
 
 def gru_before(inputs: Tensor, h: Tensor, W: Tensor, U: Tensor) -> tuple[Tensor, Tensor]:
     """``GRU.forward``, ``reset="before"``: inputs ``[batch, time, input]`` → outputs ``[batch, time, hidden]``, h."""
-    outputs, h = _GRUBefore.apply(layout.project(inputs, W, None, 3), h, U)
+    outputs, h = _GRUBefore.apply(layout.project(inputs, W, None, 3), h, U)  # type: ignore[no-untyped-call]
     return outputs, h

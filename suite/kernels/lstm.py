@@ -109,5 +109,5 @@ def lstm(
     inputs: Tensor, h: Tensor, c: Tensor, W: Tensor, U: Tensor, b: Tensor, readout: str
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """``LSTM.forward``: inputs ``[batch, time, input]`` → outputs ``[batch, time, hidden]``, (h, c)."""
-    outputs, h, c = _LSTM.apply(layout.project(inputs, W, b, 4), h, c, U, readout == "cell")
+    outputs, h, c = _LSTM.apply(layout.project(inputs, W, b, 4), h, c, U, readout == "cell")  # type: ignore[no-untyped-call]
     return outputs, (h, c)

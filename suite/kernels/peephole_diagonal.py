@@ -119,5 +119,5 @@ def peephole_diagonal(
     inputs: Tensor, h: Tensor, c: Tensor, W: Tensor, U: Tensor, P: Tensor, b: Tensor
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """``PeepholeLSTM.forward``, diagonal: inputs ``[batch, time, input]`` → ``[batch, time, hidden]``, (h, c)."""
-    outputs, h, c = _DiagonalPeephole.apply(layout.project(inputs, W, b, 4), h, c, U, P)
+    outputs, h, c = _DiagonalPeephole.apply(layout.project(inputs, W, b, 4), h, c, U, P)  # type: ignore[no-untyped-call]
     return outputs, (h, c)

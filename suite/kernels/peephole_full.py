@@ -15,9 +15,7 @@ from suite.kernels._product import add_product, clear_padding
 from suite.kernels._vector import LANES, load, store
 
 
-@compiled(
-    "float32[:, :, ::1], float32[:, :, ::1], float32[:, :, ::1], float32[::1], float32[::1], float32[::1], int64"
-)
+@compiled("float32[:, :, ::1], float32[:, :, ::1], float32[:, :, ::1], float32[::1], float32[::1], float32[::1], int64")
 def _forward(a, h, c, U, P_if, P_o, H):  # type: ignore[no-untyped-def]
     """``a``, W x + b on entry, holds the gates i, f, g, o at the end; ``h`` and ``c`` hold their first states."""
     T, B, _ = a.shape
@@ -119,5 +117,5 @@ def peephole_full(
     inputs: Tensor, h: Tensor, c: Tensor, W: Tensor, U: Tensor, P: Tensor, b: Tensor
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """``PeepholeLSTM.forward``, full: inputs ``[batch, time, input]`` → outputs ``[batch, time, hidden]``, (h, c)."""
-    outputs, h, c = _FullPeephole.apply(layout.project(inputs, W, b, 4), h, c, U, P)
+    outputs, h, c = _FullPeephole.apply(layout.project(inputs, W, b, 4), h, c, U, P)  # type: ignore[no-untyped-call]
     return outputs, (h, c)
