@@ -23,7 +23,7 @@ from suite.registry import architectures, option_types
 SIZES = ((100, 32, 64), (200, 64, 128), (1000, 20, 32))  # (time, batch, hidden)
 DIAGONAL_SIZE = (512, 32, 64)
 INPUT_SIZE = 10
-TORCH: dict[str, type[nn.RNNBase]] = {
+TORCH: dict[str, Callable[..., nn.Module]] = {
     "rnn": nn.RNN,
     "lstm": nn.LSTM,
     "gru": nn.GRU,

@@ -28,7 +28,8 @@ def compiled(*arguments: str) -> Callable[[Callable[..., Any]], Callable[..., No
     def decorate(function: Callable[..., Any]) -> Callable[..., None]:
         def build(cache: bool) -> Callable[..., None]:
             options = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
-            return njit(signatures, cache=cache, **options)(function)
+            dispatcher: Callable[..., None] = njit(signatures, cache=cache, **options)(function)
+            return dispatcher
 
         before = numba.config.CACHE_DIR
         numba.config.CACHE_DIR = str(_CACHE) if _CACHE else before

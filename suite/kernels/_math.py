@@ -18,7 +18,7 @@ Q1, Q2, Q3, Q4 = (np.float32(q) for q in (0.467143548, 0.0258770423, 0.000328565
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
 
-@njit  # type: ignore[misc]
+@njit  # type: ignore[untyped-decorator]
 def tanh(x: Any) -> Any:
     """Tanh to 4e-7; NaN gives NaN, because both comparisons are then false."""
     u = x * x
@@ -29,7 +29,7 @@ def tanh(x: Any) -> Any:
     return where_at_least(-LIMIT, x, -ONE, y)
 
 
-@njit  # type: ignore[misc]
+@njit  # type: ignore[untyped-decorator]
 def sigmoid(x: Any) -> Any:
     """σ(x) = ½ + ½ tanh(x / 2)."""
     return HALF + HALF * tanh(HALF * x)

@@ -36,7 +36,7 @@ class Vector(types.Type):  # type: ignore[misc]
 VECTOR = Vector()
 
 
-@register_model(Vector)  # type: ignore[misc]
+@register_model(Vector)
 class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, LLVM_VECTOR)
@@ -99,7 +99,7 @@ def where_at_least(_: Any, x: Any, y: Any, then: Any, otherwise: Any) -> Any:
 def _arithmetic(function: Callable[[Any, Any], Any], name: str) -> None:
     """Let ``function`` take a vector on either side; a product and a sum may be contracted into one instruction."""
 
-    @infer_global(function)  # type: ignore[misc]
+    @infer_global(function)
     class _Typing(AbstractTemplate):  # type: ignore[misc]
         def generic(self, arguments: Any, _: Any) -> Any:
             return signature(VECTOR, *arguments) if VECTOR in arguments else None
