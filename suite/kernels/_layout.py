@@ -78,6 +78,16 @@ def state_gradient(gradient: Tensor | None, like: Tensor) -> Tensor:
     return room
 
 
+def gate_gradient(gates: Tensor) -> Tensor:
+    """Room for the gradient of the gates: their own place, which is in the cache, unless they will be wanted again.
+
+    Each kernel reads the gates of a step before it writes their gradient. ``retain_graph=True`` keeps them; where torch
+    does not tell, they are kept.
+    """
+    retained = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)
+    return torch.empty_like(gates) if retained() else gates
+
+
 def rows(gradient: Tensor | None, hidden: int, like: Tensor) -> tuple[Tensor, int, int]:
     """The gradient of outputs ``[batch, time, hidden]`` as rows, and how many rows a step and a sequence are apart.
 

@@ -96,7 +96,7 @@ class _GRUAfter(torch.autograd.Function):
         hidden = U.shape[1]
         dy, step, sequence = layout.rows(d_outputs, hidden, gates)
         dh = layout.state_gradient(dh, hs)
-        da, dq = torch.empty_like(gates), torch.empty_like(q)
+        da, dq = layout.gate_gradient(gates), torch.empty_like(q)
         U_rz, U_n = layout.pack_backward(U[: 2 * hidden], 2), layout.pack_backward(U[2 * hidden :], 1)
         _backward(
             da.numpy(), dq.numpy(), gates.numpy(), q.numpy(), hs.numpy(), U_rz.numpy(), U_n.numpy(), hidden,

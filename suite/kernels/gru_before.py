@@ -100,7 +100,7 @@ class _GRUBefore(torch.autograd.Function):
         hidden = U.shape[1]
         dy, step, sequence = layout.rows(d_outputs, hidden, gates)
         dh = layout.state_gradient(dh, hs)
-        da, reset = torch.empty_like(gates), torch.empty_like(hs[1:])
+        da, reset = layout.gate_gradient(gates), torch.empty_like(hs[1:])
         U_rz, U_n = layout.pack_backward(U[: 2 * hidden], 2), layout.pack_backward(U[2 * hidden :], 1)
         _backward(
             da.numpy(), reset.numpy(), gates.numpy(), hs.numpy(), U_rz.numpy(), U_n.numpy(), hidden,

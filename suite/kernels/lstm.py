@@ -96,7 +96,7 @@ class _LSTM(torch.autograd.Function):
         hidden = U.shape[1]
         dy, step, sequence = layout.rows(d_outputs, hidden, gates)
         dh, dc = layout.state_gradient(dh, hs), layout.state_gradient(dc, cs)
-        da = torch.empty_like(gates)
+        da = layout.gate_gradient(gates)
         _backward(
             da.numpy(), gates.numpy(), cs.numpy(), layout.pack_backward(U, 4).numpy(), hidden,
             dy.numpy(), step, sequence, ctx.cell_readout, dh.numpy(), dc.numpy(),

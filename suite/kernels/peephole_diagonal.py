@@ -106,7 +106,7 @@ class _DiagonalPeephole(torch.autograd.Function):
         hidden = U.shape[1]
         dy, step, sequence = layout.rows(d_outputs, hidden, gates)
         dh, dc = layout.state_gradient(dh, hs), layout.state_gradient(dc, cs)
-        da, d_peep = torch.empty_like(gates), torch.zeros_like(peep)
+        da, d_peep = layout.gate_gradient(gates), torch.zeros_like(peep)
         _backward(
             da.numpy(), d_peep.numpy(), gates.numpy(), cs.numpy(), layout.pack_backward(U, 4).numpy(), peep.numpy(),
             hidden, dy.numpy(), step, sequence, dh.numpy(), dc.numpy(),

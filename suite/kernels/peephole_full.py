@@ -100,7 +100,7 @@ class _FullPeephole(torch.autograd.Function):
         hidden = U.shape[1]
         dy, step, sequence = layout.rows(d_outputs, hidden, gates)
         dh, dc = layout.state_gradient(dh, hs), layout.state_gradient(dc, cs)
-        da = torch.empty_like(gates)
+        da = layout.gate_gradient(gates)
         P_if, P_o = layout.pack_backward(P[: 2 * hidden], 2), layout.pack_backward(P[2 * hidden :], 1)
         _backward(
             da.numpy(), gates.numpy(), cs.numpy(), layout.pack_backward(U, 4).numpy(), P_if.numpy(), P_o.numpy(),
