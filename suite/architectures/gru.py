@@ -7,6 +7,7 @@ from typing import Literal
 from torch import Tensor, sigmoid, tanh
 from torch.nn.functional import linear
 
+from suite import kernels
 from suite.architectures._base import Cell, Initialisation, bias, input_weight, recurrent_weight
 
 
@@ -73,3 +74,11 @@ class GRU(Cell[Tensor]):
             # h_t = (1 − z_t) ⊙ n_t + z_t ⊙ h_{t−1}
             h = (1 - z) * n + z * h
         return h, h
+
+    def forward(self, inputs: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        h = self.initial_state(len(inputs)) if state is None else state
+        biases = () if self.b is None or self.b_h is None else (self.b, self.b_h)  # "before" has none
+        kernel = kernels.find(f"gru_{self.reset}", inputs, h, self.W, self.U, *biases, cudnn=self.reset == "after")
+        if kernel is None:
+            return super().forward(inputs, h)
+        return kernel(inputs, h, self.W, self.U, *biases)  # type: ignore[no-any-return]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, sigmoid, tanh
 from torch.nn.functional import linear
 
+from suite import kernels
 from suite.architectures._base import Cell, Initialisation, bias, input_weight, recurrent_weight
 
 
@@ -61,3 +62,12 @@ class LSTM(Cell[tuple[Tensor, Tensor]]):
         # h_t = o_t ⊙ tanh(c_t)
         h = sigmoid(o) * tanh(c)
         return (h if self.readout == "hidden" else c), (h, c)
+
+    def forward(
+        self, inputs: Tensor, state: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        h, c = self.initial_state(len(inputs)) if state is None else state
+        kernel = kernels.find("lstm", inputs, h, c, self.W, self.U, self.b, cudnn=self.readout == "hidden")
+        if kernel is None:
+            return super().forward(inputs, (h, c))
+        return kernel(inputs, h, c, self.W, self.U, self.b, self.readout)  # type: ignore[no-any-return]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn, sigmoid, tanh
 from torch.nn.functional import linear
 
+from suite import kernels
 from suite.architectures._base import Cell, Initialisation, bias, input_weight, recurrent_weight
 
 
@@ -83,3 +84,12 @@ class PeepholeLSTM(Cell[tuple[Tensor, Tensor]]):
             # h_t = o_t ⊙ tanh(c_t), where o_t sees c_t
             h = sigmoid(o + p_o * c) * tanh(c)
         return h, (h, c)
+
+    def forward(
+        self, inputs: Tensor, state: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        h, c = self.initial_state(len(inputs)) if state is None else state
+        kernel = kernels.find(f"peephole_{self.peephole}", inputs, h, c, self.W, self.U, self.P, self.b)
+        if kernel is None:
+            return super().forward(inputs, (h, c))
+        return kernel(inputs, h, c, self.W, self.U, self.P, self.b)  # type: ignore[no-any-return]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from suite import kernels
 from suite.architectures._base import Cell, bias, input_weight, recurrent_weight
 
 
@@ -48,3 +49,10 @@ class RNN(Cell[Tensor]):
         # h_t = φ(W x_t + U h_{t−1} + b)
         h = self.phi(linear(x, self.W, self.b) + linear(state, self.U))
         return h, h
+
+    def forward(self, inputs: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        h = self.initial_state(len(inputs)) if state is None else state
+        kernel = kernels.find("elman", inputs, h, self.W, self.U, self.b, cudnn=True)
+        if kernel is None:
+            return super().forward(inputs, h)
+        return kernel(inputs, h, self.W, self.U, self.b, self.nonlinearity)  # type: ignore[no-any-return]

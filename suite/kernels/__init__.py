@@ -1,0 +1,132 @@
+"""The recurrences of ``suite.architectures``, fused: never the definition, always tested against it.
+
+On a CPU each is compiled by Numba into one loop over time (``elman.py``, ``lstm.py``, …); on a GPU the standard cells
+are cuDNN's (``cudnn.py``). Where neither applies, the definition runs. ``MEMSPAN_KERNELS=0`` switches both off; second
+derivatives need that, for the kernels have first ones only.
+
+Importing this package imports no kernel and no Numba: ``find`` does, on first use.
+"""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+import warnings
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+
+if TYPE_CHECKING:
+    from suite.architectures import Cell
+
+__all__ = ["available", "diagonal_definition", "diagonal_recurrence", "find", "path", "warm_up"]
+
+_taken: list[Literal["fused", "cudnn", "definition"]] = []  # what ``find`` chose last, for ``path``
+_warned: list[str] = []
+
+
+def find(
+    name: str,
+    inputs: Tensor,
+    *others: Tensor,
+    cudnn: bool = False,
+    dtypes: tuple[torch.dtype, ...] = (torch.float32,),
+) -> Callable[..., Any] | None:
+    """The kernel called ``name`` for a sequence ``inputs`` ``[batch, time, …]``, or None: run the definition.
+
+    ``others`` are the states and weights that it will get, ``dtypes`` what the fused kernel takes; ``cudnn`` says that
+    cuDNN has this form of the cell too.
+    """
+    _taken[:] = ["definition"]
+    tensors = (inputs, *others)
+    devices = {tensor.device.type for tensor in tensors}
+    if os.environ.get("MEMSPAN_KERNELS") == "0" or inputs.dim() != 3 or not inputs.numel() or not _plain(tensors):
+        return None
+    if cudnn and devices == {"cuda"} and torch.backends.cudnn.is_available():  # type: ignore[no-untyped-call]
+        _taken[:] = ["cudnn"]
+        return _load("cudnn", name)
+    if devices == {"cpu"} and {tensor.dtype for tensor in tensors} <= set(dtypes) and available(name):
+        _taken[:] = ["fused"]
+        return _load(name, name)
+    return None
+
+
+def path(cell: Cell[Any]) -> Literal["fused", "cudnn", "definition"]:
+    """What ``cell``, with its parameters where they are now, runs through: found by one step of it."""
+    _taken.clear()
+    with torch.no_grad():
+        cell(cell.zeros(1, 1, cell.input_size))
+    return _taken[0] if _taken else "definition"
+
+
+def warm_up() -> bool:
+    """Compile every kernel, or load it from disk, so that no run is charged for it; whether all can be used."""
+    names = [module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")]
+    usable = [available(name) for name in names if name != "cudnn"]  # all of them, also after one that cannot
+    return all(usable)
+
+
+@cache
+def available(name: str) -> bool:
+    """Whether the fused kernel ``name`` can be used here: compiles it, or loads it from disk. If not, one warning."""
+    try:
+        import_module(f"{__name__}.{name}")
+    except Exception as error:  # whatever keeps a kernel from running, the definition can
+        _warn(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
+        return False
+    return True
+
+
+def _warn(reason: str) -> None:
+    """Say once that the definition, which is slower, runs in place of the kernels."""
+    if not _warned:
+        _warned.append(reason)
+        warnings.warn(f"no fused kernels, the slower definition runs: {reason}", RuntimeWarning, stacklevel=2)
+
+
+def _load(module: str, name: str) -> Callable[..., Any]:
+    function: Callable[..., Any] = getattr(import_module(f"{__name__}.{module}"), name)
+    return function
+
+
+def _plain(tensors: tuple[Tensor, ...]) -> bool:
+    """Whether these are ordinary tensors in an ordinary call: nothing traces, maps or transforms it."""
+    return not (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        or torch._C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0
+        or torch.is_autocast_enabled("cpu")
+        or torch.is_autocast_enabled("cuda")
+    ) and all(type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided for tensor in tensors)
+
+
+def diagonal_recurrence(a: Tensor, b: Tensor, h: Tensor | None = None) -> Tensor:
+    """h_t = a_t ⊙ h_{t−1} + b_t, real or complex: the states ``[batch, time, units]`` from ``h`` (zeros if None).
+
+    ``a`` and ``b`` are broadcast together, so that a constant ``a`` may be ``[units]``; ``h`` is ``[batch, units]``.
+    """
+    dtype = torch.promote_types(a.dtype, b.dtype)
+    a, b = torch.broadcast_tensors(a.to(dtype), b.to(dtype))  # type: ignore[no-untyped-call]
+    h = b.new_zeros(len(b), b.shape[2]) if h is None else h.to(dtype)
+    kernel = find("diagonal", b, a, h, dtypes=(torch.float32, torch.complex64))
+    if kernel is not None:
+        states: Tensor = kernel(a, b, h)
+        return states
+    return diagonal_definition(a, b, h)
+
+
+def diagonal_definition(a: Tensor, b: Tensor, h: Tensor | None = None) -> Tensor:
+    """The definition of ``diagonal_recurrence``, step by step; here ``a`` has the shape of ``b``."""
+    h = torch.zeros_like(b[:, 0]) if h is None else h
+    states = []
+    for a_t, b_t in zip(a.unbind(1), b.unbind(1), strict=True):
+        # h_t = a_t ⊙ h_{t−1} + b_t
+        h = a_t * h + b_t
+        states.append(h)
+    return torch.stack(states, dim=1)

@@ -1,0 +1,35 @@
+"""tanh and the logistic function of vectors: one rational function, no branches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from suite.kernels._vector import where_at_least
+
+# tanh x = x P(x²) / Q(x²) with P and Q of degree 4: a least-squares fit over Chebyshev nodes of [0, 9], reweighted
+# until the relative error was level, at 2e-8. Beyond 9, tanh is 1 in single precision, and must be exactly 1: 0 · ∞
+# in a gradient is then NaN, as it should be.
+LIMIT = np.float32(9)
+P0, P1, P2, P3, P4 = (np.float32(p) for p in (0.999999979, 0.133810391, 0.00349560339, 2.06093036e-05, 1.33549134e-08))
+Q1, Q2, Q3, Q4 = (np.float32(q) for q in (0.467143548, 0.0258770423, 0.000328565848, 7.77667287e-07))
+ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
+
+
+@njit  # type: ignore[untyped-decorator]
+def tanh(x: Any) -> Any:
+    """Tanh to 4e-7; NaN gives NaN, because both comparisons are then false."""
+    u = x * x
+    p = P0 + u * (P1 + u * (P2 + u * (P3 + u * P4)))
+    q = ONE + u * (Q1 + u * (Q2 + u * (Q3 + u * Q4)))
+    y = x * p / q
+    y = where_at_least(x, LIMIT, ONE, y)
+    return where_at_least(-LIMIT, x, -ONE, y)
+
+
+@njit  # type: ignore[untyped-decorator]
+def sigmoid(x: Any) -> Any:
+    """σ(x) = ½ + ½ tanh(x / 2)."""
+    return HALF + HALF * tanh(HALF * x)

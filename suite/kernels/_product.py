@@ -1,0 +1,146 @@
+"""The small matrix product of one time step, C += A B, with B packed once per sequence.
+
+Why not BLAS: at these sizes (32 × 64 times 64 × 256) half of a call is spent outside the product, and which BLAS, and
+with how many threads, depends on the machine. A tile of C is held in registers as vectors of 16, while the rows of B
+stream by: LLVM makes of such a vector whatever the processor has. Every element is summed in the order of k, so the
+shape of the tiles does not show in the result.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+from suite.kernels._compiled import compiled
+from suite.kernels._vector import INT, LANES, LLVM_VECTOR, address, everywhere, instruction
+
+# Rows and vectors of a tile: 16 accumulators and a row of B in the 32 wide registers of AVX-512, 12 of the 16 in AVX2.
+ROWS, VECTORS = (8, 2) if llvm.get_host_cpu_features().get("avx512f") else (6, 1)
+FEW = ROWS // 2
+PANEL = VECTORS * LANES
+
+
+def _tile(rows: int, vectors: int) -> Any:
+    """``C[r, :] += Σ_k A[r, k] B[k, :]`` for ``rows`` rows and ``vectors`` vectors, as LLVM code.
+
+    Where fewer rows are left, the last one stands in for the missing ones: they compute, and write, the same numbers.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        c, c_stride, a, a_stride, b, depth, rows_left = arguments
+        fma = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(LLVM_VECTOR, [LLVM_VECTOR] * 3), f"llvm.fma.v{LANES}f32"
+        )
+        tile = [(r, v) for r in range(rows) for v in range(vectors)]
+
+        def at(row: Any, vector: int) -> Any:
+            return builder.bitcast(builder.gep(row, [INT(vector * LANES)]), LLVM_VECTOR.as_pointer())
+
+        def load(row: Any, vector: int) -> Any:
+            loaded = builder.load(at(row, vector))
+            loaded.align = 4
+            return loaded
+
+        last = builder.sub(rows_left, INT(1))
+        row = [builder.select(builder.icmp_signed("<", INT(r), last), INT(r), last) for r in range(rows)]
+        a_row = [builder.gep(a, [builder.mul(r, a_stride)]) for r in row]
+        c_row = [builder.gep(c, [builder.mul(r, c_stride)]) for r in row]
+        before = {(r, v): load(c_row[r], v) for r, v in tile}
+        entry, loop, end = builder.block, builder.append_basic_block("loop"), builder.append_basic_block("end")
+        builder.branch(loop)
+
+        builder.position_at_end(loop)
+        k = builder.phi(INT)
+        k.add_incoming(INT(0), entry)
+        total = {cell: builder.phi(LLVM_VECTOR) for cell in tile}
+        b_row = builder.gep(b, [builder.mul(k, INT(vectors * LANES))])
+        b_vector = [load(b_row, v) for v in range(vectors)]
+        after = {}
+        for r in range(rows):
+            number = everywhere(builder, builder.load(builder.gep(a_row[r], [k])))
+            for v in range(vectors):
+                after[r, v] = builder.call(fma, [number, b_vector[v], total[r, v]])
+        following = builder.add(k, INT(1))
+        k.add_incoming(following, loop)
+        for cell in tile:
+            total[cell].add_incoming(before[cell], entry)
+            total[cell].add_incoming(after[cell], loop)
+        builder.cbranch(builder.icmp_signed("<", following, depth), loop, end)
+
+        builder.position_at_end(end)
+        for r, v in tile:
+            builder.store(after[r, v], at(c_row[r], v)).align = 4
+        return context.get_dummy_value()
+
+    @instruction
+    def tile(_: Any, c: Any, c_stride: Any, a: Any, a_stride: Any, b: Any, depth: Any, rows_left: Any) -> Any:
+        return types.void(c, c_stride, a, a_stride, b, depth, rows_left), codegen
+
+    return tile
+
+
+@instruction
+def _pointer(_: Any, array: Any, offset: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return address(context, builder, signature.args[0], *arguments)
+
+    return types.CPointer(types.float32)(array, offset), codegen
+
+
+@instruction
+def _not_inlined(_: Any) -> Any:
+    """Let the function that says this be compiled once, and not again inside each of its callers."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+_wide, _wide_few = _tile(ROWS, VECTORS), _tile(FEW, VECTORS)
+_narrow, _narrow_few = _tile(ROWS, 1), _tile(FEW, 1)
+
+
+@compiled("float32[:, ::1], int64, float32[:, ::1], int64, int64, float32[::1], int64")
+def add_product(C, c_from, A, a_from, depth, packed, width):  # type: ignore[no-untyped-def]
+    """``C[:, c_from : c_from + width] += A[:, a_from : a_from + depth] @ B``, with B ``[depth, width]`` packed.
+
+    ``width`` is a multiple of ``LANES``; C and A have the same number of rows, and depth ≥ 1.
+    """
+    _not_inlined()
+    rows, c_stride = C.shape
+    a_stride = A.shape[1]
+    column = 0
+    while column < width:
+        wide = width - column >= PANEL
+        b = _pointer(packed, column * depth)
+        row = 0
+        while row < rows:
+            left = rows - row
+            c = _pointer(C, row * c_stride + c_from + column)
+            a = _pointer(A, row * a_stride + a_from)
+            if wide:
+                if left > FEW:
+                    _wide(c, c_stride, a, a_stride, b, depth, left)
+                else:
+                    _wide_few(c, c_stride, a, a_stride, b, depth, left)
+            elif left > FEW:
+                _narrow(c, c_stride, a, a_stride, b, depth, left)
+            else:
+                _narrow_few(c, c_stride, a, a_stride, b, depth, left)
+            row += ROWS if left > FEW else FEW
+        column += PANEL if wide else LANES
+
+
+@compiled("float32[:, ::1], int64, int64")
+def clear_padding(A, hidden, padded):  # type: ignore[no-untyped-def]
+    """Zero the columns beyond ``hidden`` of each gate of A ``[rows, gates·padded]``."""
+    if hidden < padded:
+        for row in range(A.shape[0]):
+            for start in range(0, A.shape[1], padded):
+                A[row, start + hidden : start + padded] = 0

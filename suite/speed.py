@@ -1,0 +1,168 @@
+"""How fast the cells are: forward and backward, against torch's own cell, the definition's loop and the floor.
+
+The floor of a cell is its matrix products alone, done by torch: the input's product, one product per step forward and
+one backward, and the products of the weights' gradients.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import product
+from statistics import median
+from typing import Any, Literal, get_args, get_origin
+
+import torch
+from torch import Tensor, nn
+
+from suite import kernels
+from suite.architectures import Cell
+from suite.registry import architectures, option_types
+
+SIZES = ((100, 32, 64), (200, 64, 128), (1000, 20, 32))  # (time, batch, hidden)
+DIAGONAL_SIZE = (512, 32, 64)
+INPUT_SIZE = 10
+TORCH: dict[str, Callable[..., nn.Module]] = {
+    "rnn": nn.RNN,
+    "lstm": nn.LSTM,
+    "gru": nn.GRU,
+}  # by the first word of an architecture's name
+
+Job = Callable[[], object]
+
+
+def speed_table(
+    sizes: Sequence[tuple[int, int, int]] = SIZES, repetitions: int = 9, definition: bool = True
+) -> list[dict[str, Any]]:
+    """One row per size and form of an architecture, and one for the diagonal recurrence. One thread.
+
+    ``to_torch``, ``to_lstm``, ``to_floor``, ``to_definition``: our time as a multiple of that of torch's own cell, of
+    our LSTM, of the floor and of the definition's loop; None where there is no such thing. Then what was measured,
+    and the medians in milliseconds. Repetitions are interleaved: a busy moment of the machine hits all alike.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        kernels.warm_up()
+        rows = [row for size in sizes for row in _cells(size, repetitions, definition)]
+        return [*rows, _diagonal(DIAGONAL_SIZE, repetitions, definition)]
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _cells(size: tuple[int, int, int], repetitions: int, definition: bool) -> list[dict[str, Any]]:
+    steps, batch, hidden = size
+    inputs = torch.randn(batch, steps, INPUT_SIZE)
+    cells = dict(_forms(hidden))
+    jobs: dict[tuple[str, str], Job] = {}
+    for form, cell in cells.items():
+        jobs[form, "ours"] = _step(cell, cell, inputs)
+        if (theirs := _torch_cell(form, hidden)) is not None:
+            jobs[form, "torch"] = _step(theirs, theirs, inputs)
+        if hasattr(cell, "U"):
+            jobs[form, "floor"] = _floor(cell, inputs)
+        if definition:
+            jobs[form, "definition"] = _step(cell, partial(Cell.forward, cell), inputs)
+    taken = _medians(jobs, repetitions)
+    lstm = taken.get(("lstm hidden", "ours"))
+    return [_row(form, size, kernels.path(cell), taken, lstm) for form, cell in cells.items()]
+
+
+def _diagonal(size: tuple[int, int, int], repetitions: int, definition: bool) -> dict[str, Any]:
+    """h_t = a_t ⊙ h_{t−1} + b_t, beside torch's LSTM of the same width."""
+    steps, batch, units = size
+    a, b = torch.rand(batch, steps, units).requires_grad_(), torch.randn(batch, steps, units).requires_grad_()
+    up = torch.randn(batch, steps, units)
+    form = "diagonal recurrence"
+
+    def ours(scan: Callable[[Tensor, Tensor], Tensor]) -> object:
+        return torch.autograd.grad(scan(a, b), [a, b], up)
+
+    lstm = nn.LSTM(units, units, batch_first=True)
+    jobs: dict[tuple[str, str], Job] = {
+        (form, "ours"): partial(ours, kernels.diagonal_recurrence),
+        (form, "torch"): _step(lstm, lstm, b.detach()),
+    }
+    if definition:
+        jobs[form, "definition"] = partial(ours, kernels.diagonal_definition)
+    path = "fused" if kernels.available("diagonal") else "definition"
+    return _row(form, size, path, _medians(jobs, repetitions), None)
+
+
+def _row(
+    form: str, size: tuple[int, int, int], path: str, taken: dict[tuple[str, str], float], lstm: float | None
+) -> dict[str, Any]:
+    ours, theirs, floor, loop = (taken.get((form, kind)) for kind in ("ours", "torch", "floor", "definition"))
+    assert ours is not None
+
+    def ratio(other: float | None) -> float | None:
+        return None if other is None else ours / other
+
+    return {
+        "to_torch": ratio(theirs), "to_lstm": ratio(lstm), "to_floor": ratio(floor), "to_definition": ratio(loop),
+        "form": form, "time": size[0], "batch": size[1], "hidden": size[2], "path": path,
+        "ours_ms": ours, "torch_ms": theirs, "floor_ms": floor, "definition_ms": loop,
+    }  # fmt: skip
+
+
+def _forms(hidden: int) -> Iterator[tuple[str, Cell[Any]]]:
+    """Every architecture with every combination of its ``Literal`` options, but for the initialisation's."""
+    for name in architectures.names():
+        make = architectures.get(name)
+        types = option_types(make)
+        choices = {key: get_args(t) for key, (t, _) in types.items() if key != "init" and get_origin(t) is Literal}
+        for values in product(*choices.values()):
+            options = dict(zip(choices, values, strict=True))
+            yield " ".join([name, *values]), make(INPUT_SIZE, hidden, **options)
+
+
+def _torch_cell(form: str, hidden: int) -> nn.Module | None:
+    kind = TORCH.get(form.split()[0].split("_")[0])
+    if kind is None:
+        return None
+    options = {"nonlinearity": "relu"} if form == "rnn relu" else {}
+    return kind(INPUT_SIZE, hidden, batch_first=True, **options)
+
+
+def _step(module: nn.Module, forward: Callable[[Tensor], Any], inputs: Tensor) -> Job:
+    """Forward and backward, with the outputs' gradient given and no gradient of the inputs: as in a first layer."""
+    parameters = list(module.parameters())
+    up = torch.randn_like(forward(inputs)[0])
+    return lambda: torch.autograd.grad(forward(inputs)[0], parameters, up)
+
+
+def _floor(cell: Cell[Any], inputs: Tensor) -> Job:
+    hidden, W = cell.hidden_size, cell.get_parameter("W").detach()
+    matrices = [p.detach() for p in cell.parameters() if p.dim() == 2 and p.shape[1] == hidden and len(p) >= hidden]
+    matrices = [matrix for matrix in matrices if matrix.data_ptr() != W.data_ptr()]  # U, and P where it is a matrix
+    steps = inputs.transpose(0, 1).contiguous()
+    flat = steps.flatten(0, 1)
+    a = torch.zeros(len(steps), inputs.shape[0], len(W))
+    h = torch.zeros(len(steps), inputs.shape[0], hidden)
+
+    def run() -> None:
+        torch.mm(flat, W.t(), out=a.view(-1, len(W)))
+        for U in matrices:
+            gates, back = a[:, :, : len(U)], torch.empty_like(h[0])
+            product = torch.empty(inputs.shape[0], len(U))
+            for t in range(len(steps)):
+                torch.mm(h[t], U.t(), out=product)
+            for t in range(len(steps)):
+                torch.mm(gates[t], U, out=back)
+            gates.flatten(0, 1).t() @ h.flatten(0, 1)
+        a.flatten(0, 1).t() @ flat
+
+    return run
+
+
+def _medians(jobs: dict[tuple[str, str], Job], repetitions: int) -> dict[tuple[str, str], float]:
+    """The median time of each job in milliseconds, after one run that is not counted."""
+    times: dict[tuple[str, str], list[float]] = {key: [] for key in jobs}
+    for repetition in range(repetitions + 1):
+        for key, job in jobs.items():
+            start = time.perf_counter()
+            job()
+            if repetition:
+                times[key].append(1000 * (time.perf_counter() - start))
+    return {key: median(values) for key, values in times.items()}
