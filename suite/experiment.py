@@ -56,7 +56,7 @@ class Sweep(Frozen):
     generation: Count | None = None
     """Trials suggested at a time: suggestions and pruning know the generations before and nothing else. Default: all
     for ``sobol`` and ``random`` without a pruner, otherwise 4."""
-    space: Space = {}
+    space: Space = Field(default={})
 
 
 class Evaluation(Frozen):
@@ -87,7 +87,7 @@ class TaskTable(Frozen):
     length: Count | Counts
     train_size: Count | Counts | None = None
     test_lengths: Counts = ()
-    training: dict[str, Any] = {}
+    training: dict[str, Any] = Field(default={})
 
 
 class ArchitectureTable(Frozen):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -25,10 +26,9 @@ class PeakMemory:
         if self.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
         else:
-            try:
+            # Not Linux, or not allowed: the peak since the start of the process is what remains.
+            with suppress(OSError):
                 Path("/proc/self/clear_refs").write_text("5")
-            except OSError:
-                pass  # not Linux, or not allowed: the peak since the start of the process is what remains
         return self
 
     def __exit__(

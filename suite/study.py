@@ -236,9 +236,13 @@ class Study:
         configs = [self.config(params, seed) for seed in self.experiment.evaluation.seed_list]
         return [self._job(c.key, c, "evaluation", c.seed, params, None) for c in configs]
 
+    def known(self, finished: Mapping[str, Outcome]) -> list[Job]:
+        """The runs that can be named now."""
+        return [*self.trials(finished), *self.evaluations(finished)]
+
     def missing(self, finished: Mapping[str, Outcome]) -> list[Job]:
         """The runs that can be started now."""
-        return [job for job in (*self.trials(finished), *self.evaluations(finished)) if job.key not in finished]
+        return [job for job in self.known(finished) if job.key not in finished]
 
     @property
     def planned(self) -> int:

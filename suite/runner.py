@@ -1,0 +1,116 @@
+"""What of an experiment is missing, and getting it done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from suite import sweep
+from suite.engines import Engine, Inline, Workers
+from suite.experiment import Experiment
+from suite.study import Job, Outcome, Study, studies
+from suite.tracking import Store
+
+
+@dataclass
+class Plan:
+    """An experiment's studies and what is already known of them."""
+
+    experiment: Experiment
+    studies: list[Study]
+    finished: dict[str, Outcome]
+
+    @property
+    def planned(self) -> int:
+        """How many runs the experiment comes to."""
+        return sum(study.planned for study in self.studies)
+
+    @property
+    def done(self) -> int:
+        """How many of them are finished."""
+        return sum(job.key in self.finished for study in self.studies for job in study.known(self.finished))
+
+    def missing(self) -> dict[str, Job]:
+        """The runs that can be started now, by key."""
+        return {job.key: job for study in self.studies for job in study.missing(self.finished)}
+
+
+def plan(experiment: Experiment, store: Store) -> Plan:
+    """The studies of an experiment, checked, with the finished runs that the store has."""
+    found = studies(experiment)
+    return Plan(experiment, found, store.finished(experiment.name, curves=experiment.sweep.pruner != "none"))
+
+
+def execute(
+    job: Job, folder: Path, experiment: str, parent: str, on_progress: Callable[[int], None] | None = None
+) -> Outcome:
+    """Do one run and record it."""
+    from suite.plots import learning_curve
+    from suite.training import Watcher, train
+
+    watcher = Watcher()
+    if on_progress:
+        watcher.on_progress = on_progress
+    if job.pruner:
+        watcher.should_prune = sweep.GenerationPruner(job.pruner)
+    with Store(folder).recording(job, experiment, parent) as recorder:
+        watcher.on_metrics = recorder.curve
+        result = train(job.config, watcher)
+        recorder.result(job, result.metrics, threads=1)
+        recorder.figure(learning_curve(job, result.curves), "learning_curve.png")
+    return Outcome(result.metrics, tuple((step, metrics["validation/skill"]) for step, metrics in result.curves))
+
+
+def run(
+    state: Plan,
+    store: Store,
+    *,
+    workers: int = 1,
+    on_done: Callable[[Job, Outcome], None] = lambda job, outcome: None,
+    on_progress: Callable[[Job, int], None] | None = None,
+) -> None:
+    """Do every run of a plan that the store lacks; afterwards ``state.finished`` has them all.
+
+    A study's runs are taken up in the order in which it names them. Interrupted and called again, it goes on with what
+    is missing.
+
+    Args:
+        state: what to do.
+        store: where it is recorded.
+        workers: runs at a time, each in a process of its own with one thread; 1 stays in this process.
+        on_done: called with each finished run.
+        on_progress: called with the optimiser steps done in the current run, if that is in this process.
+    """
+    store.experiment_id(state.experiment.name)
+    study_of = {study.name: study for study in state.studies}
+    submitted: dict[str, Job] = {}
+    engine: Engine = Inline() if workers == 1 else Workers(workers)
+
+    def submit(jobs: dict[str, Job]) -> None:
+        for key, job in jobs.items():
+            if key not in submitted:
+                submitted[key] = job
+                parent = store.study_run(study_of[job.study])
+                progress = partial(on_progress, job) if on_progress and workers == 1 else None
+                engine.submit(key, partial(execute, job, store.folder, state.experiment.name, parent, progress))
+
+    with engine:
+        submit(state.missing())
+        while engine.pending:
+            for key, outcome in engine.wait():
+                state.finished[key] = outcome
+                job = submitted[key]
+                on_done(job, outcome)
+                submit({follower.key: follower for follower in study_of[job.study].missing(state.finished)})
+    keep_studies(state, store)
+
+
+def keep_studies(state: Plan, store: Store) -> None:
+    """Put the finished trials into Optuna's journal, for Optuna's own tools."""
+    journal = sweep.storage(store.journal)
+    for study in state.studies:
+        trials = [(job, state.finished[job.key]) for job in study.trials(state.finished) if job.key in state.finished]
+        if trials:
+            sweep.record(study, trials, journal)
