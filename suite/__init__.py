@@ -1,0 +1,45 @@
+"""memspan: how far back can a sequence architecture remember, and how badly does it overfit?
+
+``suite.run("quick")`` does what is missing of an experiment; ``suite.leaderboard("quick")`` is its table.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def run(experiment: str | Path, *, store: str | Path = "mlruns", workers: int = 1, **selection: Any) -> pd.DataFrame:
+    """Do every run of an experiment that the store lacks, and return its leaderboard.
+
+    Args:
+        experiment: a name (``memspan list``) or the path of a TOML file.
+        store: the folder of the tracking store.
+        workers: runs at a time; with more than one, call this below ``if __name__ == "__main__":``.
+        selection: ``architectures``, ``tasks`` (labels), ``seeds``, ``trials``, ``steps``: see ``Experiment.select``.
+
+    Raises:
+        InputError: if anything that was given is wrong; nothing has been started then.
+    """
+    from suite import runner
+    from suite.experiment import load
+    from suite.leaderboard.table import leaderboard as table_of
+    from suite.tracking import Store
+
+    opened = Store(store)
+    plan = runner.plan(load(experiment).select(**selection), opened)
+    runner.run(plan, opened, workers=workers)
+    return table_of(plan).rows
+
+
+def leaderboard(experiment: str | Path, *, store: str | Path = "mlruns", **selection: Any) -> pd.DataFrame:
+    """The leaderboard of what an experiment has recorded: one row per (task or overall, architecture)."""
+    from suite import runner
+    from suite.experiment import load
+    from suite.leaderboard.table import leaderboard as table_of
+    from suite.tracking import Store
+
+    return table_of(runner.plan(load(experiment).select(**selection), Store(store))).rows

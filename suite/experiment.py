@@ -210,7 +210,7 @@ class Experiment(Frozen):
                 chosen = list(wanted)
                 for label in chosen:
                     if label not in data[key]:
-                        raise unknown(f"{key.removesuffix('s')} of experiment {self.name!r}", label, data[key])
+                        raise unknown(key.removesuffix("s"), label, data[key], of=f"experiment {self.name!r}")
                 data[key] = {label: table for label, table in data[key].items() if label in chosen}
         if seeds is not None:
             data["evaluation"]["seeds"] = seeds
@@ -248,7 +248,7 @@ def _within(where: str, function: Any, *arguments: Any) -> Any:
 def _merge(shared: Training, own: Mapping[str, Any], where: str) -> Training:
     for key in own:
         if key not in Training.model_fields:
-            raise unknown(f"key in {where}", key, Training.model_fields)
+            raise unknown("key", key, Training.model_fields, of=where)
     merged: Training = _parsed(Training, {**shared.model_dump(), **own}, where)
     return merged
 
@@ -264,7 +264,7 @@ def _parsed(schema: Any, data: Mapping[str, Any], where: str) -> Any:
         if first["type"] == "extra_forbidden":
             inner = _schema_at(schema, path[:-1])
             place = f"[{'.'.join(path[:-1])}]" if path[:-1] else "the file"
-            raise unknown(f"key in {place} of {where}:", path[-1], inner) from error
+            raise unknown("key", path[-1], inner, of=f"{place} of {where}") from error
         message = first["msg"].removeprefix("Value error, ")
         message = message[0].lower() + message[1:]
         given = f"; got {first['input']!r}" if first["type"] not in ("missing", "value_error") else ""

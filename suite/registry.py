@@ -112,7 +112,7 @@ def _validated(cls: Callable[..., Any], owner: str, given: Mapping[str, Any]) ->
     types = option_types(cls)
     for key in given:
         if key not in types:
-            raise unknown(f"option of {owner}", key, types)
+            raise unknown("option", key, types, of=owner)
     schema = create_model("Options", __config__=ConfigDict(strict=True), **types)  # type: ignore[call-overload]
     try:
         filled: dict[str, Any] = schema(**given).model_dump()

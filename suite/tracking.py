@@ -200,7 +200,9 @@ def _prepare(folder: Path) -> None:
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, "permission denied")
     except OSError as error:
-        raise InputError(f"the store {str(folder)!r} cannot be written: {error.strerror}; give another --store") from error
+        raise InputError(
+            f"the store {str(folder)!r} cannot be written: {error.strerror}; give another --store"
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"the store {str(folder)!r} is not one of memspan: {marker.name} cannot be read") from error
     if found > FORMAT:
@@ -220,7 +222,9 @@ def _environment() -> dict[str, Any]:
         "processor": _processor(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "packages": {name: version(name) for name in PACKAGES},
-        "variables": {k: v for k, v in sorted(os.environ.items()) if k.startswith(("ATEN_", "MKL_", "OMP_", "MEMSPAN_"))},
+        "variables": {
+            k: v for k, v in sorted(os.environ.items()) if k.startswith(("ATEN_", "MKL_", "OMP_", "MEMSPAN_"))
+        },
     }
 
 

@@ -172,10 +172,10 @@ def test_the_loss_is_finite_and_differentiable_from_the_shortest_length_on(
 def test_a_slice_of_a_batch_is_a_batch_of_those_sequences(name: str, options: dict[str, Any]) -> None:
     task = make_task(name, options)
     batch = task.sample(6, task.shortest + 3, generator())
-    part = batch[torch.tensor([4, 1])]
+    part = batch.rows(torch.tensor([4, 1]))
     assert isinstance(part, Batch)
     assert same(part, Batch(*(torch.stack([tensor[4], tensor[1]]) for tensor in batch)))
-    assert same(batch[2:4], Batch(batch.inputs[2:4], batch.targets[2:4], batch.mask[2:4]))
+    assert same(batch.rows(slice(2, 4)), Batch(batch.inputs[2:4], batch.targets[2:4], batch.mask[2:4]))
 
 
 @every_task

@@ -1,0 +1,320 @@
+"""The command line: thin, and quick to answer (heavy libraries are imported by the commands that need them)."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from suite.errors import InputError
+
+if TYPE_CHECKING:
+    from suite.experiment import Experiment
+    from suite.runner import Plan
+    from suite.study import Job, Outcome
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help="How far back can a sequence architecture remember, and how badly does it overfit?\n\n"
+    "[bold]memspan run quick[/bold] trains every architecture on three tasks and prints a leaderboard; "
+    "[bold]memspan list[/bold] shows what there is; [bold]memspan ui[/bold] opens the runs in MLflow.",
+)
+console = Console()
+errors = Console(stderr=True)
+
+Name = Annotated[str, typer.Argument(help="A name from `memspan list`, or the path of a TOML file.")]
+StoreOption = Annotated[Path, typer.Option(help="Folder of the tracking store.")]
+Architectures = Annotated[str, typer.Option(help="Only these rows, by label, separated by commas.")]
+Tasks = Annotated[str, typer.Option(help="Only these task tables, by label, separated by commas.")]
+Seeds = Annotated[int | None, typer.Option(min=1, help="Evaluate on this many seeds instead of the file's.")]
+Trials = Annotated[int | None, typer.Option(min=0, help="Trials per study instead of the file's.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Optimiser steps per run instead of the file's.")]
+Workers = Annotated[int, typer.Option(min=0, help="Runs at a time, one thread each; 0 is one per core.")]
+
+
+@app.command("list")
+def list_(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """Show the architectures, the tasks and the experiments."""
+    import tomllib
+
+    from suite.experiment import available
+    from suite.registry import architectures, tasks
+
+    found = {
+        "architectures": {name: architectures.summary(name) for name in architectures.names()},
+        "tasks": {name: tasks.summary(name) for name in tasks.names()},
+        "experiments": {
+            name: tomllib.loads(path.read_text(encoding="utf-8")).get("title", "") for name, path in available().items()
+        },
+    }
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    for heading, names in found.items():
+        table = Table(
+            title=heading, box=None, title_justify="left", title_style="bold", show_header=False, padding=(0, 2)
+        )
+        for name, summary in names.items():
+            table.add_row(name, summary)
+        console.print(table)
+        console.print()
+
+
+def _experiment(
+    name: str, architectures: str, tasks: str, seeds: int | None, trials: int | None, steps: int | None
+) -> Experiment:
+    from suite.experiment import load
+
+    return load(name).select(
+        architectures=architectures.split(",") if architectures else None,
+        tasks=tasks.split(",") if tasks else None,
+        seeds=seeds,
+        trials=trials,
+        steps=steps,
+    )
+
+
+@app.command()
+def run(
+    experiment: Name,
+    store: StoreOption = Path("mlruns"),
+    architectures: Architectures = "",
+    tasks: Tasks = "",
+    seeds: Seeds = None,
+    trials: Trials = None,
+    steps: Steps = None,
+    workers: Workers = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long it takes.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print the leaderboard only.")] = False,
+) -> None:
+    """Run what is missing of an experiment, then print its leaderboard.
+
+    Interrupt it at any moment and run it again: what is finished is not done twice.
+    """
+    chosen = _experiment(experiment, architectures, tasks, seeds, trials, steps)
+    from suite.study import studies
+
+    studies(chosen)  # whatever is wrong is said before a store is touched
+    from suite import runner
+    from suite.leaderboard.render import show
+    from suite.leaderboard.table import leaderboard as table_of
+    from suite.tracking import Store
+
+    opened = Store(store)
+    plan = runner.plan(chosen, opened)
+    if dry_run:
+        _estimate(plan, workers or _cores())
+        return
+    with _Progress(plan, quiet) as progress:
+        runner.run(plan, opened, workers=workers or _cores(), on_done=progress.done, on_progress=progress.step)
+    show(table_of(plan), console)
+
+
+@app.command()
+def leaderboard(
+    experiment: Name,
+    store: StoreOption = Path("mlruns"),
+    architectures: Architectures = "",
+    tasks: Tasks = "",
+    seeds: Seeds = None,
+    trials: Trials = None,
+    steps: Steps = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    output: Annotated[Path | None, typer.Option(help="Write Markdown, CSV and JSON into this folder.")] = None,
+) -> None:
+    """Print the leaderboard of what is recorded. Give the same options as to `run`."""
+    chosen = _experiment(experiment, architectures, tasks, seeds, trials, steps)
+    if not (store / "mlflow.db").exists():
+        raise InputError(f"no store in {str(store)!r}; run `memspan run {experiment}` first, or give --store")
+    from suite import runner
+    from suite.leaderboard import render
+    from suite.leaderboard.table import leaderboard as table_of
+    from suite.tracking import Store
+
+    board = table_of(runner.plan(chosen, Store(store)))
+    if output is not None:
+        for path in render.write(board, output):
+            errors.print(f"wrote {path}")
+    if as_json:
+        print(render.as_json(board), end="")
+    else:
+        render.show(board, console)
+
+
+@app.command()
+def ui(
+    store: StoreOption = Path("mlruns"),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
+) -> None:
+    """Open the store in MLflow's own UI, on this machine only."""
+    folder = store.resolve()
+    if not (folder / "mlflow.db").exists():
+        raise InputError(f"no store in {str(store)!r}; run `memspan run quick` first, or give --store")
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    arguments = ["ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    console.print(f"MLflow starts on http://127.0.0.1:{port} in some ten seconds; Ctrl-C stops it.")
+    os.execve(sys.executable, [sys.executable, "-m", "mlflow", *arguments], environment)
+
+
+@app.command()
+def doctor(store: StoreOption = Path("mlruns")) -> None:
+    """Check versions, devices, threads, kernels and the store."""
+    from importlib.metadata import version
+
+    import torch
+
+    from suite import kernels
+    from suite.registry import architectures
+    from suite.tracking import PACKAGES, Store
+
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    table.add_row("Python", sys.version.split()[0])
+    for name in PACKAGES:
+        table.add_row(name, version(name))
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    table.add_row("GPUs", ", ".join(gpus) or "none")
+    table.add_row("cores", f"{_cores()}, of which one per worker")
+    for name in architectures.names():
+        cell = architectures.get(name)(4, 8)
+        table.add_row(f"path of {name}", kernels.path(cell))
+    table.add_row("store", f"{Store(store).folder}: can be written")
+    console.print(table)
+
+
+@app.command()
+def speed(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    repetitions: Annotated[int, typer.Option(min=3, help="Interleaved repetitions; medians are shown.")] = 9,
+) -> None:
+    """Time forward and backward of every architecture against torch's own cells, on one thread: ratios first."""
+    from suite.speed import speed_table
+
+    rows = speed_table(repetitions=repetitions)
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    table = Table(box=None, padding=(0, 1))
+    for name in rows[0]:
+        table.add_column(name, justify="left" if isinstance(rows[0][name], str) else "right")
+    for row in rows:
+        table.add_row(*(f"{v:.2f}" if isinstance(v, float) else "–" if v is None else str(v) for v in row.values()))
+    console.print(table)
+
+
+class _Progress:
+    """A bar with the time left on a terminal; elsewhere a line per run."""
+
+    def __init__(self, plan: Plan, quiet: bool) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.plan = plan
+        self.quiet = quiet
+        self.bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=errors,
+            disable=quiet or not errors.is_terminal,
+            speed_estimate_period=600,
+        )
+        self.started = time.monotonic()
+        self.already = plan.done
+        self.count = self.already
+
+    def __enter__(self) -> _Progress:
+        self.bars.start()
+        self.all = self.bars.add_task("all runs", total=self.plan.planned, completed=self.already)
+        self.current = self.bars.add_task("", total=1, visible=False)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bars.stop()
+
+    def step(self, job: Job, step: int) -> None:
+        self.bars.update(
+            self.current,
+            description=f"{job.variant} on {job.level}",
+            completed=step,
+            total=job.config.training.steps,
+            visible=True,
+        )
+
+    def done(self, job: Job, outcome: Outcome) -> None:
+        self.count = self.plan.done
+        self.bars.update(self.all, completed=self.count)
+        if not self.quiet and not errors.is_terminal:
+            elapsed = time.monotonic() - self.started
+            left = elapsed / max(1, self.count - self.already) * (self.plan.planned - self.count)
+            state = (
+                "diverged"
+                if outcome.metrics["diverged"]
+                else f"validation skill {outcome.metrics['validation_skill']:.2f}"
+            )
+            errors.print(
+                f"{self.count}/{self.plan.planned} {job.study} {job.role} {job.number}: {state}, "
+                f"{outcome.metrics['wall_seconds']:.1f} s; about {left / 60:.0f} min left",
+                soft_wrap=True,
+                highlight=False,
+            )
+
+
+def _estimate(plan: Plan, workers: int) -> None:
+    """Print the missing runs of each study, and the time they take by a few measured steps of each."""
+    from suite.training import train
+
+    table = Table(box=None, padding=(0, 2))
+    for heading in ("study", "runs missing", "hidden size", "seconds per run"):
+        table.add_column(heading, justify="left" if heading == "study" else "right")
+    total = 0.0
+    for study in plan.studies:
+        known = sum(job.key in plan.finished for job in study.known(plan.finished))
+        config = study.config(study.defaults, study.sweep.seed)
+        few = config.training.model_copy(update={"steps": 20, "validation_size": 8, "test_size": 8})
+        task = config.task.model_copy(update={"test_lengths": ()})
+        train(config.model_copy(update={"training": few, "task": task}))  # compiles
+        measured = train(config.model_copy(update={"training": few, "task": task}))
+        seconds = measured.metrics["training_seconds"] / 20 * config.training.steps
+        total += seconds * (study.planned - known)
+        table.add_row(study.name, str(study.planned - known), str(config.model.hidden_size), f"{seconds:.1f}")
+    console.print(table)
+    console.print(
+        f"{plan.planned - plan.done} of {plan.planned} runs are missing: at most about {total / workers / 60:.1f} "
+        f"minutes with {workers} worker{'s' * (workers > 1)}, less where runs stop early because they solved the task."
+    )
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        return os.cpu_count() or 1
+
+
+def main() -> None:
+    """The entry point: bad input is one message and exit code 2, an interruption is exit code 1."""
+    sys.path.insert(0, "")  # so that `package.module:Class` finds what lies in the working directory
+    try:
+        result: Any = app(standalone_mode=False)
+    except InputError as error:
+        errors.print(f"memspan: {error}", style="red", highlight=False, soft_wrap=True, markup=False)
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        errors.print("memspan: interrupted; what is finished is kept, and the same command goes on from there")
+        sys.exit(1)
+    except Exception as error:
+        if hasattr(error, "exit_code") and hasattr(error, "show"):  # a usage error of the command line's own
+            error.show()
+            sys.exit(error.exit_code)
+        raise
+    sys.exit(result if isinstance(result, int) else 0)
