@@ -12,7 +12,17 @@ import torch
 
 from suite.config import ModelConfig, RunConfig, Training, canonical_json, digest
 from suite.errors import InputError, unknown
-from suite.experiment import TUNABLE_MODEL, TUNABLE_TRAINING, Experiment, Level, Range, Variant, _parsed, make_task
+from suite.experiment import (
+    TUNABLE_MODEL,
+    TUNABLE_TRAINING,
+    Experiment,
+    Level,
+    Range,
+    Size,
+    Variant,
+    _parsed,
+    make_task,
+)
 from suite.model import build_model, match_hidden_size
 from suite.registry import architectures, tasks
 
@@ -104,22 +114,22 @@ class Study:
             n: v for n, v in {**self.variant.fixed, **params}.items() if n not in (*TUNABLE_TRAINING, *TUNABLE_MODEL)
         }
         options = architectures.options(self.variant.architecture, given)
-        size = {**self.variant.size.model_dump(), **model}
-        depth, bidirectional = size["depth"], size["bidirectional"]
-        if size["parameters"] is not None:
+        size: Size = _parsed(Size, {**self.variant.size.model_dump(), **model}, where)
+        if size.parameters is not None:
             try:
                 hidden_size = _matched(
-                    size["parameters"],
+                    size.parameters,
                     self.variant.architecture,
                     canonical_json(options),
                     self._task_sizes,
-                    depth,
-                    bidirectional,
+                    size.depth,
+                    size.bidirectional,
                 )
             except InputError as error:
                 raise InputError(f"{where}: {error}") from error
         else:
-            hidden_size = size["hidden_size"]
+            assert size.hidden_size is not None
+            hidden_size = size.hidden_size
         return RunConfig(
             task=self.level.task,
             model=_parsed(
@@ -128,8 +138,8 @@ class Study:
                     "architecture": self.variant.architecture,
                     "options": options,
                     "hidden_size": hidden_size,
-                    "depth": depth,
-                    "bidirectional": bidirectional,
+                    "depth": size.depth,
+                    "bidirectional": size.bidirectional,
                 },
                 where,
             ),

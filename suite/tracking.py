@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,8 @@ from mlflow.entities import Metric, Param, Run, RunTag
 
 from suite.errors import InputError
 from suite.study import Job, Outcome, Study
+
+logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table that it makes
 
 FORMAT = 1
 """Of the store. Raised when older versions of memspan could not read it."""
@@ -40,22 +43,16 @@ class Store:
         self.folder = Path(folder).resolve()
         _prepare(self.folder)
         self._study_runs: dict[str, str] = {}
-        self.uri = f"sqlite:///{self.folder / 'mlflow.db'}"
-        fresh = not (self.folder / "mlflow.db").exists()
+        database = self.folder / "mlflow.db"
+        if not database.exists():
+            _create(database)
+        self.uri = f"sqlite:///{database}"
         self.client = MlflowClient(tracking_uri=self.uri)
-        if fresh:
-            self._initialise()
 
     @property
     def journal(self) -> Path:
         """Optuna's record of every study."""
         return self.folder / "optuna.journal"
-
-    def _initialise(self) -> None:
-        """Create the database, in one process, before several write to it."""
-        self.client.search_experiments(max_results=1)
-        with sqlite3.connect(self.folder / "mlflow.db") as database:
-            database.execute("PRAGMA journal_mode=WAL")  # readers and a writer do not wait for each other
 
     def experiment_id(self, name: str) -> str:
         """The id of MLflow's experiment ``name``, which is created when it is not there."""
@@ -210,6 +207,20 @@ def _prepare(folder: Path) -> None:
             f"the store {str(folder)!r} has format {found} of a newer memspan; this one reads up to {FORMAT}: "
             "upgrade memspan or give another --store"
         )
+
+
+def _create(database: Path) -> None:
+    """Create MLflow's database beside its place and move it there whole.
+
+    MLflow builds its tables in many steps, of which a kill or a second process would leave half.
+    """
+    unfinished = database.with_name(f"{database.name}.{os.getpid()}")
+    MlflowClient(tracking_uri=f"sqlite:///{unfinished}").search_experiments(max_results=1)
+    with closing(sqlite3.connect(unfinished)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")  # a writer does not keep readers waiting
+    with suppress(FileExistsError):  # another process was first, and its database is as good
+        os.link(unfinished, database)
+    unfinished.unlink()
 
 
 @cache

@@ -105,7 +105,8 @@ def _longer(runs: pd.DataFrame) -> pd.DataFrame:
     columns = [name for name in runs.columns if name.startswith(prefix)]
     if not columns:
         return pd.DataFrame(columns=["architecture", "task", "length", "skill", "seeds"])
-    long = runs.melt(["architecture", "task"], columns, var_name="length", value_name="skill").dropna()
+    only = runs[["architecture", "task", *columns]]
+    long = only.melt(["architecture", "task"], columns, var_name="length", value_name="skill").dropna()
     long["length"] = long["length"].str.removeprefix(prefix).astype(int)
     grouped = long.groupby(["architecture", "task", "length"], as_index=False)["skill"]
     return grouped.agg(["mean", "count"]).rename(columns={"mean": "skill", "count": "seeds"})

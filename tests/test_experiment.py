@@ -1,0 +1,171 @@
+"""An experiment file is validated whole before anything starts."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from suite.config import derived_seed
+from suite.errors import InputError
+from suite.experiment import available, load, parse
+from suite.model import build_model, parameter_count
+from suite.study import Outcome, studies
+
+GOOD: dict[str, Any] = {
+    "tasks": {"adding": {"length": 8}},
+    "architectures": {"rnn": {}, "gru": {"depth": 1}},
+    "model": {"parameters": 2000},
+    "sweep": {
+        "trials": 5,
+        "space": {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "clip": [math.inf, 1.0], "depth": [1, 2]},
+    },
+    "evaluation": {"seeds": 2},
+}
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """``GOOD`` with one entry replaced; the path is separated by slashes."""
+    import copy
+
+    data = copy.deepcopy(GOOD)
+    *tables, last = path.split("/")
+    table = data
+    for name in tables:
+        table = table.setdefault(name, {})
+    table[last] = value
+    return data
+
+
+@pytest.mark.parametrize("name", sorted(available()))
+def test_every_experiment_that_comes_with_memspan_is_valid(name: str) -> None:
+    assert studies(load(name))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("taskz", {}, "unknown key 'taskz' of the file"),
+        ("sweep/trails", 3, "unknown key 'trails' of [sweep] of experiment 'x'; available"),
+        ("sweep/trails", 3, "did you mean 'trials'?"),
+        ("sweep/trials", "3", "sweep.trials: input should be a valid integer; got '3'"),
+        ("sweep/trials", -1, "greater than or equal to 0"),
+        ("sweep/space", {}, "[sweep.space] is empty"),
+        ("sweep/space/learning_rate", {"low": 1.0, "high": 0.1}, "low must be below high"),
+        ("sweep/space/forget_bais", [0.0, 1.0], "unknown dimension of [sweep.space] 'forget_bais'"),
+        ("sweep/space/clip", [0.5, 3.0], "trial 0 is the untuned default, so it must lie in [sweep.space]; clip = 1.0"),
+        ("sweep/space/depth", [1, 0], "depth: input should be greater than or equal to 1; got 0"),
+        ("sweep/sampler", "tpee", "unknown sampler 'tpee'"),
+        ("sweep/pruner", "medain", "did you mean 'median'?"),
+        ("sweep/seed", 1, "sweep.seed must not be a seed of the evaluation"),
+        ("tasks", {}, "tasks: "),
+        ("tasks/adding/length", 1, "length must be at least 2 for adding; got 1"),
+        ("tasks/adding/lag", 3, "[tasks.adding]: unknown option 'lag' of task 'adding'"),
+        ("tasks/coppy_memory", {"length": 3}, "unknown task 'coppy_memory'; available"),
+        ("tasks/adding/training", {"stepz": 3}, "unknown key 'stepz' of [tasks.adding] training"),
+        ("architectures/lsmt", {}, "did you mean 'lstm'?"),
+        ("architectures/gru/reset", "during", "input should be 'before' or 'after'; got 'during'"),
+        ("architectures/../../x", {}, "a label has letters, digits"),
+        ("architectures/gru/hidden_size", 8, ""),
+        ("model", {}, "give the size once"),
+        ("model/parameters", 7, "no hidden_size gives 7 parameters to within 5%"),
+        ("training/optimizer", "adma", "input should be 'adam', 'rmsprop' or 'sgd'; got 'adma'"),
+        ("training/learning_rate", 0.0, "greater than 0"),
+    ],
+)
+def test_what_is_wrong_is_one_clear_message(path: str, value: Any, message: str) -> None:
+    data = changed(path, value) if "../" not in path else {**GOOD, "architectures": {"../../x": {}}}
+    if not message:  # a size of its own takes the place of the shared one
+        assert studies(parse(data, "x"))
+        return
+    with pytest.raises(InputError) as refused:
+        studies(parse(data, "x"))
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_is_no_toml_or_not_there_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "broken.toml").write_text("[tasks", encoding="utf-8")
+    with pytest.raises(InputError, match=r"broken.toml is not valid TOML"):
+        load(tmp_path / "broken.toml")
+    with pytest.raises(InputError, match="cannot read experiment"):
+        load(tmp_path / "absent.toml")
+
+
+def test_a_list_in_a_task_table_makes_a_level_of_each_value() -> None:
+    data = changed("tasks", {"sequence_memory": {"length": [20, 30], "lag": [4, 8], "test_lengths": [50]}})
+    labels = [level.label for level in parse(data, "x").levels]
+    assert labels == [f"sequence_memory length={t} lag={k}" for t in (20, 30) for k in (4, 8)]
+
+
+def test_every_trial_is_matched_in_parameters_and_what_a_variant_fixes_is_not_searched() -> None:
+    for study in studies(parse(GOOD, "x")):
+        assert ("depth" in study.space) == (study.variant.label == "rnn")
+        for job in study.trials({}):
+            model = job.config.model
+            built = build_model(model.architecture, model.options, 2, model.hidden_size, 1, depth=model.depth)
+            assert parameter_count(built) == pytest.approx(2000, rel=0.05)
+
+
+def test_the_key_knows_every_setting_and_not_the_label() -> None:
+    keys = {
+        study.config(study.defaults, seed).key
+        for data in (GOOD, changed("training/clip", 1.0), changed("training/batch_size", 16))
+        for study in studies(parse(data, "x"))
+        for seed in (0, 1)
+    }
+    assert len(keys) == 8  # two architectures, two seeds, two batch sizes; clip = 1 is the default
+    renamed = changed("architectures", {"mine": {"architecture": "rnn"}})
+    mine, plain = studies(parse(renamed, "x"))[0], studies(parse(GOOD, "x"))[0]
+    assert mine.config(mine.defaults, 0).key == plain.config(plain.defaults, 0).key
+
+
+def outcome(value: float, pruned: float = 0.0) -> Outcome:
+    return Outcome({"objective": value, "validation_loss": 1.0, "pruned": pruned}, ((10, value / 2), (20, value)))
+
+
+@pytest.mark.parametrize("sampler", ["sobol", "random", "tpe"])
+def test_suggestions_depend_on_finished_generations_alone(sampler: str) -> None:
+    data = changed("sweep", {**GOOD["sweep"], "sampler": sampler, "generation": 2, "trials": 6})
+    study = studies(parse(data, "x"))[0]
+
+    def play(order: int) -> list[Any]:
+        """Finish what is known in this order of arrival, asking anew after each run."""
+        finished: dict[str, Outcome] = {}
+        while waiting := [job for job in study.trials(finished) if job.key not in finished]:
+            job = waiting[::order][0]
+            finished[job.key] = outcome(derived_seed(job.key) / 2**63)
+        return [job.params for job in study.trials(finished)]
+
+    first = play(1)
+    assert first == play(-1)
+    assert first[0] == study.defaults
+    assert len({str(params) for params in first}) > 3
+
+
+def test_a_longer_sobol_design_begins_with_the_same_trials() -> None:
+    short, long = (studies(parse(changed("sweep/trials", n), "x"))[0].trials({}) for n in (5, 12))
+    assert [job.key for job in short] == [job.key for job in long[:5]]
+
+
+def test_the_best_trial_is_evaluated_on_every_seed_once_all_trials_are_finished() -> None:
+    study = studies(parse(GOOD, "x"))[0]
+    trials = study.trials({})
+    finished = {job.key: outcome(0.1 * job.number) for job in trials[:-1]}
+    assert study.evaluations(finished) == []
+    finished[trials[-1].key] = outcome(0.9, pruned=1.0)  # what was pruned is not selected
+    evaluations = study.evaluations(finished)
+    assert [job.config.seed for job in evaluations] == [0, 1]
+    assert all(job.params == trials[-2].params for job in evaluations)
+
+
+def test_a_median_pruner_compares_with_earlier_generations_alone() -> None:
+    from suite.study import PrunerContext
+    from suite.sweep import GenerationPruner
+
+    good = tuple(((10, 0.8 + 0.01 * n), (20, 0.9)) for n in range(4))
+    assert GenerationPruner(PrunerContext("median", "s", 5, good))(10, 0.1)
+    assert not GenerationPruner(PrunerContext("median", "s", 5, good))(10, 0.95)
+    assert not GenerationPruner(PrunerContext("median", "s", 0, ()))(10, 0.0)

@@ -1,0 +1,201 @@
+"""From an experiment to its leaderboard: recorded, resumed, rebuilt."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from suite import runner
+from suite.config import ModelConfig, RunConfig, TaskConfig, Training
+from suite.data import Data
+from suite.errors import InputError
+from suite.experiment import load
+from suite.leaderboard import render
+from suite.leaderboard.table import leaderboard
+from suite.registry import architectures
+from suite.tracking import Store
+from suite.training import Watcher, clip_gradient, train
+
+TINY = """
+title = "Tiny"
+[tasks.adding]
+length = 8
+test_lengths = [12]
+[architectures.rnn]
+[architectures.gru]
+[model]
+hidden_size = 8
+[training]
+steps = 30
+validate_every = 10
+validation_size = 32
+test_size = 32
+[sweep]
+trials = 2
+space.learning_rate = { low = 1e-3, high = 1e-2, log = true }
+[evaluation]
+seeds = 3
+"""
+MEASURED = ("sequences_per_second",)
+
+
+def config(**training: object) -> RunConfig:
+    return RunConfig(
+        task=TaskConfig(name="adding", options={}, length=10, test_lengths=(20,)),
+        model=ModelConfig(architecture="gru", options=architectures.options("gru", {}), hidden_size=12),
+        training=Training(**{"steps": 60, "validate_every": 20, "learning_rate": 1e-2, **training}),  # type: ignore[arg-type]
+        seed=0,
+        source="",
+    )
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY, encoding="utf-8")
+    return path
+
+
+def memspan(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "suite", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=240)
+
+
+def test_the_same_configuration_gives_the_same_bits_and_leaves_the_generators_alone() -> None:
+    before = torch.get_rng_state()
+    first, second = train(config()), train(config())
+    assert torch.equal(before, torch.get_rng_state())
+    same = [
+        name for name in first.metrics if name not in {"wall_seconds", "training_seconds", "peak_memory_mb", *MEASURED}
+    ]
+    assert {name: first.metrics[name] for name in same} == {name: second.metrics[name] for name in same}
+    assert first.curves == second.curves
+    assert [step for step, _ in first.curves] == [20, 40, 60]
+
+
+def test_training_learns_and_stops_once_the_task_is_solved() -> None:
+    result = train(config(steps=2000, validate_every=50, batch_size=64))
+    assert result.metrics["solved"] == 1.0
+    assert result.metrics["steps_to_solve"] == result.metrics["steps"] < 2000
+    assert result.metrics["test_skill"] > 0.9
+    assert result.metrics["objective"] > 1.0
+
+
+def test_divergence_is_an_outcome() -> None:
+    result = train(config(learning_rate=1e30, clip=float("inf"), optimizer="sgd"))
+    assert result.metrics["diverged"] == 1.0
+    assert result.metrics["steps"] < 60
+    assert result.metrics["test_skill"] == result.metrics["skill_at_length_20"] == 0.0
+
+
+def test_a_pruned_run_stops_at_a_validation_and_says_so() -> None:
+    result = train(config(), Watcher(should_prune=lambda step, skill: step >= 40))
+    assert result.metrics["pruned"] == 1.0
+    assert result.metrics["steps"] == 40
+
+
+def test_gradients_are_clipped_to_the_threshold_and_measured_before() -> None:
+    model = torch.nn.Linear(3, 1, bias=False)
+    for threshold, after in ((1.0, 1.0), (float("inf"), 5.0), (10.0, 5.0)):
+        model.weight.grad = torch.tensor([[3.0, 4.0, 0.0]])
+        assert clip_gradient(model, threshold).item() == pytest.approx(5.0)
+        assert model.weight.grad.norm().item() == pytest.approx(after, rel=1e-5)
+
+
+def test_a_finite_training_set_is_walked_through_in_whole_permutations() -> None:
+    data = Data(TaskConfig(name="adding", options={}, length=6, train_size=10), seed=3, batch_size=4)
+    seen = torch.cat([data._positions(step, 10) for step in range(5)])
+    assert all(sorted(seen[i : i + 10].tolist()) == list(range(10)) for i in (0, 10))
+    again = Data(TaskConfig(name="adding", options={}, length=6, train_size=10), seed=3, batch_size=4)
+    assert torch.equal(data.train_batch(3).inputs, again.train_batch(3).inputs)
+
+
+def test_splits_and_seeds_have_different_data() -> None:
+    task = TaskConfig(name="adding", options={}, length=6)
+    batches = [Data(task, seed, 4).sample(split, 4) for seed in (0, 1) for split in ("train", "validation", "test")]
+    assert len({str(batch.inputs.tolist()) for batch in batches}) == 6
+
+
+def test_a_run_of_the_whole_way_and_the_same_command_again_does_nothing(tiny: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    plan = runner.plan(load(tiny), store)
+    runner.run(plan, store)
+    assert (plan.planned, plan.done) == (10, 10)
+
+    again = runner.plan(load(tiny), Store(tmp_path / "store"))
+    assert again.done == again.planned
+    assert not again.missing()
+    assert render.as_json(leaderboard(again)) == render.as_json(leaderboard(plan))
+    board = leaderboard(again)
+    assert set(board.rows["seeds"]) == {3}
+    assert board.scopes == ["overall", "adding"]
+    assert render.markdown(board) == render.markdown(leaderboard(plan))
+    assert "Fewer than 10 seeds" in render.markdown(board)
+
+    import optuna
+
+    from suite.sweep import storage
+
+    kept = optuna.load_study(study_name="tiny/adding/gru", storage=storage(store.journal))
+    assert len(kept.trials) == 2
+
+
+def test_killed_at_any_moment_and_run_again_the_leaderboard_is_the_same(tiny: Path, tmp_path: Path) -> None:
+    whole = memspan("run", tiny, "--store", "whole", "--workers", 1, cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    command = [sys.executable, "-m", "suite", "run", str(tiny), "--store", "broken", "--workers", "2"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stderr is not None
+    process.stderr.readline()  # a first run is finished
+    time.sleep(0.3)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    before = runner.plan(load(tiny), Store(tmp_path / "broken"))
+    assert 0 < before.done < before.planned
+    assert memspan("run", tiny, "--store", "broken", "--workers", 2, cwd=tmp_path).returncode == 0
+
+    def board(store: str) -> list[dict[str, object]]:
+        rows = leaderboard(runner.plan(load(tiny), Store(tmp_path / store))).rows.drop(columns=list(MEASURED))
+        return json.loads(rows.to_json(orient="records"))  # type: ignore[no-any-return]
+
+    assert board("whole") == board("broken")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "quik"], "did you mean 'quick'?"),
+        (["run", "quick", "--architectures", "grru"], "unknown architecture 'grru' of experiment 'quick'"),
+        (["leaderboard", "quick", "--store", "nowhere"], "no store in 'nowhere'"),
+        (["run", "quick", "--seeds", "0"], "--seeds"),
+    ],
+)
+def test_bad_input_is_one_message_and_exit_code_2(arguments: list[str], message: str, tmp_path: Path) -> None:
+    done = memspan(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_store_of_a_newer_version_or_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "memspan.json").write_text('{"format": 999}', encoding="utf-8")
+    with pytest.raises(InputError, match="format 999 of a newer memspan"):
+        Store(tmp_path)
+    with pytest.raises(InputError, match="cannot be written"):
+        Store(tmp_path / "memspan.json")
+    assert json.loads((tmp_path / "memspan.json").read_text()) == {"format": 999}
+
+
+def test_list_shows_what_there_is(tmp_path: Path) -> None:
+    found = json.loads(memspan("list", "--json", cwd=tmp_path).stdout)
+    assert set(found["architectures"]) == set(architectures.names())
+    assert "quick" in found["experiments"]
