@@ -1,0 +1,48 @@
+"""Imports go one way."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FILES = [path.relative_to(ROOT) for folder in ("tasks", "suite") for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def imported(path: Path) -> set[str]:
+    """The modules a file imports, anywhere in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def within(name: str, packages: tuple[str, ...]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_a_file_imports_only_what_its_place_allows(path: Path) -> None:
+    names = {name for name in imported(path) if name.split(".")[0] not in sys.stdlib_module_names}
+    place = path.as_posix()
+    if place.startswith("tasks/"):
+        assert all(within(name, ("torch", "tasks")) for name in names)
+    if place.startswith("suite/architectures/"):
+        allowed = ("torch", "suite.architectures", "suite.kernels")
+        assert all(name == "suite" or within(name, allowed) for name in names)
+    if place.startswith("suite/kernels/") and not place.endswith("__init__.py"):  # whose warm-up takes every cell
+        assert not any(within(name, ("suite.architectures", "suite.registry", "tasks")) for name in names)
+    if place != "suite/tracking.py":
+        assert not any(within(name, ("mlflow",)) for name in names)
+    if place != "suite/sweep.py":
+        assert not any(within(name, ("optuna",)) for name in names)
+    if place != "suite/__main__.py":
+        assert not any(within(name, ("suite.cli",)) for name in names)
