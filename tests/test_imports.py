@@ -38,7 +38,7 @@ def test_a_file_imports_only_what_its_place_allows(path: Path) -> None:
     if place.startswith("suite/architectures/"):
         allowed = ("torch", "suite.architectures", "suite.kernels")
         assert all(name == "suite" or within(name, allowed) for name in names)
-    if place.startswith("suite/kernels/") and not place.endswith("__init__.py"):  # whose warm-up takes every cell
+    if place.startswith("suite/kernels/") and not place.endswith("__init__.py"):  # it names Cell as a type
         assert not any(within(name, ("suite.architectures", "suite.registry", "tasks")) for name in names)
     if place != "suite/tracking.py":
         assert not any(within(name, ("mlflow",)) for name in names)
