@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -167,6 +168,40 @@ def test_killed_at_any_moment_and_run_again_the_leaderboard_is_the_same(tiny: Pa
         return json.loads(rows.to_json(orient="records"))  # type: ignore[no-any-return]
 
     assert board("whole") == board("broken")
+
+
+@pytest.mark.skipif(shutil.which("ps") is None, reason="ps (procps) is not installed")
+def test_workers_end_with_the_command_that_is_killed(tiny: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "suite",
+        "run",
+        str(tiny),
+        "--store",
+        "store",
+        "--steps",
+        "100000",
+        "--workers",
+        "2",
+    ]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL, start_new_session=True)
+
+    def group() -> list[str]:
+        found = subprocess.run(["ps", "-o", "pid=", "-g", str(process.pid)], capture_output=True, text=True)
+        return found.stdout.split()
+
+    deadline = time.monotonic() + 90
+    while len(group()) < 3 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert len(group()) >= 3
+    time.sleep(2)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 30
+    while group() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not group()
 
 
 @pytest.mark.parametrize(

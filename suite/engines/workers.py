@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from typing import Any
 
@@ -13,7 +15,8 @@ class Workers(Engine):
     """A pool of processes, started afresh (not forked: threads of numerical libraries do not survive a fork)."""
 
     def __init__(self, count: int) -> None:
-        self.pool = ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
+        context = multiprocessing.get_context("spawn")
+        self.pool = ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent)
         self.running: dict[Future[Any], str] = {}
 
     def submit(self, key: str, task: Task) -> None:
@@ -29,3 +32,15 @@ class Workers(Engine):
 
     def __exit__(self, *error: object) -> None:
         self.pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """End this worker when the process that started it is gone: a killed command leaves nobody waiting for work."""
+
+    def watch() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
