@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from suite import sweep
+from suite import kernels, sweep
 from suite.engines import Engine, Inline, Workers
 from suite.experiment import Experiment
 from suite.study import Job, Outcome, Study, studies
@@ -58,7 +58,8 @@ def execute(
     with Store(folder).recording(job, experiment, parent) as recorder:
         watcher.on_metrics = recorder.curve
         result = train(job.config, watcher)
-        recorder.result(job, result.metrics, threads=1)
+        path = "/".join(sorted({kernels.path(cell) for cell in result.model.cells}))  # type: ignore[arg-type]
+        recorder.result(job, result.metrics, threads=1, path=path)
         recorder.figure(learning_curve(job, result.curves), "learning_curve.png")
     return Outcome(result.metrics, tuple((step, metrics["validation/skill"]) for step, metrics in result.curves))
 

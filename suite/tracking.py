@@ -156,7 +156,7 @@ class Recorder:
         if time.monotonic() - self.flushed > FLUSH_SECONDS:
             self.flush()
 
-    def result(self, job: Job, metrics: Mapping[str, float], threads: int) -> None:
+    def result(self, job: Job, metrics: Mapping[str, float], threads: int, path: str) -> None:
         """The configuration, the summary of the run and its environment."""
         config = job.config.model_dump()
         flat = {
@@ -168,7 +168,11 @@ class Recorder:
             "seed": config["seed"],
         }
         params = [Param(name, str(value)) for name, value in flat.items()]
-        tags = [RunTag("threads", str(threads)), RunTag("cpu_capability", torch.backends.cpu.get_cpu_capability())]
+        tags = [
+            RunTag("path", path),
+            RunTag("threads", str(threads)),
+            RunTag("cpu_capability", torch.backends.cpu.get_cpu_capability()),
+        ]
         self.client.log_batch(self.run_id, params=params, tags=tags)
         self.client.log_dict(self.run_id, json.loads(job.config.json_text.replace("Infinity", '"inf"')), "config.json")
         self.client.log_dict(self.run_id, _environment(), "environment.json")

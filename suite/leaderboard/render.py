@@ -30,7 +30,7 @@ COLUMNS = {
 }
 NARROW = ("seeds", "state_size", "speed")
 """Left out where the terminal is narrower than ``WIDE``."""
-WIDE = 100
+WIDE = 120
 
 LEGEND = """\
 skill: 0 remembers nothing, 1 is perfect; mean over seeds with its 95 % interval. rank: the interval that resampling the
