@@ -194,9 +194,13 @@ def doctor(store: StoreOption = Path("mlruns")) -> None:
 @app.command()
 def speed(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-    repetitions: Annotated[int, typer.Option(min=3, help="Interleaved repetitions; medians are shown.")] = 9,
+    overhead: Annotated[bool, typer.Option("--overhead", help="A whole run against a bare loop instead.")] = False,
+    repetitions: Annotated[int, typer.Option(min=3, help="Interleaved repetitions; medians are shown.")] = 5,
 ) -> None:
     """Time forward and backward of every architecture against torch's own cells, on one thread: ratios first."""
+    if overhead:
+        _overhead(repetitions, as_json)
+        return
     from suite.speed import speed_table
 
     rows = speed_table(repetitions=repetitions)
@@ -208,6 +212,22 @@ def speed(
         table.add_column(name, justify="left" if isinstance(rows[0][name], str) else "right")
     for row in rows:
         table.add_row(*(f"{v:.2f}" if isinstance(v, float) else "–" if v is None else str(v) for v in row.values()))
+    console.print(table)
+
+
+def _overhead(repetitions: int, as_json: bool) -> None:
+    from suite.overhead import SHARES
+    from suite.overhead import overhead as measure
+
+    found = measure(repetitions=repetitions)
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    table.add_row("a whole run, as a multiple of a bare loop", f"{found['ratio']:.3f}")
+    for name in SHARES:
+        table.add_row(f"  {name}", f"{found[name]:.3f}")
+    table.add_row("bare loop, whole run", f"{found['bare_seconds']:.2f} s, {found['whole_seconds']:.2f} s")
     console.print(table)
 
 

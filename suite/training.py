@@ -89,6 +89,7 @@ class MemoryModule(pl.LightningModule):
 
         self.steps = 0
         self.training_seconds = 0.0
+        self.validation_seconds = 0.0
         self.losses: list[Tensor] = []  # since the last validation
         self.norms: list[Tensor] = []  # of the whole run
         self.curves: list[tuple[int, dict[str, float]]] = []
@@ -136,7 +137,9 @@ class MemoryModule(pl.LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: Sequence[int], batch_idx: int) -> None:
         config = self.training_config
         if self.diverged or self.steps % config.validate_every == 0 or self.steps == config.steps:
+            started = time.perf_counter()
             self.validate()
+            self.validation_seconds += time.perf_counter() - started
         self.watcher.on_progress(self.steps)
 
     def validate(self) -> None:
@@ -213,7 +216,9 @@ def train(config: RunConfig, watcher: Watcher | None = None, device: str = "cpu"
         module = MemoryModule(model, data, config.training, watcher or Watcher())
         _fit(module, device)
         model.to(device)
+        testing = time.perf_counter()
         metrics = _test(module, device)
+        metrics["testing_seconds"] = time.perf_counter() - testing
         metrics["wall_seconds"] = time.perf_counter() - started
     metrics["peak_memory_mb"] = memory.peak_mb
     return Result(finite(metrics), module.curves, model)
@@ -294,6 +299,7 @@ def _test(module: MemoryModule, device: str) -> dict[str, float]:
         "parameters": parameter_count(model),
         "state_size": state_size(model),
         "training_seconds": module.training_seconds,
+        "validation_seconds": module.validation_seconds,
         "sequences_per_second": module.steps * config.batch_size / module.training_seconds,
     }
 
