@@ -16,6 +16,8 @@ from rich.table import Table
 from suite.errors import InputError
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from suite.experiment import Experiment
     from suite.runner import Plan
     from suite.study import Job, Outcome
@@ -255,24 +257,25 @@ class _Progress:
     def __enter__(self) -> _Progress:
         self.bars.start()
         self.all = self.bars.add_task("all runs", total=self.plan.planned, completed=self.already)
-        self.current = self.bars.add_task("", total=1, visible=False)
+        self.running: dict[str, TaskID] = {}
         return self
 
     def __exit__(self, *error: object) -> None:
         self.bars.stop()
 
     def step(self, job: Job, step: int) -> None:
-        self.bars.update(
-            self.current,
-            description=f"{job.variant} on {job.level}",
-            completed=step,
-            total=job.config.training.steps,
-            visible=True,
-        )
+        """A bar for each current run; called from the engine's thread."""
+        if job.key not in self.running:
+            number = f"trial {job.number}" if job.role == "trial" else f"seed {job.number}"
+            text = f"{job.variant} on {job.level}, {number}"
+            self.running[job.key] = self.bars.add_task(text, total=job.config.training.steps)
+        self.bars.update(self.running[job.key], completed=step)
 
     def done(self, job: Job, outcome: Outcome) -> None:
         self.count = self.plan.done
         self.bars.update(self.all, completed=self.count)
+        if job.key in self.running:
+            self.bars.update(self.running[job.key], visible=False)
         if not self.quiet and not errors.is_terminal:
             elapsed = time.monotonic() - self.started
             left = elapsed / max(1, self.count - self.already) * (self.plan.planned - self.count)

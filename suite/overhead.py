@@ -62,7 +62,7 @@ def _pair(config: RunConfig, store: Store) -> dict[str, float]:
 def _whole(config: RunConfig, store: Store) -> tuple[float, Mapping[str, float]]:
     job = Job(config.key, config, "overhead", config.model.architecture, "adding", "trial", 0)
     started = time.perf_counter()
-    outcome = execute(job, Path(store.folder), "overhead", "")
+    outcome = execute(job, Path(store.folder), "overhead", "", lambda step: None)
     return time.perf_counter() - started, outcome.metrics
 
 

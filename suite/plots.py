@@ -14,7 +14,8 @@ TRAIN, VALIDATION = "#0072B2", "#D55E00"
 
 def learning_curve(job: Job, curves: Sequence[tuple[int, Mapping[str, float]]]) -> Figure:
     """Loss and skill against optimiser steps."""
-    figure = Figure(figsize=(7.5, 3.0), dpi=90, layout="constrained")
+    figure = Figure(figsize=(7.5, 3.0), dpi=90)
+    figure.subplots_adjust(left=0.08, right=0.98, bottom=0.17, top=0.86, wspace=0.22)  # a solved layout costs 60 ms
     loss, skill = figure.subplots(1, 2)
     steps = [step for step, _ in curves]
     for axes, name, label, colour in (

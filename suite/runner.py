@@ -43,16 +43,12 @@ def plan(experiment: Experiment, store: Store) -> Plan:
     return Plan(experiment, found, store.finished(experiment.name, curves=experiment.sweep.pruner != "none"))
 
 
-def execute(
-    job: Job, folder: Path, experiment: str, parent: str, on_progress: Callable[[int], None] | None = None
-) -> Outcome:
+def execute(job: Job, folder: Path, experiment: str, parent: str, on_progress: Callable[[int], None]) -> Outcome:
     """Do one run and record it."""
     from suite.plots import learning_curve
     from suite.training import Watcher, train
 
-    watcher = Watcher()
-    if on_progress:
-        watcher.on_progress = on_progress
+    watcher = Watcher(on_progress)
     if job.pruner:
         watcher.should_prune = sweep.GenerationPruner(job.pruner)
     with Store(folder).recording(job, experiment, parent) as recorder:
@@ -70,7 +66,7 @@ def run(
     *,
     workers: int = 1,
     on_done: Callable[[Job, Outcome], None] = lambda job, outcome: None,
-    on_progress: Callable[[Job, int], None] | None = None,
+    on_progress: Callable[[Job, int], None] = lambda job, step: None,
 ) -> None:
     """Do every run of a plan that the store lacks; afterwards ``state.finished`` has them all.
 
@@ -82,20 +78,23 @@ def run(
         store: where it is recorded.
         workers: runs at a time, each in a process of its own with one thread; 1 stays in this process.
         on_done: called with each finished run.
-        on_progress: called with the optimiser steps done in the current run, if that is in this process.
+        on_progress: called now and then with the optimiser steps that a current run has done, also from a thread.
     """
     store.experiment_id(state.experiment.name)
     study_of = {study.name: study for study in state.studies}
     submitted: dict[str, Job] = {}
-    engine: Engine = Inline() if workers == 1 else Workers(workers)
+
+    def listener(key: str, step: int) -> None:
+        on_progress(submitted[key], step)
+
+    engine: Engine = Inline(listener) if workers == 1 else Workers(workers, listener)
 
     def submit(jobs: dict[str, Job]) -> None:
         for key, job in jobs.items():
             if key not in submitted:
                 submitted[key] = job
                 parent = store.study_run(study_of[job.study])
-                progress = partial(on_progress, job) if on_progress and workers == 1 else None
-                engine.submit(key, partial(execute, job, store.folder, state.experiment.name, parent, progress))
+                engine.submit(key, partial(execute, job, store.folder, state.experiment.name, parent))
 
     with engine:
         submit(state.missing())
@@ -105,13 +104,15 @@ def run(
                 job = submitted[key]
                 on_done(job, outcome)
                 submit({follower.key: follower for follower in study_of[job.study].missing(state.finished)})
-    keep_studies(state, store)
+    _keep_studies(state, store)
 
 
-def keep_studies(state: Plan, store: Store) -> None:
-    """Put the finished trials into Optuna's journal, for Optuna's own tools."""
+def _keep_studies(state: Plan, store: Store) -> None:
+    """Sum up each study in its own run, and put its trials into Optuna's journal, for Optuna's own tools."""
     journal = sweep.storage(store.journal)
     for study in state.studies:
-        trials = [(job, state.finished[job.key]) for job in study.trials(state.finished) if job.key in state.finished]
+        trials = [(job, state.finished[job.key]) for job in study.trials(state.finished)]
         if trials:
             sweep.record(study, trials, journal)
+        evaluations = [state.finished[job.key] for job in study.evaluations(state.finished)]
+        store.summarise(study, study.best(state.finished) or {}, [outcome.metrics for outcome in evaluations])

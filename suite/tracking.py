@@ -8,11 +8,12 @@ import os
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -101,9 +102,21 @@ class Store:
         }
         name = f"{study.variant.label} on {study.level.label}"
         run = self.client.create_run(self.experiment_id(experiment), run_name=name, tags=tags)
-        self.client.set_terminated(run.info.run_id)
         self._study_runs[study.name] = str(run.info.run_id)
         return self._study_runs[study.name]
+
+    def summarise(self, study: Study, best: Mapping[str, Any], evaluations: Sequence[Mapping[str, float]]) -> None:
+        """Close the run of a finished study with its best hyper-parameters and the means over its seeds."""
+        run_id = self.study_run(study)
+        known = [name for name in evaluations[0] if all(name in metrics for metrics in evaluations)]
+        now = int(time.time() * 1000)
+        means = [Metric(name, fmean(m[name] for m in evaluations), now, 0) for name in known]
+        params = [Param(name, str(value)) for name, value in best.items()]
+        tags = [RunTag("seeds", str(len(evaluations)))]
+        self.client.log_batch(run_id, metrics=means, tags=tags)
+        if self.client.get_run(run_id).data.params != {param.key: param.value for param in params}:
+            self.client.log_batch(run_id, params=params)
+        self.client.set_terminated(run_id, "FINISHED")
 
     @contextmanager
     def recording(self, job: Job, experiment: str, parent: str) -> Iterator[Recorder]:

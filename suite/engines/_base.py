@@ -6,8 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-Task = Callable[[], Any]
-"""Something to be done elsewhere: it can be pickled, and so can what it returns."""
+Task = Callable[[Callable[[int], None]], Any]
+"""Something to be done elsewhere; it is given a function to report its progress to. It can be pickled, and so can what
+it returns."""
+
+Listener = Callable[[str, int], None]
+"""Is told the key of a task and how far it has come."""
 
 
 class Engine(ABC):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import Any
 
-from suite.engines._base import Engine, Task
+from suite.engines._base import Engine, Listener, Task
 
 
 class Inline(Engine):
     """For one worker, and for debugging."""
 
-    def __init__(self) -> None:
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
         self.waiting: deque[tuple[str, Task]] = deque()
 
     def submit(self, key: str, task: Task) -> None:
@@ -19,7 +21,7 @@ class Inline(Engine):
 
     def wait(self) -> list[tuple[str, Any]]:
         key, task = self.waiting.popleft()
-        return [(key, task())]
+        return [(key, task(partial(self.listener, key)))]
 
     @property
     def pending(self) -> int:
