@@ -26,11 +26,11 @@ def run(experiment: str | Path, *, store: str | Path = "mlruns", workers: int = 
     """
     from suite import runner
     from suite.experiment import load
-    from suite.leaderboard.table import leaderboard as table_of
+    from suite.leaderboards.table import leaderboard as table_of
     from suite.tracking import Store
 
     opened = Store(store)
-    plan = runner.plan(load(experiment).select(**selection), opened)
+    plan = runner.open_plan(load(experiment).select(**selection), opened)
     runner.run(plan, opened, workers=workers)
     return table_of(plan).rows
 
@@ -39,7 +39,7 @@ def leaderboard(experiment: str | Path, *, store: str | Path = "mlruns", **selec
     """The leaderboard of what an experiment has recorded: one row per (task or overall, architecture)."""
     from suite import runner
     from suite.experiment import load
-    from suite.leaderboard.table import leaderboard as table_of
+    from suite.leaderboards.table import leaderboard as table_of
     from suite.tracking import Store
 
-    return table_of(runner.plan(load(experiment).select(**selection), Store(store))).rows
+    return table_of(runner.open_plan(load(experiment).select(**selection), Store(store))).rows

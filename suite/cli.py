@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from suite.experiment import Experiment
-    from suite.runner import Plan
-    from suite.study import Job, Outcome
+    from suite.job import Job, Outcome
+    from suite.plan import Plan
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -103,21 +103,28 @@ def run(
     Interrupt it at any moment and run it again: what is finished is not done twice.
     """
     chosen = _experiment(experiment, architectures, tasks, seeds, trials, steps)
-    from suite.study import studies
+    from suite.plan import studies
 
     studies(chosen)  # whatever is wrong is said before a store is touched
     from suite import runner
-    from suite.leaderboard.render import show
-    from suite.leaderboard.table import leaderboard as table_of
+    from suite.leaderboards.render import show
+    from suite.leaderboards.table import leaderboard as table_of
     from suite.tracking import Store
 
     opened = Store(store)
-    plan = runner.plan(chosen, opened)
+    plan = runner.open_plan(chosen, opened)
     if dry_run:
         _estimate(plan, workers or _cores())
         return
     with _Progress(plan, quiet) as progress:
-        runner.run(plan, opened, workers=workers or _cores(), on_done=progress.done, on_progress=progress.step)
+        runner.run(
+            plan,
+            opened,
+            workers=workers or _cores(),
+            on_done=progress.done,
+            on_progress=progress.step,
+            on_interrupt=progress.interrupted,
+        )
     show(table_of(plan), console)
 
 
@@ -138,11 +145,11 @@ def leaderboard(
     if not (store / "mlflow.db").exists():
         raise InputError(f"no store in {str(store)!r}; run `memspan run {experiment}` first, or give --store")
     from suite import runner
-    from suite.leaderboard import render
-    from suite.leaderboard.table import leaderboard as table_of
+    from suite.leaderboards import render
+    from suite.leaderboards.table import leaderboard as table_of
     from suite.tracking import Store
 
-    board = table_of(runner.plan(chosen, Store(store)))
+    board = table_of(runner.open_plan(chosen, Store(store)))
     if output is not None:
         for path in render.write(board, output):
             errors.print(f"wrote {path}")
@@ -271,6 +278,9 @@ class _Progress:
             self.running[job.key] = self.bars.add_task(text, total=job.config.training.steps)
         self.bars.update(self.running[job.key], completed=step)
 
+    def interrupted(self) -> None:
+        errors.print("finishing the runs under way; Ctrl-C again stops at once")
+
     def done(self, job: Job, outcome: Outcome) -> None:
         self.count = self.plan.done
         self.bars.update(self.all, completed=self.count)
@@ -294,6 +304,7 @@ class _Progress:
 
 def _estimate(plan: Plan, workers: int) -> None:
     """Print the missing runs of each study, and the time they take by a few measured steps of each."""
+    from suite.plan import known
     from suite.training import train
 
     table = Table(box=None, padding=(0, 2))
@@ -301,15 +312,17 @@ def _estimate(plan: Plan, workers: int) -> None:
         table.add_column(heading, justify="left" if heading == "study" else "right")
     total = 0.0
     for study in plan.studies:
-        known = sum(job.key in plan.finished for job in study.known(plan.finished))
+        done = sum(key in plan.finished for key in known(study, plan.finished))
         config = study.config(study.defaults, study.sweep.seed)
         few = config.training.model_copy(update={"steps": 20, "validation_size": 8, "test_size": 8})
         task = config.task.model_copy(update={"test_lengths": ()})
         train(config.model_copy(update={"training": few, "task": task}))  # compiles
         measured = train(config.model_copy(update={"training": few, "task": task}))
         seconds = measured.metrics["training_seconds"] / 20 * config.training.steps
-        total += seconds * (study.planned - known)
-        table.add_row(study.name, str(study.planned - known), str(config.model.hidden_size), f"{seconds:.1f}")
+        total += seconds * (plan.experiment.runs_per_study - done)
+        table.add_row(
+            study.name, str(plan.experiment.runs_per_study - done), str(config.model.hidden_size), f"{seconds:.1f}"
+        )
     console.print(table)
     console.print(
         f"{plan.planned - plan.done} of {plan.planned} runs are missing: at most about {total / workers / 60:.1f} "
@@ -324,6 +337,17 @@ def _cores() -> int:
         return os.cpu_count() or 1
 
 
+INTERRUPTED = 130
+"""What typer returns after Ctrl-C."""
+
+
+def _say_interrupted() -> NoReturn:
+    errors.print(
+        "memspan: interrupted; what is finished is kept, and the same command goes on from there", soft_wrap=True
+    )
+    sys.exit(1)
+
+
 def main() -> None:
     """The entry point: bad input is one message and exit code 2, an interruption is exit code 1."""
     sys.path.insert(0, "")  # so that `package.module:Class` finds what lies in the working directory
@@ -333,11 +357,12 @@ def main() -> None:
         errors.print(f"memspan: {error}", style="red", highlight=False, soft_wrap=True, markup=False)
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
-        errors.print("memspan: interrupted; what is finished is kept, and the same command goes on from there")
-        sys.exit(1)
+        _say_interrupted()
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "show"):  # a usage error of the command line's own
             error.show()
             sys.exit(error.exit_code)
         raise
+    if result == INTERRUPTED:
+        _say_interrupted()
     sys.exit(result if isinstance(result, int) else 0)

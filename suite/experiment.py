@@ -56,7 +56,17 @@ class Sweep(Frozen):
     generation: Count | None = None
     """Trials suggested at a time: suggestions and pruning know the generations before and nothing else. Default: all
     for ``sobol`` and ``random`` without a pruner, otherwise 4."""
+    finalists: Count = 1
+    """The best so many trials are run again on ``finalist_seeds`` further tuning seeds, and the best mean wins; 1: the
+    best trial wins as it is."""
+    finalist_seeds: Count = 2
     space: Space = Field(default={})
+
+    @property
+    def finalist_seed_list(self) -> tuple[int, ...]:
+        """The tuning seeds of finalists: those after ``seed``; none where there is nothing to decide."""
+        last = self.finalist_seeds if self.finalists > 1 else 0
+        return tuple(range(self.seed + 1, self.seed + 1 + last))
 
 
 class Evaluation(Frozen):
@@ -194,6 +204,12 @@ class Experiment(Frozen):
         fixed = {**options, **{key: value for key, value in own.items() if key != "parameters"}}
         return Variant(label=label, architecture=name, fixed=fixed, size=size)
 
+    @property
+    def runs_per_study(self) -> int:
+        """Trials, further runs of finalists, and evaluations."""
+        again = self.sweep.finalists * len(self.sweep.finalist_seed_list)
+        return self.sweep.trials + again + len(self.evaluation.seed_list)
+
     def select(
         self,
         *,
@@ -293,10 +309,16 @@ def parse(data: Mapping[str, Any], name: str) -> Experiment:
     for label, table in experiment.architectures.items():
         _within(f"[architectures.{label}]", architectures.check, table.architecture or label)
     seeds = experiment.evaluation.seed_list
-    if experiment.sweep.trials and experiment.sweep.seed in seeds:
+    shared = {experiment.sweep.seed, *experiment.sweep.finalist_seed_list} & set(seeds)
+    if experiment.sweep.trials and shared:
         raise InputError(
             f"experiment {name!r}: sweep.seed must not be a seed of the evaluation, or the tuned seed is tested; "
-            f"got {experiment.sweep.seed}, which is one of {list(seeds)}"
+            f"got {min(shared)}, which is one of {list(seeds)}"
+        )
+    if experiment.sweep.finalists > max(1, experiment.sweep.trials):
+        raise InputError(
+            f"experiment {name!r}: sweep.finalists must not exceed sweep.trials = {experiment.sweep.trials}; "
+            f"got {experiment.sweep.finalists}"
         )
     if experiment.sweep.trials > 1 and not experiment.sweep.space:
         raise InputError(

@@ -12,10 +12,10 @@ import torch
 
 from suite.config import ModelConfig, RunConfig, TaskConfig, Training
 from suite.data import Data
+from suite.job import Job
 from suite.model import build_model
 from suite.registry import architectures
 from suite.runner import execute
-from suite.study import Job
 from suite.tracking import Store
 
 SHARES = ("training", "validation", "testing", "the rest of Lightning", "recording")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from suite.study import Job
+from suite.job import Job
 
 TRAIN, VALIDATION = "#0072B2", "#D55E00"
 

@@ -3,41 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from suite import kernels, sweep
 from suite.engines import Engine, Inline, Workers
 from suite.experiment import Experiment
-from suite.study import Job, Outcome, Study, studies
+from suite.job import Job, Outcome
+from suite.plan import Plan, best, evaluations, missing, studies, trials
 from suite.tracking import Store
 
 
-@dataclass
-class Plan:
-    """An experiment's studies and what is already known of them."""
-
-    experiment: Experiment
-    studies: list[Study]
-    finished: dict[str, Outcome]
-
-    @property
-    def planned(self) -> int:
-        """How many runs the experiment comes to."""
-        return sum(study.planned for study in self.studies)
-
-    @property
-    def done(self) -> int:
-        """How many of them are finished."""
-        return sum(job.key in self.finished for study in self.studies for job in study.known(self.finished))
-
-    def missing(self) -> dict[str, Job]:
-        """The runs that can be started now, by key."""
-        return {job.key: job for study in self.studies for job in study.missing(self.finished)}
-
-
-def plan(experiment: Experiment, store: Store) -> Plan:
+def open_plan(experiment: Experiment, store: Store) -> Plan:
     """The studies of an experiment, checked, with the finished runs that the store has."""
     found = studies(experiment)
     return Plan(experiment, found, store.finished(experiment.name, curves=experiment.sweep.pruner != "none"))
@@ -67,6 +44,7 @@ def run(
     workers: int = 1,
     on_done: Callable[[Job, Outcome], None] = lambda job, outcome: None,
     on_progress: Callable[[Job, int], None] = lambda job, step: None,
+    on_interrupt: Callable[[], None] = lambda: None,
 ) -> None:
     """Do every run of a plan that the store lacks; afterwards ``state.finished`` has them all.
 
@@ -79,6 +57,7 @@ def run(
         workers: runs at a time, each in a process of its own with one thread; 1 stays in this process.
         on_done: called with each finished run.
         on_progress: called now and then with the optimiser steps that a current run has done, also from a thread.
+        on_interrupt: called after Ctrl-C, before what is under way in other processes is waited for.
     """
     store.experiment_id(state.experiment.name)
     study_of = {study.name: study for study in state.studies}
@@ -97,13 +76,17 @@ def run(
                 engine.submit(key, partial(execute, job, store.folder, state.experiment.name, parent))
 
     with engine:
-        submit(state.missing())
-        while engine.pending:
-            for key, outcome in engine.wait():
-                state.finished[key] = outcome
-                job = submitted[key]
-                on_done(job, outcome)
-                submit({follower.key: follower for follower in study_of[job.study].missing(state.finished)})
+        try:
+            submit(state.missing())
+            while engine.pending:
+                for key, outcome in engine.wait():
+                    state.finished[key] = outcome
+                    job = submitted[key]
+                    on_done(job, outcome)
+                    submit(missing(study_of[job.study], state.finished))
+        except KeyboardInterrupt:
+            on_interrupt()
+            raise
     _keep_studies(state, store)
 
 
@@ -111,8 +94,8 @@ def _keep_studies(state: Plan, store: Store) -> None:
     """Sum up each study in its own run, and put its trials into Optuna's journal, for Optuna's own tools."""
     journal = sweep.storage(store.journal)
     for study in state.studies:
-        trials = [(job, state.finished[job.key]) for job in study.trials(state.finished)]
-        if trials:
-            sweep.record(study, trials, journal)
-        evaluations = [state.finished[job.key] for job in study.evaluations(state.finished)]
-        store.summarise(study, study.best(state.finished) or {}, [outcome.metrics for outcome in evaluations])
+        tried = [(job, state.finished[job.key]) for job in trials(study, state.finished)]
+        if tried:
+            sweep.record(study, tried, journal)
+        evaluated = [state.finished[job.key].metrics for job in evaluations(study, state.finished)]
+        store.summarise(study, best(study, state.finished) or {}, evaluated)

@@ -1,17 +1,16 @@
-"""A study: one variant on one task level, tuned and then evaluated. Says which runs it needs next."""
+"""A study: one variant on one task level, with its search space and the configuration of each of its runs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
 
-from suite.config import ModelConfig, RunConfig, Training, canonical_json, digest
-from suite.errors import InputError, unknown
+from suite.config import ModelConfig, RunConfig, Training, canonical_json
+from suite.errors import InputError
 from suite.experiment import (
     TUNABLE_MODEL,
     TUNABLE_TRAINING,
@@ -27,50 +26,8 @@ from suite.model import build_model, match_hidden_size
 from suite.registry import architectures, tasks
 
 
-@dataclass(frozen=True)
-class PrunerContext:
-    """What the pruner of a trial may look at: itself and the finished earlier generations."""
-
-    name: str
-    study: str
-    number: int
-    earlier: tuple[tuple[tuple[int, float], ...], ...]
-    """The (step, validation skill) curve of each earlier trial."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """A run to be done, and the part it plays in its study."""
-
-    key: str
-    config: RunConfig = field(repr=False)
-    study: str
-    variant: str
-    level: str
-    role: str
-    """``trial`` or ``evaluation``."""
-    number: int
-    """Of the trial, or the seed of the evaluation."""
-    params: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    """What was searched, by name."""
-    pruner: PrunerContext | None = field(default=None, compare=False, repr=False)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What planning needs to know of a finished run."""
-
-    metrics: Mapping[str, float]
-    curve: tuple[tuple[int, float], ...] = ()
-    """(step, validation skill); filled in where a pruner asks for it."""
-
-
 class Study:
-    """One (architecture variant, task level) of an experiment.
-
-    Everything here is a function of the experiment and of the outcomes of finished runs, in the order of trial
-    numbers: neither the number of workers nor an interruption changes what is asked next.
-    """
+    """One (architecture variant, task level) of an experiment."""
 
     def __init__(self, experiment: Experiment, variant: Variant, level: Level) -> None:
         self.experiment = experiment
@@ -191,85 +148,6 @@ class Study:
         except (ValueError, TypeError) as error:
             raise InputError(f"study {self.name!r}: {error}") from error
 
-    # --- what to run -------------------------------------------------------------------------------------------------
-
-    @property
-    def generation_size(self) -> int:
-        """Trials that are suggested together, knowing only the generations before them."""
-        if self.sweep.generation:
-            return self.sweep.generation
-        one_design = self.sweep.sampler in ("sobol", "random") and self.sweep.pruner == "none"
-        return self.sweep.trials if one_design else 4
-
-    def trials(self, finished: Mapping[str, Outcome]) -> list[Job]:
-        """The trials that can be named now: every generation up to the first that is not finished."""
-        from suite.sweep import suggest  # optuna takes a second to import, and not every study is tuned
-
-        jobs: list[Job] = []
-        while len(jobs) < self.sweep.trials:
-            if any(job.key not in finished for job in jobs):
-                break
-            numbers = range(len(jobs), min(len(jobs) + self.generation_size, self.sweep.trials))
-            earlier = [(job, finished[job.key]) for job in jobs]
-            for number, params in zip(numbers, suggest(self, numbers, earlier), strict=True):
-                jobs.append(self._trial(number, params, [outcome for _, outcome in earlier]))
-        return jobs
-
-    def _trial(self, number: int, params: Mapping[str, Any], earlier: Iterable[Outcome]) -> Job:
-        config = self.config(params, self.sweep.seed)
-        key, context = config.key, None
-        if self.sweep.pruner != "none":
-            context = PrunerContext(self.sweep.pruner, self.name, number, tuple(outcome.curve for outcome in earlier))
-            key = digest(f"{key} {context}")  # what a pruned run measures depends on what it is compared with
-        return self._job(key, config, "trial", number, params, context)
-
-    def best(self, finished: Mapping[str, Outcome]) -> Mapping[str, Any] | None:
-        """The hyper-parameters to evaluate, selected on validation; None while trials are missing."""
-        if not self.sweep.trials:
-            return {}
-        trials = self.trials(finished)
-        if len(trials) < self.sweep.trials or any(job.key not in finished for job in trials):
-            return None
-        complete = [job for job in trials if not finished[job.key].metrics["pruned"]] or trials
-
-        def rank(job: Job) -> tuple[float, float, int]:
-            metrics = finished[job.key].metrics
-            return (-metrics["objective"], metrics.get("validation_loss", float("inf")), job.number)
-
-        return min(complete, key=rank).params
-
-    def evaluations(self, finished: Mapping[str, Outcome]) -> list[Job]:
-        """The runs whose results are the study's: the best configuration on every seed; none before it is known."""
-        params = self.best(finished)
-        if params is None:
-            return []
-        configs = [self.config(params, seed) for seed in self.experiment.evaluation.seed_list]
-        return [self._job(c.key, c, "evaluation", c.seed, params, None) for c in configs]
-
-    def known(self, finished: Mapping[str, Outcome]) -> list[Job]:
-        """The runs that can be named now."""
-        return [*self.trials(finished), *self.evaluations(finished)]
-
-    def missing(self, finished: Mapping[str, Outcome]) -> list[Job]:
-        """The runs that can be started now."""
-        return [job for job in self.known(finished) if job.key not in finished]
-
-    @property
-    def planned(self) -> int:
-        """How many runs the study comes to."""
-        return self.sweep.trials + len(self.experiment.evaluation.seed_list)
-
-    def _job(
-        self,
-        key: str,
-        config: RunConfig,
-        role: str,
-        number: int,
-        params: Mapping[str, Any],
-        pruner: PrunerContext | None,
-    ) -> Job:
-        return Job(key, config, self.name, self.variant.label, self.level.label, role, number, params, pruner)
-
 
 @lru_cache(maxsize=4096)
 def _matched(
@@ -282,21 +160,3 @@ def _matched(
         budget,
         lambda size: build_model(architecture, read, inputs, size, outputs, depth=depth, bidirectional=bidirectional),
     )
-
-
-def studies(experiment: Experiment) -> list[Study]:
-    """Every study of an experiment, checked: after this nothing in the file can be wrong."""
-    found = [Study(experiment, variant, level) for level in experiment.levels for variant in experiment.variants]
-    known = {name for study in found for name in study.space}
-    for name in experiment.sweep.space:
-        fixed_everywhere = all(name in study.variant.fixed for study in found)
-        if name not in known and not fixed_everywhere:
-            options = {o for study in found for o in architectures.options(study.variant.architecture, {})}
-            raise unknown("dimension of [sweep.space]", name, {*TUNABLE_TRAINING, *TUNABLE_MODEL, *options})
-    if experiment.sweep.trials:
-        from suite.sweep import check
-
-        check(experiment.sweep)
-    for study in found:
-        study.check()
-    return found

@@ -20,7 +20,8 @@ from scipy.stats import qmc
 from suite.config import derived_seed
 from suite.errors import InputError, unknown
 from suite.experiment import Range, Sweep
-from suite.study import Job, Outcome, PrunerContext, Study
+from suite.job import Job, Outcome, PrunerContext
+from suite.study import Study
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

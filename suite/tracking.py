@@ -23,7 +23,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 
 from suite.errors import InputError
-from suite.study import Job, Outcome, Study
+from suite.job import Job, Outcome
+from suite.study import Study
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table that it makes
 

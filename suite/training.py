@@ -243,7 +243,10 @@ def _fit(module: MemoryModule, device: str) -> None:
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
-        trainer.fit(module)
+        try:
+            trainer.fit(module)
+        except SystemExit as error:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from error
 
 
 def _test(module: MemoryModule, device: str) -> dict[str, float]:

@@ -11,8 +11,9 @@ import pytest
 from suite.config import derived_seed
 from suite.errors import InputError
 from suite.experiment import available, load, parse
+from suite.job import Outcome
 from suite.model import build_model, parameter_count
-from suite.study import Outcome, studies
+from suite.plan import evaluations, missing, studies, trials
 
 GOOD: dict[str, Any] = {
     "tasks": {"adding": {"length": 8}},
@@ -60,6 +61,7 @@ def test_every_experiment_that_comes_with_memspan_is_valid(name: str) -> None:
         ("sweep/sampler", "tpee", "unknown sampler 'tpee'"),
         ("sweep/pruner", "medain", "did you mean 'median'?"),
         ("sweep/seed", 1, "sweep.seed must not be a seed of the evaluation"),
+        ("sweep/finalists", 6, "sweep.finalists must not exceed sweep.trials = 5; got 6"),
         ("tasks", {}, "tasks: "),
         ("tasks/adding/length", 1, "length must be at least 2 for adding; got 1"),
         ("tasks/adding/lag", 3, "[tasks.adding]: unknown option 'lag' of task 'adding'"),
@@ -103,7 +105,7 @@ def test_a_list_in_a_task_table_makes_a_level_of_each_value() -> None:
 def test_every_trial_is_matched_in_parameters_and_what_a_variant_fixes_is_not_searched() -> None:
     for study in studies(parse(GOOD, "x")):
         assert ("depth" in study.space) == (study.variant.label == "rnn")
-        for job in study.trials({}):
+        for job in trials(study, {}):
             model = job.config.model
             built = build_model(model.architecture, model.options, 2, model.hidden_size, 1, depth=model.depth)
             assert parameter_count(built) == pytest.approx(2000, rel=0.05)
@@ -134,10 +136,10 @@ def test_suggestions_depend_on_finished_generations_alone(sampler: str) -> None:
     def play(order: int) -> list[Any]:
         """Finish what is known in this order of arrival, asking anew after each run."""
         finished: dict[str, Outcome] = {}
-        while waiting := [job for job in study.trials(finished) if job.key not in finished]:
+        while waiting := [job for job in trials(study, finished) if job.key not in finished]:
             job = waiting[::order][0]
             finished[job.key] = outcome(derived_seed(job.key) / 2**63)
-        return [job.params for job in study.trials(finished)]
+        return [job.params for job in trials(study, finished)]
 
     first = play(1)
     assert first == play(-1)
@@ -146,23 +148,40 @@ def test_suggestions_depend_on_finished_generations_alone(sampler: str) -> None:
 
 
 def test_a_longer_sobol_design_begins_with_the_same_trials() -> None:
-    short, long = (studies(parse(changed("sweep/trials", n), "x"))[0].trials({}) for n in (5, 12))
+    short, long = (trials(studies(parse(changed("sweep/trials", n), "x"))[0], {}) for n in (5, 12))
     assert [job.key for job in short] == [job.key for job in long[:5]]
 
 
 def test_the_best_trial_is_evaluated_on_every_seed_once_all_trials_are_finished() -> None:
     study = studies(parse(GOOD, "x"))[0]
-    trials = study.trials({})
-    finished = {job.key: outcome(0.1 * job.number) for job in trials[:-1]}
-    assert study.evaluations(finished) == []
-    finished[trials[-1].key] = outcome(0.9, pruned=1.0)  # what was pruned is not selected
-    evaluations = study.evaluations(finished)
-    assert [job.config.seed for job in evaluations] == [0, 1]
-    assert all(job.params == trials[-2].params for job in evaluations)
+    tried = trials(study, {})
+    finished = {job.key: outcome(0.1 * job.number) for job in tried[:-1]}
+    assert evaluations(study, finished) == []
+    finished[tried[-1].key] = outcome(0.9, pruned=1.0)  # what was pruned is not selected
+    evaluated = evaluations(study, finished)
+    assert [job.config.seed for job in evaluated] == [0, 1]
+    assert all(job.params == tried[-2].params for job in evaluated)
+
+
+def test_finalists_are_run_again_on_tuning_seeds_of_their_own_and_the_best_mean_wins() -> None:
+    data = changed("sweep", {**GOOD["sweep"], "finalists": 2, "finalist_seeds": 3})
+    experiment = parse(data, "x")
+    study = studies(experiment)[0]
+    finished = {job.key: outcome(0.1 * job.number) for job in trials(study, {})}
+    again = missing(study, finished)
+    assert sorted((job.number, job.config.seed) for job in again.values()) == [
+        (number, seed) for number in (3, 4) for seed in (1001, 1002, 1003)
+    ]
+    finished |= {key: outcome(0.9 if job.number == 3 else 0.1) for key, job in again.items()}
+    evaluated = evaluations(study, finished)
+    assert all(job.params == trials(study, {})[3].params for job in evaluated)
+    finished |= {job.key: outcome(0.5) for job in evaluated}
+    assert not missing(study, finished)
+    assert len(finished) == experiment.runs_per_study == 5 + 2 * 3 + 2
 
 
 def test_a_median_pruner_compares_with_earlier_generations_alone() -> None:
-    from suite.study import PrunerContext
+    from suite.job import PrunerContext
     from suite.sweep import GenerationPruner
 
     good = tuple(((10, 0.8 + 0.01 * n), (20, 0.9)) for n in range(4))

@@ -11,16 +11,18 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
+import suite
 from suite import runner
 from suite.config import ModelConfig, RunConfig, TaskConfig, Training
 from suite.data import Data
 from suite.errors import InputError
 from suite.experiment import load
-from suite.leaderboard import render
-from suite.leaderboard.table import leaderboard
+from suite.leaderboards import render
+from suite.leaderboards.table import leaderboard
 from suite.registry import architectures
 from suite.tracking import Store
 from suite.training import Watcher, clip_gradient, train
@@ -74,9 +76,8 @@ def test_the_same_configuration_gives_the_same_bits_and_leaves_the_generators_al
     before = torch.get_rng_state()
     first, second = train(config()), train(config())
     assert torch.equal(before, torch.get_rng_state())
-    same = [
-        name for name in first.metrics if name not in {"wall_seconds", "training_seconds", "peak_memory_mb", *MEASURED}
-    ]
+    measured = ("_seconds", "peak_memory_mb", *MEASURED)
+    same = [name for name in first.metrics if not name.endswith(measured)]
     assert {name: first.metrics[name] for name in same} == {name: second.metrics[name] for name in same}
     assert first.curves == second.curves
     assert [step for step, _ in first.curves] == [20, 40, 60]
@@ -126,12 +127,14 @@ def test_splits_and_seeds_have_different_data() -> None:
 
 
 def test_a_run_of_the_whole_way_and_the_same_command_again_does_nothing(tiny: Path, tmp_path: Path) -> None:
-    store = Store(tmp_path / "store")
-    plan = runner.plan(load(tiny), store)
-    runner.run(plan, store)
-    assert (plan.planned, plan.done) == (10, 10)
+    folder = tmp_path / "store"
+    rows = suite.run(tiny, store=folder)
+    pd.testing.assert_frame_equal(rows, suite.leaderboard(tiny, store=folder))
 
-    again = runner.plan(load(tiny), Store(tmp_path / "store"))
+    store = Store(folder)
+    plan = runner.open_plan(load(tiny), store)
+    assert (plan.planned, plan.done) == (10, 10)
+    again = runner.open_plan(load(tiny), Store(folder))
     assert again.done == again.planned
     assert not again.missing()
     assert render.as_json(leaderboard(again)) == render.as_json(leaderboard(plan))
@@ -159,12 +162,12 @@ def test_killed_at_any_moment_and_run_again_the_leaderboard_is_the_same(tiny: Pa
     time.sleep(0.3)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    before = runner.plan(load(tiny), Store(tmp_path / "broken"))
+    before = runner.open_plan(load(tiny), Store(tmp_path / "broken"))
     assert 0 < before.done < before.planned
     assert memspan("run", tiny, "--store", "broken", "--workers", 2, cwd=tmp_path).returncode == 0
 
     def board(store: str) -> list[dict[str, object]]:
-        rows = leaderboard(runner.plan(load(tiny), Store(tmp_path / store))).rows.drop(columns=list(MEASURED))
+        rows = leaderboard(runner.open_plan(load(tiny), Store(tmp_path / store))).rows.drop(columns=list(MEASURED))
         return json.loads(rows.to_json(orient="records"))  # type: ignore[no-any-return]
 
     assert board("whole") == board("broken")
@@ -228,6 +231,28 @@ def test_a_store_of_a_newer_version_or_that_is_a_file_is_refused(tmp_path: Path)
     with pytest.raises(InputError, match="cannot be written"):
         Store(tmp_path / "memspan.json")
     assert json.loads((tmp_path / "memspan.json").read_text()) == {"format": 999}
+
+
+def test_interrupted_once_it_finishes_what_is_under_way_and_exits_with_1(tiny: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "suite", "run", str(tiny), "--store", "store", "--workers", "2"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stderr is not None
+    process.stderr.readline()  # a first run is finished
+    os.killpg(process.pid, signal.SIGINT)  # what a terminal does
+    said = process.stderr.read()
+    assert process.wait(timeout=60) == 1
+    assert "Traceback" not in said
+    assert "the same command goes on from there" in said
+    runs = Store(tmp_path / "store")._runs("tiny", "tags.role != 'study'")
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_the_overhead_is_the_sum_of_its_shares() -> None:
+    from suite.overhead import SHARES, overhead
+
+    found = overhead("rnn", steps=40, repetitions=1)
+    assert sum(found[name] for name in SHARES) == pytest.approx(found["ratio"])
+    assert found["ratio"] == pytest.approx(found["whole_seconds"] / found["bare_seconds"])
 
 
 def test_list_shows_what_there_is(tmp_path: Path) -> None:

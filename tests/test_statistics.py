@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from suite.errors import InputError
-from suite.leaderboard.comparison import compare, groups, holm, paired_test
-from suite.leaderboard.statistics import OVERALL, Bootstrap, ranks, summary, wilson
+from suite.leaderboards.comparison import compare, groups, holm, paired_test
+from suite.leaderboards.statistics import OVERALL, Bootstrap, ranks, summary, wilson
 
 BUDGET = 1000
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -44,7 +45,13 @@ class Workers(Engine):
         return len(self.running)
 
     def __exit__(self, *error: object) -> None:
-        self.pool.shutdown(wait=True, cancel_futures=True)
+        """Wait for what is under way; interrupted once more, stop it at once."""
+        try:
+            self.pool.shutdown(wait=True, cancel_futures=True)
+        except KeyboardInterrupt:
+            for process in multiprocessing.active_children():
+                process.kill()
+            raise
         self.reports.put(None)
         self.listening.join()
 
@@ -57,6 +64,7 @@ def _start(reports: SimpleQueue[tuple[str, int] | None]) -> None:
     """In each worker, once."""
     global _reports
     _reports = reports
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that hands out the work
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

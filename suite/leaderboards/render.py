@@ -12,8 +12,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from suite.leaderboard.statistics import OVERALL
-from suite.leaderboard.table import Leaderboard
+from suite.leaderboards.statistics import OVERALL
+from suite.leaderboards.table import Leaderboard
 
 COLUMNS = {
     "rank": "rank",

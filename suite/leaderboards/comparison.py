@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from suite.errors import unknown
-from suite.leaderboard.statistics import LEVEL, OVERALL, Floats, cube, shared, validated
+from suite.leaderboards.statistics import LEVEL, OVERALL, Floats, cube, shared, validated
 
 MARGIN = 0.02  # of skill: a smaller difference is of no interest
 DIFFERENT = ("above", "below")

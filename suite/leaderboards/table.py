@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from suite.leaderboard.comparison import compare, groups
-from suite.leaderboard.statistics import FEW_SEEDS, OVERALL, ranks, summary
-from suite.runner import Plan
+from suite.leaderboards.comparison import compare, groups
+from suite.leaderboards.statistics import FEW_SEEDS, OVERALL, ranks, summary
+from suite.plan import Plan, evaluations
 
 AVERAGED = {
     "gap": "gap_skill",
@@ -40,7 +40,7 @@ def score_table(plan: Plan) -> pd.DataFrame:
     """One row per finished evaluation of the plan, with every metric of its run."""
     rows = []
     for study in plan.studies:
-        for job in study.evaluations(plan.finished):
+        for job in evaluations(study, plan.finished):
             outcome = plan.finished.get(job.key)
             if outcome is None:
                 continue
