@@ -53,7 +53,7 @@ def cells(row: pd.Series[Any]) -> dict[str, str]:
         "seeds": f"{row['seeds']:.0f}",
         "solved": f"{row['solve_rate']:.0%}" if known else "–",
         "steps": f"{row['steps']:,.0f}" if known else "–",
-        "gap": f"{row['gap']:+.2f}",
+        "gap": f"{round(row['gap'], 2) + 0.0:.2f}",  # adding 0.0 makes of −0.00 a 0.00
         "parameters": f"{row['parameters']:,.0f}",
         "state_size": f"{row['state_size']:,.0f}",
         "speed": f"{row['sequences_per_second']:,.0f}",
