@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from suite.architectures import Cell
+from suite.config import ModelConfig
 from suite.errors import InputError
 from suite.registry import architectures
+from tasks import Task
 
 LARGEST_HIDDEN_SIZE = 1 << 16
 
@@ -92,6 +94,20 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every accelerator as well
         return make()
+
+
+def model_of(config: ModelConfig, task: Task, seed: int | None = None) -> SequenceModel:
+    """The model of a configuration, with the inputs and outputs of a task; see ``build_model``."""
+    return build_model(
+        config.architecture,
+        config.options,
+        task.input_size,
+        config.hidden_size,
+        task.output_size,
+        depth=config.depth,
+        bidirectional=config.bidirectional,
+        seed=seed,
+    )
 
 
 def parameter_count(model: nn.Module) -> int:

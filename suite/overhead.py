@@ -13,7 +13,7 @@ import torch
 from suite.config import ModelConfig, RunConfig, TaskConfig, Training
 from suite.data import Data
 from suite.job import Job
-from suite.model import build_model
+from suite.model import model_of
 from suite.registry import architectures
 from suite.runner import execute
 from suite.tracking import Store
@@ -72,14 +72,7 @@ def _bare(config: RunConfig) -> float:
     torch.set_num_threads(1)
     started = time.perf_counter()
     data = Data(config.task, config.seed, config.training.batch_size)
-    model = build_model(
-        config.model.architecture,
-        config.model.options,
-        data.task.input_size,
-        config.model.hidden_size,
-        data.task.output_size,
-        seed=0,
-    )
+    model = model_of(config.model, data.task, seed=0)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.training.learning_rate)
     for step in range(config.training.steps):
         batch = data.train_batch(step)

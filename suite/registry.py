@@ -114,7 +114,7 @@ def _validated(cls: Callable[..., Any], owner: str, given: Mapping[str, Any]) ->
     for key in given:
         if key not in types:
             raise unknown("option", key, types, of=owner)
-    schema = create_model("Options", __config__=ConfigDict(strict=True), **types)  # type: ignore[call-overload]
+    schema = create_model("Options", __config__=ConfigDict(strict=True, allow_inf_nan=False), **types)  # type: ignore[call-overload]
     try:
         filled: dict[str, Any] = schema(**given).model_dump()
         return filled

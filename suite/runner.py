@@ -22,8 +22,9 @@ def open_plan(experiment: Experiment, store: Store) -> Plan:
 
 def execute(job: Job, folder: Path, experiment: str, parent: str, on_progress: Callable[[int], None]) -> Outcome:
     """Do one run and record it."""
+    from suite.module import Watcher
     from suite.plots import learning_curve
-    from suite.training import Watcher, train
+    from suite.training import train
 
     watcher = Watcher(on_progress)
     if job.pruner:

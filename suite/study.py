@@ -22,8 +22,9 @@ from suite.experiment import (
     _parsed,
     make_task,
 )
-from suite.model import build_model, match_hidden_size
+from suite.model import build_model, match_hidden_size, model_of
 from suite.registry import architectures, tasks
+from tasks import Task
 
 
 class Study:
@@ -78,7 +79,7 @@ class Study:
                     size.parameters,
                     self.variant.architecture,
                     canonical_json(options),
-                    self._task_sizes,
+                    (self._task.input_size, self._task.output_size),
                     size.depth,
                     size.bidirectional,
                 )
@@ -106,9 +107,9 @@ class Study:
         )
 
     @cached_property
-    def _task_sizes(self) -> tuple[int, int]:
-        task = make_task(self.level.task.name, self.level.task.options)
-        return task.input_size, task.output_size
+    def _task(self) -> Task:
+        task: Task = make_task(self.level.task.name, self.level.task.options)
+        return task
 
     def check(self) -> None:
         """Raise ``InputError`` unless every corner of the space gives a model that can be built."""
@@ -132,19 +133,9 @@ class Study:
         self._check_builds(self.config(self.defaults, 0))
 
     def _check_builds(self, config: RunConfig) -> None:
-        input_size, output_size = self._task_sizes
-        model = config.model
         try:
             with torch.device("meta"):
-                build_model(
-                    model.architecture,
-                    model.options,
-                    input_size,
-                    model.hidden_size,
-                    output_size,
-                    depth=model.depth,
-                    bidirectional=model.bidirectional,
-                )
+                model_of(config.model, self._task)
         except (ValueError, TypeError) as error:
             raise InputError(f"study {self.name!r}: {error}") from error
 

@@ -215,6 +215,7 @@ def test_an_int_is_accepted_for_a_float_and_becomes_one(folder: Folder) -> None:
         ({"order": "2"}, "order of architecture 'echo': input should be a valid integer; got '2'"),
         ({"gain": True}, "gain of architecture 'echo': input should be a valid number; got True"),
         ({"gain": "1.0"}, "gain of architecture 'echo': input should be a valid number; got '1.0'"),
+        ({"gain": float("nan")}, "gain of architecture 'echo': input should be a finite number; got nan"),
         ({"gain": None}, "gain of architecture 'echo': input should be a valid number; got None"),
         ({"fast": 1}, "fast of architecture 'echo': input should be a valid boolean; got 1"),
         ({"gian": 1}, "available: fast, gain, order (did you mean 'gain'?)"),

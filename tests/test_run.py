@@ -23,9 +23,10 @@ from suite.errors import InputError
 from suite.experiment import load
 from suite.leaderboards import render
 from suite.leaderboards.table import leaderboard
+from suite.module import Watcher, clip_gradient
 from suite.registry import architectures
 from suite.tracking import Store
-from suite.training import Watcher, clip_gradient, train
+from suite.training import train
 
 TINY = """
 title = "Tiny"

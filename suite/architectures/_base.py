@@ -39,7 +39,7 @@ class Cell(nn.Module, ABC, Generic[State]):
 
     def zeros(self, batch_size: int, *shape: int) -> Tensor:
         """Zeros ``[batch_size, *shape]`` with the dtype and device of the parameters."""
-        return next(self.parameters()).new_zeros(batch_size, *shape)
+        return next(self.parameters(), torch.empty(0)).new_zeros(batch_size, *shape)
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:
