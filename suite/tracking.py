@@ -61,7 +61,9 @@ class Store:
         found = self.client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
-        return str(self.client.create_experiment(name, artifact_location=str(self.folder / "artifacts" / name)))
+        folder = str(self.folder / "artifacts" / name)
+        kind = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's UI opens on runs, not on chat traces
+        return str(self.client.create_experiment(name, artifact_location=folder, tags=kind))
 
     def finished(self, experiment: str, curves: bool = False) -> dict[str, Outcome]:
         """Every finished run of an experiment by its key; with ``curves``, the validation skill by step as well."""
