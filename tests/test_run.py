@@ -141,7 +141,7 @@ def test_a_run_of_the_whole_way_and_the_same_command_again_does_nothing(tiny: Pa
     assert render.as_json(leaderboard(again)) == render.as_json(leaderboard(plan))
     board = leaderboard(again)
     assert set(board.rows["seeds"]) == {3}
-    assert board.scopes == ["overall", "adding"]
+    assert board.scopes == ["adding"]
     assert render.markdown(board) == render.markdown(leaderboard(plan))
     assert "Fewer than 10 seeds" in render.markdown(board)
 

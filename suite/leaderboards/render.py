@@ -30,7 +30,7 @@ COLUMNS = {
 }
 NARROW = ("seeds", "state_size", "speed")
 """Left out where the terminal is narrower than ``WIDE``."""
-WIDE = 120
+WIDE = 100
 
 LEGEND = """\
 skill: 0 remembers nothing, 1 is perfect; mean over seeds with its 95 % interval. rank: the interval that resampling the
@@ -65,7 +65,13 @@ def show(board: Leaderboard, console: Console) -> None:
     names = [name for name in COLUMNS if console.width >= WIDE or name not in NARROW]
     for scope in board.scopes:
         table = Table(
-            title=_heading(board, scope), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False
+            title=_heading(board, scope),
+            box=box.SIMPLE_HEAD,
+            title_justify="left",
+            title_style="bold",
+            pad_edge=False,
+            padding=(0, 1, 0, 0),
+            show_edge=False,
         )
         for name in names:
             left = name in ("architecture", "group", "skill")
@@ -73,7 +79,7 @@ def show(board: Leaderboard, console: Console) -> None:
         for _, row in board.rows[board.rows["task"] == scope].iterrows():
             text = cells(row)
             table.add_row(*(text[name] for name in names))
-        console.print(table)
+        console.print(table, "")
     if board.scopes:
         console.print(LEGEND.replace("\n", " "), style="dim")
     for note in board.notes:
@@ -81,8 +87,7 @@ def show(board: Leaderboard, console: Console) -> None:
 
 
 def _heading(board: Leaderboard, scope: str) -> str:
-    tasks = len(board.scopes) - 1
-    return f"{board.experiment}: overall, {tasks} task{'s' * (tasks > 1)}" if scope == OVERALL else scope
+    return f"{board.experiment}: overall, {len(board.scopes) - 1} tasks" if scope == OVERALL else scope
 
 
 def markdown(board: Leaderboard) -> str:

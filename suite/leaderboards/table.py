@@ -28,8 +28,9 @@ class Leaderboard:
     experiment: str
     title: str
     rows: pd.DataFrame
-    """One row per (scope, architecture), scopes in the file's order with ``overall`` first, the best first in each."""
+    """One row per (scope, architecture), the best first in each scope."""
     scopes: list[str]
+    """``overall``, where there are several tasks, and the task levels in the order of the file."""
     longer: pd.DataFrame
     """Mean skill at lengths beyond the training length: architecture, task, length, skill, seeds."""
     notes: list[str]
@@ -66,11 +67,14 @@ def leaderboard(plan: Plan) -> Leaderboard:
     from suite.sweep import repeatable
 
     runs = score_table(plan)
-    scopes = [OVERALL, *dict.fromkeys(study.level.label for study in plan.studies)]
+    levels = list(dict.fromkeys(study.level.label for study in plan.studies))
+    scopes = [OVERALL, *levels] if len(levels) > 1 else levels
     experiment = plan.experiment
     notes = []
     if plan.done < plan.planned:
-        notes.append(f"Incomplete: {plan.done} of {plan.planned} runs are finished.")
+        others = len(plan.finished) - plan.done
+        hint = f" {others} finished runs in the store have other settings or other sources." if others else ""
+        notes.append(f"Incomplete: {plan.done} of {plan.planned} runs are finished.{hint}")
     if not repeatable(experiment.sweep):
         notes.append(
             f"Sampler {experiment.sweep.sampler!r} with pruner {experiment.sweep.pruner!r} is not known to be "
@@ -86,7 +90,7 @@ def leaderboard(plan: Plan) -> Leaderboard:
     overall = per_task.groupby("architecture", as_index=False)[list(AVERAGED.values())].mean().assign(task=OVERALL)
     averages = pd.concat([per_task, overall]).rename(columns={metric: name for name, metric in AVERAGED.items()})
     rows = rows.merge(averages, on=["architecture", "task"])
-    rows["group"] = ""
+    rows = rows[rows["task"].isin(scopes)].assign(group="")
     for scope in scopes:
         here = rows["task"] == scope
         known = rows[here].dropna(subset="mean")
