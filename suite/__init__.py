@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from suite.errors import InputError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -42,4 +44,7 @@ def leaderboard(experiment: str | Path, *, store: str | Path = "mlruns", **selec
     from suite.leaderboards.table import leaderboard as table_of
     from suite.tracking import Store
 
-    return table_of(runner.open_plan(load(experiment).select(**selection), Store(store))).rows
+    board = table_of(runner.open_plan(load(experiment).select(**selection), Store(store)))
+    if not board.scopes:
+        raise InputError(f"nothing to rank in store {str(store)!r}: {' '.join(board.notes)}")
+    return board.rows

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
-import time
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -77,8 +78,8 @@ def _experiment(
     from suite.experiment import load
 
     return load(name).select(
-        architectures=architectures.split(",") if architectures else None,
-        tasks=tasks.split(",") if tasks else None,
+        architectures=architectures or None,
+        tasks=tasks or None,
         seeds=seeds,
         trials=trials,
         steps=steps,
@@ -116,7 +117,7 @@ def run(
     if dry_run:
         _estimate(plan, workers or _cores())
         return
-    with _Progress(plan, quiet) as progress:
+    with _Progress(plan, workers or _cores(), quiet) as progress:
         runner.run(
             plan,
             opened,
@@ -151,7 +152,11 @@ def leaderboard(
 
     board = table_of(runner.open_plan(chosen, Store(store)))
     if output is not None:
-        for path in render.write(board, output):
+        try:
+            written = render.write(board, output)
+        except OSError as error:
+            raise InputError(f"--output {str(output)!r} cannot be written: {error.strerror}") from error
+        for path in written:
             errors.print(f"wrote {path}")
     if as_json:
         print(render.as_json(board), end="")
@@ -168,6 +173,9 @@ def ui(
     folder = store.resolve()
     if not (folder / "mlflow.db").exists():
         raise InputError(f"no store in {str(store)!r}; run `memspan run quick` first, or give --store")
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise InputError(f"port {port} on 127.0.0.1 is in use; give another --port")
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     arguments = ["ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
@@ -196,7 +204,10 @@ def doctor(store: StoreOption = Path("mlruns")) -> None:
     for name in architectures.names():
         cell = architectures.get(name)(4, 8)
         table.add_row(f"path of {name}", kernels.path(cell))
-    table.add_row("store", f"{Store(store).folder}: can be written")
+    try:
+        table.add_row("store", f"{Store(store).folder}: can be written")
+    except InputError as error:
+        table.add_row("store", f"[red]{error}[/red]")
     console.print(table)
 
 
@@ -243,7 +254,7 @@ def _overhead(repetitions: int, as_json: bool) -> None:
 class _Progress:
     """A bar with the time left on a terminal; elsewhere a line per run."""
 
-    def __init__(self, plan: Plan, quiet: bool) -> None:
+    def __init__(self, plan: Plan, workers: int, quiet: bool) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self.plan = plan
@@ -257,13 +268,14 @@ class _Progress:
             disable=quiet or not errors.is_terminal,
             speed_estimate_period=600,
         )
-        self.started = time.monotonic()
+        self.workers = workers
+        self.seconds: list[float] = []
         self.already = plan.done
         self.count = self.already
 
     def __enter__(self) -> _Progress:
         self.bars.start()
-        self.all = self.bars.add_task("all runs", total=self.plan.planned, completed=self.already)
+        self.all = self.bars.add_task("all runs (starting)", total=self.plan.planned, completed=self.already)
         self.running: dict[str, TaskID] = {}
         return self
 
@@ -283,12 +295,12 @@ class _Progress:
 
     def done(self, job: Job, outcome: Outcome) -> None:
         self.count = self.plan.done
-        self.bars.update(self.all, completed=self.count)
+        self.bars.update(self.all, description="all runs", completed=self.count)
         if job.key in self.running:
             self.bars.update(self.running[job.key], visible=False)
         if not self.quiet and not errors.is_terminal:
-            elapsed = time.monotonic() - self.started
-            left = elapsed / max(1, self.count - self.already) * (self.plan.planned - self.count)
+            self.seconds.append(outcome.metrics["wall_seconds"])
+            left = fmean(self.seconds) * (self.plan.planned - self.count) / self.workers
             state = (
                 "diverged"
                 if outcome.metrics["diverged"]
@@ -296,7 +308,7 @@ class _Progress:
             )
             errors.print(
                 f"{self.count}/{self.plan.planned} {job.study} {job.role} {job.number}: {state}, "
-                f"{outcome.metrics['wall_seconds']:.1f} s; about {left / 60:.0f} min left",
+                f"{outcome.metrics['wall_seconds']:.1f} s; about {_duration(left)} left",
                 soft_wrap=True,
                 highlight=False,
             )
@@ -328,6 +340,10 @@ def _estimate(plan: Plan, workers: int) -> None:
         f"{plan.planned - plan.done} of {plan.planned} runs are missing: at most about {total / workers / 60:.1f} "
         f"minutes with {workers} worker{'s' * (workers > 1)}, less where runs stop early because they solved the task."
     )
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def _cores() -> int:

@@ -10,10 +10,11 @@ class InputError(ValueError):
     """Something given by the user breaks a rule. The command line prints the message and exits with code 2."""
 
 
-def unknown(kind: str, name: str, accepted: Iterable[str], of: str = "") -> InputError:
+def unknown(kind: str, name: str, accepted: Iterable[str], *, of: str = "", other: str = "") -> InputError:
     """``unknown task 'coppy_memory'; available: … (did you mean 'copy_memory'?)``"""
     names = sorted(accepted)
     nearest = get_close_matches(name, names, n=1)
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
     owner = f" of {of}" if of else ""
-    return InputError(f"unknown {kind} {name!r}{owner}; available: {', '.join(names) or 'none'}{hint}")
+    more = f", or {other}" if other else ""
+    return InputError(f"unknown {kind} {name!r}{owner}; available: {', '.join(names) or 'none'}{more}{hint}")

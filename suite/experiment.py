@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -18,6 +19,7 @@ from suite.registry import architectures, tasks
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 """The experiments that come with memspan."""
 
+UNION_MEMBER = r"(Range|constrained-\w+|(tuple|function-\w+)\[.*)$"
 TUNABLE_TRAINING = ("learning_rate", "clip", "optimizer", "weight_decay")
 TUNABLE_MODEL = ("depth", "hidden_size", "bidirectional")
 
@@ -38,6 +40,7 @@ class Range(Frozen):
         return self
 
 
+NonEmpty = Annotated[tuple[Count, ...], Field(strict=False, min_length=1)]
 Choices = Annotated[tuple[Any, ...], Field(strict=False, min_length=1)]
 Space = dict[str, Range | Choices]
 
@@ -72,7 +75,7 @@ class Sweep(Frozen):
 class Evaluation(Frozen):
     """The seeds on which the best configuration of each study is trained again, from 0 if a number is given."""
 
-    seeds: Count | Counts = 5
+    seeds: Count | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, min_length=1)] = 5
 
     @property
     def seed_list(self) -> tuple[int, ...]:
@@ -94,8 +97,8 @@ class TaskTable(Frozen):
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     task: str | None = None
-    length: Count | Counts
-    train_size: Count | Counts | None = None
+    length: Count | NonEmpty
+    train_size: Count | NonEmpty | None = None
     test_lengths: Counts = ()
     training: dict[str, Any] = Field(default={})
 
@@ -161,6 +164,8 @@ class Experiment(Frozen):
         where = f"[tasks.{label}]"
         laddered = {"length": table.length, "train_size": table.train_size, **(table.model_extra or {})}
         rungs = {key: list(value) for key, value in laddered.items() if isinstance(value, list | tuple)}
+        for key, rung_values in rungs.items():
+            _check_distinct(rung_values, f"{where}: {key}")
         training = _merge(self.training, table.training, f"{where} training")
         for values in product(*rungs.values()):
             rung = dict(zip(rungs, values, strict=True))
@@ -213,17 +218,17 @@ class Experiment(Frozen):
     def select(
         self,
         *,
-        architectures: Iterable[str] | None = None,
-        tasks: Iterable[str] | None = None,
+        architectures: str | Iterable[str] | None = None,
+        tasks: str | Iterable[str] | None = None,
         seeds: int | None = None,
         trials: int | None = None,
         steps: int | None = None,
     ) -> Experiment:
-        """This experiment with fewer rows or columns, or another budget."""
+        """This experiment with fewer rows or columns, by label (a string may list several), or with another budget."""
         data = self.model_dump()
         for key, wanted in (("architectures", architectures), ("tasks", tasks)):
             if wanted is not None:
-                chosen = list(wanted)
+                chosen = [w.strip() for w in wanted.split(",")] if isinstance(wanted, str) else list(wanted)
                 for label in chosen:
                     if label not in data[key]:
                         raise unknown(key.removesuffix("s"), label, data[key], of=f"experiment {self.name!r}")
@@ -236,7 +241,12 @@ class Experiment(Frozen):
             data["training"]["steps"] = steps
             for table in data["tasks"].values():
                 table["training"].pop("steps", None)
-        return parse(data, self.name)
+        return _validated(data, self.name)
+
+
+def _check_distinct(values: Sequence[Any], what: str) -> None:
+    if not values or len(set(map(repr, values))) < len(values):
+        raise InputError(f"{what}: a list must have values, each once; got {list(values)}")
 
 
 def _sized(values: Mapping[str, Any]) -> str:
@@ -274,14 +284,14 @@ def _parsed(schema: Any, data: Mapping[str, Any], where: str) -> Any:
     try:
         return schema(**data)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = max(error.errors(), key=lambda found: len(found["loc"]))  # of a union, the member that fits best
         # Pydantic names the members of a union in the path; the user has never seen them.
-        path = [str(part) for part in first["loc"] if not str(part)[0].isupper() and "[" not in str(part)]
+        path = [str(part) for part in first["loc"] if not re.match(UNION_MEMBER, str(part))]
         if first["type"] == "extra_forbidden":
             inner = _schema_at(schema, path[:-1])
             place = f"[{'.'.join(path[:-1])}]" if path[:-1] else "the file"
             raise unknown("key", path[-1], inner, of=f"{place} of {where}") from error
-        message = first["msg"].removeprefix("Value error, ")
+        message = first["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
         message = message[0].lower() + message[1:]
         given = f"; got {first['input']!r}" if first["type"] not in ("missing", "value_error") else ""
         raise InputError(f"{where}: {'.'.join(path)}: {message}{given}") from error
@@ -303,12 +313,34 @@ def _schema_at(schema: Any, path: list[str]) -> Iterable[str]:
 
 def parse(data: Mapping[str, Any], name: str) -> Experiment:
     """A validated experiment from the tables of a TOML file."""
+    experiment = _validated(data, name)
+    _check_space(experiment)
+    return experiment
+
+
+def _check_space(experiment: Experiment) -> None:
+    """Every dimension of the space is one of some architecture, and not fixed wherever it is."""
+    shared = {*TUNABLE_TRAINING, *TUNABLE_MODEL}
+    options = {v.label: {*shared, *architectures.options(v.architecture, {})} for v in experiment.variants}
+    for name in experiment.sweep.space:
+        having = [variant for variant in experiment.variants if name in options[variant.label]]
+        if not having:
+            raise unknown("dimension", name, set().union(*options.values()), of="[sweep.space]")
+        if all(name in variant.fixed for variant in having):
+            raise InputError(
+                f"dimension {name!r} of [sweep.space] is never searched: every architecture that has it fixes it "
+                f"({', '.join(variant.label for variant in having)}); remove it there or here"
+            )
+
+
+def _validated(data: Mapping[str, Any], name: str) -> Experiment:
     experiment: Experiment = _parsed(Experiment, {**data, "name": name}, f"experiment {name!r}")
     for label, task in experiment.tasks.items():
         _within(f"[tasks.{label}]", tasks.check, task.task or label)
     for label, table in experiment.architectures.items():
         _within(f"[architectures.{label}]", architectures.check, table.architecture or label)
     seeds = experiment.evaluation.seed_list
+    _check_distinct(seeds, "evaluation.seeds")
     shared = {experiment.sweep.seed, *experiment.sweep.finalist_seed_list} & set(seeds)
     if experiment.sweep.trials and shared:
         raise InputError(
@@ -339,7 +371,7 @@ def load(name_or_path: str | Path) -> Experiment:
     text = str(name_or_path)
     path = available().get(text) or Path(text)
     if path.suffix != ".toml":
-        raise unknown("experiment", text, [*available(), "a path ending in .toml"])
+        raise unknown("experiment", text, available(), other="a path ending in .toml")
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

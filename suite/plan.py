@@ -13,10 +13,8 @@ from typing import Any
 
 from suite import sweep
 from suite.config import RunConfig, digest
-from suite.errors import unknown
-from suite.experiment import TUNABLE_MODEL, TUNABLE_TRAINING, Experiment
+from suite.experiment import Experiment
 from suite.job import Job, Outcome, PrunerContext
-from suite.registry import architectures
 from suite.study import Study
 
 Finished = Mapping[str, Outcome]
@@ -144,12 +142,6 @@ class Plan:
 def studies(experiment: Experiment) -> list[Study]:
     """Every study of an experiment, checked: after this nothing in the file can be wrong."""
     found = [Study(experiment, variant, level) for level in experiment.levels for variant in experiment.variants]
-    known = {name for study in found for name in study.space}
-    for name in experiment.sweep.space:
-        fixed_everywhere = all(name in study.variant.fixed for study in found)
-        if name not in known and not fixed_everywhere:
-            options = {o for study in found for o in architectures.options(study.variant.architecture, {})}
-            raise unknown("dimension of [sweep.space]", name, {*TUNABLE_TRAINING, *TUNABLE_MODEL, *options})
     if experiment.sweep.trials:
         sweep.check(experiment.sweep)
     for study in found:

@@ -52,7 +52,7 @@ class Registry(Generic[T]):
         module, _, class_name = name.partition(":")
         elsewhere = all(part.isidentifier() for part in (*module.split("."), class_name))
         if not elsewhere and name not in self.names():
-            raise unknown(self.kind, name, [*self.names(), "package.module:Class"])
+            raise unknown(self.kind, name, self.names(), other="package.module:Class")
 
     def get(self, name: str) -> type[T]:
         """The class called ``name``."""

@@ -61,6 +61,7 @@ def run(
         on_interrupt: called after Ctrl-C, before what is under way in other processes is waited for.
     """
     store.experiment_id(state.experiment.name)
+    store.close_unfinished(state.experiment.name)
     study_of = {study.name: study for study in state.studies}
     submitted: dict[str, Job] = {}
 
@@ -88,6 +89,9 @@ def run(
         except KeyboardInterrupt:
             on_interrupt()
             raise
+        finally:
+            if state.missing():
+                store.interrupt_studies()
     _keep_studies(state, store)
 
 

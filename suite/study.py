@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from suite.config import ModelConfig, RunConfig, Training, canonical_json
+from suite.config import ModelConfig, RunConfig, Training, canonical_json, digest
 from suite.errors import InputError
 from suite.experiment import (
     TUNABLE_MODEL,
@@ -62,6 +62,12 @@ class Study:
     @cached_property
     def source(self) -> str:
         return tasks.source_hash(self.level.task.name) + architectures.source_hash(self.variant.architecture)
+
+    @cached_property
+    def version(self) -> str:
+        """Stands for everything that determines which configuration is evaluated: budget, space, settings, sources."""
+        parts = (self.level, self.variant, self.sweep)
+        return digest(canonical_json([part.model_dump() for part in parts]) + self.source)
 
     def config(self, params: Mapping[str, Any], seed: int) -> RunConfig:
         """The run of these hyper-parameters on this seed; the hidden size is solved for where parameters are given."""

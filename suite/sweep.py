@@ -55,7 +55,7 @@ def _named(kind: str, name: str, known: Mapping[str, Any], base: type) -> Any:
         return known[name]
     module, _, cls = name.partition(":")
     if not cls:
-        raise unknown(kind, name, [*known, "package.module:Class"])
+        raise unknown(kind, name, known, other="package.module:Class")
     try:
         found = getattr(importlib.import_module(module), cls)
     except (ImportError, AttributeError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import platform
 import sqlite3
 import subprocess
 import time
@@ -93,15 +94,20 @@ class Store:
         experiment = study.experiment.name
         if study.name in self._study_runs:
             return self._study_runs[study.name]
-        for run in self._runs(experiment, f"tags.role = 'study' and tags.study = '{study.name}'"):
+        mine = f"tags.role = 'study' and tags.study = '{study.name}' and tags.study_version = '{study.version}'"
+        for run in self._runs(experiment, mine):
             self._study_runs[study.name] = str(run.info.run_id)
+            if run.info.status != "FINISHED":
+                self.client.update_run(run.info.run_id, "RUNNING")
             return self._study_runs[study.name]
         tags = {
             "role": "study",
             "experiment": experiment,
             "study": study.name,
+            "study_version": study.version,
             "task": study.level.label,
             "architecture": study.variant.label,
+            **_process(),
         }
         name = f"{study.variant.label} on {study.level.label}"
         run = self.client.create_run(self.experiment_id(experiment), run_name=name, tags=tags)
@@ -121,6 +127,19 @@ class Store:
             self.client.log_batch(run_id, params=params)
         self.client.set_terminated(run_id, "FINISHED")
 
+    def close_unfinished(self, experiment: str) -> None:
+        """Mark as KILLED the runs that processes of this machine, now gone, have left RUNNING."""
+        for run in list(self._runs(experiment, "attributes.status = 'RUNNING'")):
+            tags = run.data.tags
+            if tags.get("host") == platform.node() and not _alive(int(tags["pid"])):
+                self.client.set_terminated(run.info.run_id, "KILLED")
+
+    def interrupt_studies(self) -> None:
+        """Mark as KILLED the studies that were taken up and not finished."""
+        for run_id in self._study_runs.values():
+            if self.client.get_run(run_id).info.status == "RUNNING":
+                self.client.set_terminated(run_id, "KILLED")
+
     @contextmanager
     def recording(self, job: Job, experiment: str, parent: str) -> Iterator[Recorder]:
         """Record one run: FINISHED at the end, FAILED after an error, KILLED after an interruption."""
@@ -139,6 +158,7 @@ class Store:
                 "number": str(job.number),
                 "key": job.key,
                 "source_hash": job.config.source,
+                **_process(),
                 **_origin(),
             },
         )
@@ -245,8 +265,6 @@ def _create(database: Path) -> None:
 
 @cache
 def _environment() -> dict[str, Any]:
-    import platform
-
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -259,13 +277,26 @@ def _environment() -> dict[str, Any]:
     }
 
 
+def _process() -> dict[str, str]:
+    """Where this runs, so that what it leaves behind can be told from what is still under way."""
+    return {"host": platform.node(), "pid": str(os.getpid())}
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
-        import platform
-
         return platform.processor()
 
 

@@ -55,14 +55,20 @@ def test_every_experiment_that_comes_with_memspan_is_valid(name: str) -> None:
         ("sweep/trials", -1, "greater than or equal to 0"),
         ("sweep/space", {}, "[sweep.space] is empty"),
         ("sweep/space/learning_rate", {"low": 1.0, "high": 0.1}, "low must be below high"),
-        ("sweep/space/forget_bais", [0.0, 1.0], "unknown dimension of [sweep.space] 'forget_bais'"),
+        ("sweep/space/forget_bais", [0.0, 1.0], "unknown dimension 'forget_bais' of [sweep.space]"),
         ("sweep/space/clip", [0.5, 3.0], "trial 0 is the untuned default, so it must lie in [sweep.space]; clip = 1.0"),
         ("sweep/space/depth", [1, 0], "depth: input should be greater than or equal to 1; got 0"),
         ("sweep/sampler", "tpee", "unknown sampler 'tpee'"),
         ("sweep/pruner", "medain", "did you mean 'median'?"),
         ("sweep/seed", 1, "sweep.seed must not be a seed of the evaluation"),
         ("sweep/finalists", 6, "sweep.finalists must not exceed sweep.trials = 5; got 6"),
+        ("sweep/space/forget_bias", [0.0, 1.0], "unknown dimension 'forget_bias' of [sweep.space]"),
         ("tasks", {}, "tasks: "),
+        ("tasks/adding/length", [10, 10], "[tasks.adding]: length: a list must have values, each once; got [10, 10]"),
+        ("tasks/adding/length", [], "tasks.adding.length"),
+        ("tasks/adding/length", [0, 20], "tasks.adding.length.0: input should be greater than or equal to 1; got 0"),
+        ("tasks/adding/test_lengths", 20, "tasks.adding.test_lengths: input should be a list; got 20"),
+        ("evaluation/seeds", [3, 3], "evaluation.seeds: a list must have values, each once; got [3, 3]"),
         ("tasks/adding/length", 1, "length must be at least 2 for adding; got 1"),
         ("tasks/adding/lag", 3, "[tasks.adding]: unknown option 'lag' of task 'adding'"),
         ("tasks/coppy_memory", {"length": 3}, "unknown task 'coppy_memory'; available"),
@@ -86,6 +92,20 @@ def test_what_is_wrong_is_one_clear_message(path: str, value: Any, message: str)
         studies(parse(data, "x"))
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_dimension_that_is_fixed_wherever_it_exists_is_refused() -> None:
+    data = changed("architectures", {"gru": {"reset": "after"}})
+    data["sweep"]["space"]["reset"] = ["before", "after"]
+    with pytest.raises(InputError, match="is never searched: every architecture that has it fixes it"):
+        parse(data, "x")
+
+
+def test_fewer_rows_need_not_have_every_dimension_of_the_file() -> None:
+    data = changed("architectures", {"rnn": {}, "lstm": {}})
+    data["sweep"]["space"]["forget_bias"] = [1.0, 2.0]
+    (study,) = studies(parse(data, "x").select(architectures="rnn"))
+    assert "forget_bias" not in study.space
 
 
 def test_a_file_that_is_no_toml_or_not_there_is_refused(tmp_path: Path) -> None:

@@ -13,36 +13,21 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CELL, TASK = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
-EXPERIMENT = """
-[tasks.first]
-task = "my_task:FirstSymbol"
-length = 6
-[architectures.leaky]
-architecture = "my_cell:Leaky"
-rate = 0.5
-[model]
-hidden_size = 16
-[training]
-steps = 200
-validate_every = 50
-learning_rate = 0.01
-[evaluation]
-seeds = 2
-"""
+(EXPERIMENT,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_cell_and_the_task_of_the_readme_run_from_ones_own_files(tmp_path: Path) -> None:
     (tmp_path / "my_cell.py").write_text(CELL, encoding="utf-8")
     (tmp_path / "my_task.py").write_text(TASK, encoding="utf-8")
     (tmp_path / "mine.toml").write_text(EXPERIMENT, encoding="utf-8")
-    command = [sys.executable, "-m", "suite", "run", "mine.toml", "--workers", "1"]
+    command = [sys.executable, "-m", "suite", "run", "mine.toml", "--steps", "60"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert "leaky" in done.stdout
 
 
 @pytest.mark.parametrize(("text", "kind", "name"), [(CELL, "architectures", "leaky"), (TASK, "tasks", "first_symbol")])
-def test_dropped_into_the_folder_they_are_found_by_the_name_of_the_file(
+def test_dropped_into_the_folder_they_are_found_and_keep_the_contract(
     text: str, kind: str, name: str, tmp_path: Path
 ) -> None:
     import shutil
@@ -51,10 +36,12 @@ def test_dropped_into_the_folder_they_are_found_by_the_name_of_the_file(
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     place = tmp_path / ("suite/architectures" if kind == "architectures" else "tasks")
     (place / f"{name}.py").write_text(text, encoding="utf-8")
-    code = f"from suite.registry import {kind} as r; assert {name!r} in r.names(); print(r.options({name!r}, {{}}))"
-    command = [sys.executable, "-c", code]
+    shutil.copytree(ROOT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    contract = "test_architectures.py" if kind == "architectures" else "test_tasks.py"
+    command = [sys.executable, "-m", "pytest", "-q", f"tests/{contract}", "-k", name]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"[1-9]\d* passed", done.stdout)
 
 
 def test_every_file_and_command_that_the_readme_names_is_there() -> None:

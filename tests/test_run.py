@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -151,6 +152,31 @@ def test_a_run_of_the_whole_way_and_the_same_command_again_does_nothing(tiny: Pa
 
     kept = optuna.load_study(study_name="tiny/adding/gru", storage=storage(store.journal))
     assert len(kept.trials) == 2
+
+
+def test_another_budget_in_the_same_store_is_another_study(tiny: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    for steps in (10, 30, 10):
+        suite.run(tiny, store=store, steps=steps)
+    parents = list(Store(store)._runs("tiny", "tags.role = 'study'"))
+    assert len(parents) == 4  # two architectures, two budgets
+    assert {run.info.status for run in parents} == {"FINISHED"}
+    assert all("test_skill" in run.data.metrics for run in parents)
+    assert len(list(Store(store)._runs("tiny", "tags.role != 'study'"))) == 20
+
+
+def test_what_a_killed_process_left_running_is_closed(tiny: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    experiment = store.experiment_id("tiny")
+    tags = {"role": "trial", "key": "x", "host": platform.node()}
+    left = store.client.create_run(experiment, tags={**tags, "pid": str(gone.pid)})
+    alive = store.client.create_run(experiment, tags={**tags, "pid": str(os.getpid())})
+    store.close_unfinished("tiny")
+    assert store.client.get_run(left.info.run_id).info.status == "KILLED"
+    assert store.client.get_run(alive.info.run_id).info.status == "RUNNING"
+    assert not store.finished("tiny")
 
 
 def test_killed_at_any_moment_and_run_again_the_leaderboard_is_the_same(tiny: Path, tmp_path: Path) -> None:

@@ -28,15 +28,15 @@ COLUMNS = {
     "state_size": "state",
     "speed": "seq/s",
 }
-NARROW = ("seeds", "state_size", "speed")
+NARROW = ("state_size", "speed")
 """Left out where the terminal is narrower than ``WIDE``."""
 WIDE = 100
 
 LEGEND = """\
-skill: 0 remembers nothing, 1 is perfect; mean over seeds with its 95 % interval. rank: the interval that resampling the
-seeds leaves open. group: architectures that share a letter are not shown to differ (Holm, smallest difference 0.02).
-solved: runs that met the task's criterion on validation. steps: to solve it, the budget where it was not solved. gap:
-skill on the training data minus skill on the test data, at the best validation point."""
+skill: 0 remembers nothing, 1 is perfect; mean over seeds with its 95 % interval. rank: where resampling the seeds puts
+it, which is no test. group is one: architectures that share a letter are not shown to differ (paired, Holm, smallest
+difference 0.02). solved: runs that met the task's criterion on validation. steps: to solve it, the budget where it was
+not solved. gap: skill on the training data minus skill on the test data, at the best validation point."""
 
 
 def cells(row: pd.Series[Any]) -> dict[str, str]:
@@ -82,6 +82,10 @@ def show(board: Leaderboard, console: Console) -> None:
         console.print(table, "")
     if board.scopes:
         console.print(LEGEND.replace("\n", " "), style="dim")
+        if console.width < WIDE:
+            console.print(
+                f"With {WIDE} columns the terminal shows state size and sequences per second too.", style="dim"
+            )
     for note in board.notes:
         console.print(note, style="yellow")
 
