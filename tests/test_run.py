@@ -262,7 +262,15 @@ def test_a_store_of_a_newer_version_or_that_is_a_file_is_refused(tmp_path: Path)
 
 def test_interrupted_once_it_finishes_what_is_under_way_and_exits_with_1(tiny: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "suite", "run", str(tiny), "--store", "store", "--workers", "2", "--steps", "600"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A shell's background job, as the tests may be, ignores SIGINT and hands that down.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     assert process.stderr is not None
     process.stderr.readline()  # a first run is finished
     os.killpg(process.pid, signal.SIGINT)  # what a terminal does
