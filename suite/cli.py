@@ -198,6 +198,7 @@ def doctor(store: StoreOption = Path("mlruns")) -> None:
     table.add_row("Python", sys.version.split()[0])
     for name in PACKAGES:
         table.add_row(name, version(name))
+    table.add_row("extras", "none: everything that memspan can use comes with it")
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     table.add_row("GPUs", ", ".join(gpus) or "none")
     table.add_row("cores", f"{_cores()}, of which one per worker")

@@ -70,7 +70,7 @@ def show(board: Leaderboard, console: Console) -> None:
             title_justify="left",
             title_style="bold",
             pad_edge=False,
-            padding=(0, 1, 0, 0),
+            padding=0,
             show_edge=False,
         )
         for name in names:
