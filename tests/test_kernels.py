@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from copy import deepcopy
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -24,6 +25,7 @@ from suite.registry import architectures, option_types
 
 ROOT = Path(__file__).parent.parent
 TOLERANCE = 1e-5  # of the largest element
+CANCELLED = 5e-7  # what a sum of numbers near 1 may leave in single precision where it is small itself
 
 
 def forms() -> Iterator[Any]:
@@ -85,7 +87,7 @@ def results(
     return [outputs, *leaves(last), *torch.autograd.grad(loss, wanted, allow_unused=True)]
 
 
-def assert_same(ours: list[Tensor | None], theirs: list[Tensor | None]) -> None:
+def assert_same(ours: list[Tensor | None], theirs: list[Tensor | None], tolerance: float = TOLERANCE) -> None:
     for index, (one, other) in enumerate(zip(ours, theirs, strict=True)):
         if one is None or other is None:  # not reached at all, or reached by zeros only
             assert one is None or not one.any(), index
@@ -95,7 +97,7 @@ def assert_same(ours: list[Tensor | None], theirs: list[Tensor | None]) -> None:
         if not one.numel():
             continue
         error, largest = (one - other).abs().max().item(), other.abs().max().item()
-        assert error <= TOLERANCE * largest + 1e-12, f"part {index}: {error:.2e} of {largest:.2e}"
+        assert error <= tolerance * largest + CANCELLED, f"part {index}: {error:.2e} of {largest:.2e}"
 
 
 def compare(make: Any, batch: int, time: int, input_size: int, hidden: int, **options: Any) -> None:
@@ -109,7 +111,17 @@ def compare(make: Any, batch: int, time: int, input_size: int, hidden: int, **op
 
 @every_form
 def test_as_the_definition_over_a_thousand_steps(make: Any) -> None:
-    compare(make, batch=5, time=1000, input_size=3, hidden=24)
+    """Some nets without a gate are chaotic: there the definition itself is as far from double precision."""
+    cell = new_cell(make, 3, 24)
+    inputs = torch.randn(5, 1000, 3)
+    state = [torch.randn_like(leaf) * 0.5 for leaf in leaves(cell.initial_state(5))]
+    ours = results(cell, cell, inputs, state)
+    theirs = results(cell, partial(definition, cell), inputs, state)
+    double = deepcopy(cell).double()
+    exact = results(double, partial(definition, double), inputs.double(), [leaf.double() for leaf in state])
+    pairs = [(one, other) for one, other in zip(theirs, exact, strict=True) if one is not None and other is not None]
+    rounding = max(((a - b).abs().max() / b.abs().max()).item() for a, b in pairs if b.any())
+    assert_same(ours, theirs, tolerance=max(TOLERANCE, 5 * rounding))
 
 
 @every_form

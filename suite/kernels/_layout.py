@@ -1,16 +1,20 @@
-"""How the kernels lay out what they work on: time first, and units padded to whole vectors.
+"""How the kernels lay out what they work on.
 
-A gate of ``hidden`` units takes ``padded(hidden)`` columns. Whatever stands in the padding, no matrix product brings it
-into the rest: it is not read, or it has been cleared, so that it cannot make a NaN there.
+Of each step there is one row, (x_t, 1, h_{t−1}), so that W x_t + b + U h_{t−1} is one product with W, b and U below
+each other, and the gradients of all three are one product too. Rows of a step lie together: time first. Units are
+padded to whole vectors: a gate of ``hidden`` units takes ``padded(hidden)`` columns. Whatever stands in the padding, no
+product brings it into the rest: it is not read, or it has been cleared, so that it cannot make a NaN there.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch.nn.functional import linear, pad
+from torch.nn.functional import pad
 
-from suite.kernels._product import PANEL
+from suite.kernels._product import pack
 from suite.kernels._vector import LANES
 
 
@@ -19,46 +23,24 @@ def padded(size: int) -> int:
     return -(-size // LANES) * LANES
 
 
-def pad_gates(matrix: Tensor, gates: int) -> Tensor:
-    """``[gates·hidden, n]`` → ``[gates·padded, n]``; the new rows of each gate are zero."""
-    hidden = len(matrix) // gates
-    extra = padded(hidden) - hidden
-    return pad(matrix.view(gates, hidden, -1), (0, 0, 0, extra)).flatten(0, 1) if extra else matrix
+def flat(tensor: Tensor) -> Any:
+    """A contiguous tensor as the flat NumPy array that compiled code takes; they share their memory."""
+    return tensor.detach().view(-1).numpy()
 
 
-def project(inputs: Tensor, W: Tensor, b: Tensor | None, gates: int) -> Tensor:
-    """The input's share of all gates at all steps, W x_t + b, as one product: ``[time, batch, gates·padded]``.
+def rows(inputs: Tensor, h: Tensor) -> Tensor:
+    """(x_t, 1, h_{t−1}) of every step, and room for the last h: ``[time + 1, batch, input + 1 + padded]``.
 
-    Autograd differentiates it: a kernel returns the gradient of this product, and the gradients of inputs, W and b
-    follow. The result is the kernel's to overwrite, for that gradient does not need it.
+    The kernel fills in every h but the first.
     """
-    bias = None if b is None else pad_gates(b[:, None], gates)[:, 0]
-    return linear(inputs.transpose(0, 1), pad_gates(W, gates), bias)
-
-
-def pack(matrix: Tensor) -> Tensor:
-    """B ``[depth, width]`` in the order in which ``add_product`` reads it: panels of columns, each one row by row."""
-    whole = matrix.shape[1] // PANEL * PANEL
-    panels = matrix[:, :whole].reshape(len(matrix), -1, PANEL).transpose(0, 1).flatten()
-    narrow = matrix[:, whole:].reshape(len(matrix), -1, LANES).transpose(0, 1).flatten()
-    return torch.cat([panels, narrow]) if whole < matrix.shape[1] else panels.contiguous()
-
-
-def pack_forward(U: Tensor, gates: int) -> Tensor:
-    """U ``[gates·hidden, hidden]``, packed for a += h Uᵀ: depth ``hidden``, width ``gates·padded``."""
-    return pack(pad_gates(U, gates).t())
-
-
-def pack_backward(U: Tensor, gates: int) -> Tensor:
-    """U ``[gates·hidden, hidden]``, packed for dh += da U: depth ``gates·padded``, width ``padded``."""
-    return pack(pad(pad_gates(U, gates), (0, padded(U.shape[1]) - U.shape[1])))
-
-
-def recurrent_gradient(da: Tensor, before: Tensor, hidden: int) -> Tensor:
-    """Σ_t da_tᵀ h_{t−1}, as one product: ``[time, batch, gates·padded]`` and ``[time, batch, padded]`` → dU."""
-    width = before.shape[2]
-    full = da.flatten(0, 1).t() @ before.flatten(0, 1)
-    return full if width == hidden else full.view(-1, width, width)[:, :hidden, :hidden].reshape(-1, hidden)
+    batch, time, size = inputs.shape
+    hidden = h.shape[1]
+    room = inputs.new_empty(time + 1, batch, size + 1 + padded(hidden))
+    room[:time, :, :size] = inputs.transpose(0, 1)
+    room[:, :, size] = 1
+    room[0, :, size + 1 : size + 1 + hidden] = h
+    room[0, :, size + 1 + hidden :] = 0
+    return room
 
 
 def history(state: Tensor, steps: int) -> Tensor:
@@ -70,11 +52,71 @@ def history(state: Tensor, steps: int) -> Tensor:
     return room
 
 
-def state_gradient(gradient: Tensor | None, like: Tensor) -> Tensor:
+def outputs(states: Tensor, start: int, hidden: int) -> Tensor:
+    """The states after every step, ``hidden`` columns of a history from ``start`` on, as ``[batch, time, hidden]``."""
+    return states[1:, :, start : start + hidden].transpose(0, 1)
+
+
+def last(states: Tensor, start: int, hidden: int) -> Tensor:
+    """The last state ``[batch, hidden]``, as a tensor of its own."""
+    return states[-1, :, start : start + hidden].clone()
+
+
+def pack_forward(gates: int, *matrices: Tensor) -> Tensor:
+    """Matrices ``[gates·hidden, n]``, or biases ``[gates·hidden]``, packed for a row of the n's beside each other.
+
+    Depth Σ n, width ``gates·padded``.
+    """
+    whole = torch.cat([matrix if matrix.dim() == 2 else matrix.unsqueeze(1) for matrix in matrices], dim=1)
+    hidden, depth = len(whole) // gates, whole.shape[1]
+    width = padded(hidden)
+    packed = whole.new_zeros(depth * gates * width)
+    source, room = flat(whole), flat(packed)
+    for gate in range(gates):
+        pack(room, source[gate * hidden * depth :], depth, 0, gate * width, depth, hidden, 1, depth)
+    return packed
+
+
+def pack_backward(gates: int, U: Tensor) -> Tensor:
+    """U ``[gates·hidden, hidden]``, packed for dh = da U: depth ``gates·padded``, width ``padded``."""
+    hidden = len(U) // gates
+    width = padded(hidden)
+    packed = U.new_zeros(gates * width * width)
+    source, room = flat(U.contiguous()), flat(packed)
+    for gate in range(gates):
+        pack(room, source[gate * hidden * hidden :], gates * width, gate * width, 0, hidden, hidden, hidden, 1)
+    return packed
+
+
+def weight_gradient(da: Tensor, before: Tensor, gates: int, hidden: int) -> Tensor:
+    """Σ_t da_tᵀ row_t: ``[time, batch, gates·padded]`` and ``[time, batch, n]`` → ``[gates·hidden, n]``.
+
+    Both may be some columns of a wider tensor.
+    """
+    whole = da.flatten(0, 1).t() @ before.flatten(0, 1)
+    width = len(whole) // gates
+    return whole if width == hidden else whole.view(gates, width, -1)[:, :hidden].reshape(gates * hidden, -1)
+
+
+def weight_gradients(da: Tensor, rows: Tensor, gates: int, x_size: int, hidden: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of W, b and U; ``rows`` may be one step longer than ``da``, ``x_size`` is that of (x_t, 1)."""
+    whole = weight_gradient(da, rows[: len(da)], gates, hidden)
+    return whole[:, : x_size - 1], whole[:, x_size - 1], whole[:, x_size : x_size + hidden]
+
+
+def input_gradient(da: Tensor, W: Tensor, gates: int) -> Tensor:
+    """da_t W: ``[time, batch, gates·padded]`` → ``[batch, time, input]``."""
+    hidden = len(W) // gates
+    extra = padded(hidden) - hidden
+    whole = pad(W.view(gates, hidden, -1), (0, 0, 0, extra)).flatten(0, 1) if extra else W
+    return (da @ whole).transpose(0, 1)
+
+
+def state_gradient(gradient: Tensor | None, like: Tensor, hidden: int) -> Tensor:
     """The gradient of a last state ``[batch, hidden]`` as a padded array to work in; zeros where there is none."""
-    room = like.new_zeros(like.shape[1:])
+    room = like.new_zeros(like.shape[1], padded(hidden))
     if gradient is not None:
-        room[:, : gradient.shape[1]] = gradient
+        room[:, :hidden] = gradient
     return room
 
 
@@ -88,25 +130,15 @@ def gate_gradient(gates: Tensor) -> Tensor:
     return torch.empty_like(gates) if retained() else gates
 
 
-def rows(gradient: Tensor | None, hidden: int, like: Tensor) -> tuple[Tensor, int, int]:
-    """The gradient of outputs ``[batch, time, hidden]`` as rows, and how many rows a step and a sequence are apart.
+def output_gradient(gradient: Tensor | None, hidden: int, like: Tensor) -> tuple[Tensor, int, int]:
+    """The gradient of outputs ``[batch, time, hidden]``, and how many numbers a step and a sequence are apart.
 
     Where there is no gradient, every step of every sequence reads the same row of zeros.
     """
     if gradient is None:
-        return like.new_zeros(1, hidden), 0, 0
+        return like.new_zeros(hidden), 0, 0
     batch, time, _ = gradient.shape
     by_time = gradient.transpose(0, 1)
     if by_time.is_contiguous():
-        return by_time.flatten(0, 1), batch, 1
-    return gradient.contiguous().flatten(0, 1), 1, time
-
-
-def outputs(states: Tensor, hidden: int) -> Tensor:
-    """The states after every step, from ``history``'s layout to ``[batch, time, hidden]``."""
-    return states[1:, :, :hidden].transpose(0, 1)
-
-
-def last(states: Tensor, hidden: int) -> Tensor:
-    """The last state ``[batch, hidden]``, as a tensor of its own."""
-    return states[-1, :, :hidden].clone()
+        return by_time, batch * hidden, hidden
+    return gradient.contiguous(), hidden, time * hidden

@@ -1,4 +1,4 @@
-"""tanh and the logistic function of vectors: one rational function, no branches."""
+"""Of vectors: tanh and the logistic function, one rational function without branches; and sums of rows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from suite.kernels._vector import where_at_least
+from suite.kernels._vector import LANES, load, store, where_at_least
 
 # tanh x = x P(x²) / Q(x²) with P and Q of degree 4: a least-squares fit over Chebyshev nodes of [0, 9], reweighted
 # until the relative error was level, at 2e-8. Beyond 9, tanh is 1 in single precision, and must be exactly 1: 0 · ∞
@@ -33,3 +33,13 @@ def tanh(x: Any) -> Any:
 def sigmoid(x: Any) -> Any:
     """σ(x) = ½ + ½ tanh(x / 2)."""
     return HALF + HALF * tanh(HALF * x)
+
+
+@njit  # type: ignore[untyped-decorator]
+def add_row(a: Any, a_at: Any, b: Any, b_at: Any, size: Any) -> None:
+    """``a[a_at : a_at + size] += b[b_at : b_at + size]``"""
+    whole = size // LANES * LANES
+    for j in range(0, whole, LANES):
+        store(a, a_at + j, load(a, a_at + j) + load(b, b_at + j))
+    for j in range(whole, size):
+        a[a_at + j] += b[b_at + j]

@@ -1,4 +1,4 @@
-"""The small matrix product of one time step, C += A B, with B packed once per sequence.
+"""The small matrix product of one time step, C = A B or C += A B, with B packed once per sequence.
 
 Why not BLAS: at these sizes (32 × 64 times 64 × 256) half of a call is spent outside the product, and which BLAS, and
 with how many threads, depends on the machine. A tile of C is held in registers as vectors of 16, while the rows of B
@@ -25,13 +25,13 @@ PANEL = VECTORS * LANES
 
 
 def _tile(rows: int, vectors: int) -> Any:
-    """``C[r, :] += Σ_k A[r, k] B[k, :]`` for ``rows`` rows and ``vectors`` vectors, as LLVM code.
+    """``C[r, :] = Σ_k A[r, k] B[k, :]`` for ``rows`` rows and ``vectors`` vectors, as LLVM code; ``add``: to C.
 
     Where fewer rows are left, the last one stands in for the missing ones: they compute, and write, the same numbers.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        c, c_stride, a, a_stride, b, depth, rows_left = arguments
+        c, c_stride, a, a_stride, b, depth, rows_left, add = arguments
         fma = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(LLVM_VECTOR, [LLVM_VECTOR] * 3), f"llvm.fma.v{LANES}f32"
         )
@@ -49,7 +49,8 @@ def _tile(rows: int, vectors: int) -> Any:
         row = [builder.select(builder.icmp_signed("<", INT(r), last), INT(r), last) for r in range(rows)]
         a_row = [builder.gep(a, [builder.mul(r, a_stride)]) for r in row]
         c_row = [builder.gep(c, [builder.mul(r, c_stride)]) for r in row]
-        before = {(r, v): load(c_row[r], v) for r, v in tile}
+        zero, adds = ir.Constant(LLVM_VECTOR, None), builder.icmp_signed("!=", add, INT(0))
+        before = {(r, v): builder.select(adds, load(c_row[r], v), zero) for r, v in tile}
         entry, loop, end = builder.block, builder.append_basic_block("loop"), builder.append_basic_block("end")
         builder.branch(loop)
 
@@ -77,8 +78,8 @@ def _tile(rows: int, vectors: int) -> Any:
         return context.get_dummy_value()
 
     @instruction
-    def tile(_: Any, c: Any, c_stride: Any, a: Any, a_stride: Any, b: Any, depth: Any, rows_left: Any) -> Any:
-        return types.void(c, c_stride, a, a_stride, b, depth, rows_left), codegen
+    def tile(_: Any, c: Any, c_stride: Any, a: Any, a_stride: Any, b: Any, depth: Any, rows_left: Any, add: Any) -> Any:
+        return types.void(c, c_stride, a, a_stride, b, depth, rows_left, add), codegen
 
     return tile
 
@@ -106,15 +107,14 @@ _wide, _wide_few = _tile(ROWS, VECTORS), _tile(FEW, VECTORS)
 _narrow, _narrow_few = _tile(ROWS, 1), _tile(FEW, 1)
 
 
-@compiled("float32[:, ::1], int64, float32[:, ::1], int64, int64, float32[::1], int64")
-def add_product(C, c_from, A, a_from, depth, packed, width):  # type: ignore[no-untyped-def]
-    """``C[:, c_from : c_from + width] += A[:, a_from : a_from + depth] @ B``, with B ``[depth, width]`` packed.
+@compiled(arrays=3, sizes=8)
+def product(C, A, packed, c_at, c_stride, a_at, a_stride, rows, depth, width, add):  # type: ignore[no-untyped-def]
+    """``C[:, :width] = A[:, :depth] @ B`` with B ``[depth, width]`` packed; ``add`` 1: to C, 0: in its place.
 
-    ``width`` is a multiple of ``LANES``; C and A have the same number of rows, and depth ≥ 1.
+    C and A are matrices inside flat arrays, from ``_at`` on, whose rows are ``_stride`` numbers apart. ``width`` is
+    a multiple of ``LANES``; there are at least one row and depth 1.
     """
     _not_inlined()
-    rows, c_stride = C.shape
-    a_stride = A.shape[1]
     column = 0
     while column < width:
         wide = width - column >= PANEL
@@ -122,25 +122,42 @@ def add_product(C, c_from, A, a_from, depth, packed, width):  # type: ignore[no-
         row = 0
         while row < rows:
             left = rows - row
-            c = _pointer(C, row * c_stride + c_from + column)
-            a = _pointer(A, row * a_stride + a_from)
+            c = _pointer(C, c_at + row * c_stride + column)
+            a = _pointer(A, a_at + row * a_stride)
             if wide:
                 if left > FEW:
-                    _wide(c, c_stride, a, a_stride, b, depth, left)
+                    _wide(c, c_stride, a, a_stride, b, depth, left, add)
                 else:
-                    _wide_few(c, c_stride, a, a_stride, b, depth, left)
+                    _wide_few(c, c_stride, a, a_stride, b, depth, left, add)
             elif left > FEW:
-                _narrow(c, c_stride, a, a_stride, b, depth, left)
+                _narrow(c, c_stride, a, a_stride, b, depth, left, add)
             else:
-                _narrow_few(c, c_stride, a, a_stride, b, depth, left)
+                _narrow_few(c, c_stride, a, a_stride, b, depth, left, add)
             row += ROWS if left > FEW else FEW
         column += PANEL if wide else LANES
 
 
-@compiled("float32[:, ::1], int64, int64")
-def clear_padding(A, hidden, padded):  # type: ignore[no-untyped-def]
-    """Zero the columns beyond ``hidden`` of each gate of A ``[rows, gates·padded]``."""
+@compiled(arrays=2, sizes=7)
+def pack(packed, B, depth, from_row, from_column, rows, columns, row_stride, column_stride):  # type: ignore[no-untyped-def]
+    """Put a matrix B ``[rows, columns]`` into its place of a matrix of ``depth`` rows, packed for ``product``.
+
+    Packed are panels of columns, each row by row.
+    """
+    whole = len(packed) // depth // PANEL * PANEL
+    for c in range(columns):
+        column = from_column + c
+        panel = PANEL if column < whole else LANES
+        inside = (column if column < whole else column - whole) % panel
+        place = (column - inside) * depth + from_row * panel + inside
+        for r in range(rows):
+            packed[place + r * panel] = B[r * row_stride + c * column_stride]
+
+
+@compiled(arrays=1, sizes=6)
+def clear_padding(A, at, stride, rows, gates, hidden, padded):  # type: ignore[no-untyped-def]
+    """Zero the columns beyond ``hidden`` of each gate of A ``[rows, gates·padded]``, from ``at`` on."""
     if hidden < padded:
-        for row in range(A.shape[0]):
-            for start in range(0, A.shape[1], padded):
-                A[row, start + hidden : start + padded] = 0
+        for row in range(rows):
+            for gate in range(gates):
+                start = at + row * stride + gate * padded
+                A[start + hidden : start + padded] = 0

@@ -4,104 +4,96 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
+from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from suite.kernels import _layout as layout
 from suite.kernels._compiled import compiled
-from suite.kernels._math import ONE, ZERO, sigmoid, tanh
-from suite.kernels._product import add_product, clear_padding
+from suite.kernels._layout import flat
+from suite.kernels._math import ONE, add_row, sigmoid, tanh
+from suite.kernels._product import clear_padding, product
 from suite.kernels._vector import LANES, load, store
 
 
-@compiled("float32[:, :, ::1], float32[:, :, ::1], float32[:, :, ::1], float32[::1], int64")
-def _forward(a, h, c, U, H):  # type: ignore[no-untyped-def]
-    """``a``, W x + b on entry, holds the gates i, g, o at the end; ``h`` and ``c`` hold their first states."""
-    T, B, _ = a.shape
-    P = h.shape[2]
+@compiled(arrays=4, sizes=5)
+def _forward(a, s, c, WbU, T, B, X, H, P):  # type: ignore[no-untyped-def]
+    """Fill in the gates ``a`` (i, g, o) and the states, in the rows ``s`` and in ``c``. ``X``: size of (x_t, 1)."""
+    row = X + P
     for t in range(T):
-        # a_t += U h_{t−1}
-        add_product(a[t], 0, h[t], 0, H, U, 3 * P)
-        for n in range(B):
-            row, c_before, c_after, h_after = a[t, n], c[t, n], c[t + 1, n], h[t + 1, n]
+        # a_t = W x_t + b + U h_{t−1}
+        product(a, s, WbU, t * B * 3 * P, 3 * P, t * B * row, row, B, X + H, 3 * P, 0)
+        for n in range(t * B, t * B + B):
+            gates, before, after, h = n * 3 * P, n * P, (n + B) * P, (n + B) * row + X
             for j in range(0, P, LANES):
-                i, g, o = sigmoid(load(row, j)), tanh(load(row, P + j)), sigmoid(load(row, 2 * P + j))
+                i, g = sigmoid(load(a, gates + j)), tanh(load(a, gates + P + j))
+                o = sigmoid(load(a, gates + 2 * P + j))
                 # c_t = (1 − i_t) ⊙ c_{t−1} + i_t ⊙ g_t
-                state = (ONE - i) * load(c_before, j) + i * g
+                state = (ONE - i) * load(c, before + j) + i * g
                 # h_t = o_t ⊙ tanh(c_t)
-                store(h_after, j, o * tanh(state))
-                store(c_after, j, state)
-                store(row, j, i)
-                store(row, P + j, g)
-                store(row, 2 * P + j, o)
+                store(s, h + j, o * tanh(state))
+                store(c, after + j, state)
+                store(a, gates + j, i)
+                store(a, gates + P + j, g)
+                store(a, gates + 2 * P + j, o)
 
 
-@compiled(
-    "float32[:, :, ::1], float32[:, :, ::1], float32[:, :, ::1], float32[::1], int64,"
-    "float32[:, ::1], int64, int64, float32[:, ::1], float32[:, ::1]"
-)
-def _backward(da, gates, c, U, H, dy, dy_step, dy_sequence, dh, dc):  # type: ignore[no-untyped-def]
+@compiled(arrays=7, sizes=6)
+def _backward(da, dh, dc, a, c, U, dy, T, B, H, P, dy_step, dy_sequence):  # type: ignore[no-untyped-def]
     """Fill ``da``; ``dh`` and ``dc`` are the gradients of the last states on entry, of the first at the end."""
-    T, B, _ = gates.shape
-    P = c.shape[2]
     for t in range(T - 1, -1, -1):
         for n in range(B):
-            row, d_row, c_before, c_after = gates[t, n], da[t, n], c[t, n], c[t + 1, n]
-            d_h, d_c, d_y = dh[n], dc[n], dy[t * dy_step + n * dy_sequence]
-            for j in range(H):
-                d_h[j] += d_y[j]
+            gates, before, after, d = (t * B + n) * 3 * P, (t * B + n) * P, (t * B + B + n) * P, n * P
+            add_row(dh, d, dy, t * dy_step + n * dy_sequence, H)
             for j in range(0, P, LANES):
-                i, g, o = load(row, j), load(row, P + j), load(row, 2 * P + j)
+                i, g, o = load(a, gates + j), load(a, gates + P + j), load(a, gates + 2 * P + j)
                 # h_t = o_t ⊙ tanh(c_t)
-                squashed, d_hidden = tanh(load(c_after, j)), load(d_h, j)
-                d_state = load(d_c, j) + d_hidden * o * (ONE - squashed * squashed)
-                store(d_row, 2 * P + j, d_hidden * squashed * o * (ONE - o))
+                squashed, d_hidden = tanh(load(c, after + j)), load(dh, d + j)
+                d_state = load(dc, d + j) + d_hidden * o * (ONE - squashed * squashed)
+                store(da, gates + 2 * P + j, d_hidden * squashed * o * (ONE - o))
                 # c_t = (1 − i_t) ⊙ c_{t−1} + i_t ⊙ g_t
-                store(d_row, j, d_state * (g - load(c_before, j)) * i * (ONE - i))
-                store(d_row, P + j, d_state * i * (ONE - g * g))
-                store(d_c, j, d_state * (ONE - i))
-                store(d_h, j, ZERO)
-        clear_padding(da[t], H, P)
+                store(da, gates + j, d_state * (g - load(c, before + j)) * i * (ONE - i))
+                store(da, gates + P + j, d_state * i * (ONE - g * g))
+                store(dc, d + j, d_state * (ONE - i))
+        clear_padding(da, t * B * 3 * P, 3 * P, B, 3, H, P)
         # a_t = … + U h_{t−1}
-        add_product(dh, 0, da[t], 0, 3 * P, U, P)
+        product(dh, da, U, 0, P, t * B * 3 * P, 3 * P, B, 3 * P, P, 0)
 
 
-class _CoupledLSTM(torch.autograd.Function):
-    """a ``[time, batch, 3·padded]``, h, c ``[batch, hidden]``, U → outputs ``[batch, time, hidden]``, h, c.
+class _CoupledLSTM(Function):
+    """x ``[batch, time, input]``, h, c ``[batch, hidden]``, W, U, b → outputs ``[batch, time, hidden]``, h, c.
 
-    Kept for the backward, per unit and step: i, g, o, c, h: 5 numbers.
+    Kept for the backward, per unit and step: i, g, o, c, h: 5 numbers; and the inputs.
     """
 
     @staticmethod
-    def forward(ctx: Any, a: Tensor, h: Tensor, c: Tensor, U: Tensor) -> tuple[Tensor, ...]:
-        hidden = U.shape[1]
-        gates = a.detach()
-        hs, cs = layout.history(h, len(a)), layout.history(c, len(a))
-        _forward(gates.numpy(), hs.numpy(), cs.numpy(), layout.pack_forward(U, 3).numpy(), hidden)
-        ctx.save_for_backward(gates, hs, cs, U)
+    def forward(ctx: Any, x: Tensor, h: Tensor, c: Tensor, W: Tensor, U: Tensor, b: Tensor) -> tuple[Tensor, ...]:
+        (B, T, size), H = x.shape, U.shape[1]
+        P, X = layout.padded(H), size + 1
+        s, cs, a = layout.rows(x, h), layout.history(c, T), x.new_empty(T, B, 3 * P)
+        WbU = layout.pack_forward(3, W, b, U)
+        _forward(flat(a), flat(s), flat(cs), flat(WbU), T, B, X, H, P)
+        ctx.save_for_backward(a, s, cs, W, U)
         ctx.set_materialize_grads(False)
-        return layout.outputs(hs, hidden), layout.last(hs, hidden), layout.last(cs, hidden)
+        return layout.outputs(s, X, H), layout.last(s, X, H), layout.last(cs, 0, H)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_outputs: Tensor | None, dh: Tensor | None, dc: Tensor | None) -> tuple[Any, ...]:
-        gates, hs, cs, U = ctx.saved_tensors
-        hidden = U.shape[1]
-        dy, step, sequence = layout.rows(d_outputs, hidden, gates)
-        dh, dc = layout.state_gradient(dh, hs), layout.state_gradient(dc, cs)
-        da = layout.gate_gradient(gates)
-        _backward(
-            da.numpy(), gates.numpy(), cs.numpy(), layout.pack_backward(U, 3).numpy(), hidden,
-            dy.numpy(), step, sequence, dh.numpy(), dc.numpy(),
-        )  # fmt: skip
-        dU = layout.recurrent_gradient(da, hs[:-1], hidden)
-        return da, dh[:, :hidden], dc[:, :hidden], dU
+        a, s, cs, W, U = ctx.saved_tensors
+        (T, B, _), H, X, P = a.shape, U.shape[1], W.shape[1] + 1, cs.shape[2]
+        dy, step, sequence = layout.output_gradient(d_outputs, H, a)
+        dh, dc, da = layout.state_gradient(dh, cs, H), layout.state_gradient(dc, cs, H), layout.gate_gradient(a)
+        U_back = layout.pack_backward(3, U)
+        _backward(flat(da), flat(dh), flat(dc), flat(a), flat(cs), flat(U_back), flat(dy), T, B, H, P, step, sequence)
+        dx = layout.input_gradient(da, W, 3) if ctx.needs_input_grad[0] else None
+        dW, db, dU = layout.weight_gradients(da, s, 3, X, H)
+        return dx, dh[:, :H], dc[:, :H], dW, dU, db
 
 
 def coupled(
     inputs: Tensor, h: Tensor, c: Tensor, W: Tensor, U: Tensor, b: Tensor
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """``CoupledLSTM.forward``: inputs ``[batch, time, input]`` → outputs ``[batch, time, hidden]``, (h, c)."""
-    outputs, h, c = _CoupledLSTM.apply(layout.project(inputs, W, b, 3), h, c, U)  # type: ignore[no-untyped-call]
+    outputs, h, c = _CoupledLSTM.apply(inputs, h, c, W, U, b)  # type: ignore[no-untyped-call]
     return outputs, (h, c)

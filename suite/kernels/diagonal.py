@@ -9,34 +9,34 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from suite.kernels._compiled import compiled
+from suite.kernels._layout import flat
 
-_FORWARD = "{0}[:, :, ::1], {0}[:, :, ::1], {0}[:, :, ::1]"
-_BACKWARD = "{0}[:, :, ::1], {0}[:, :, ::1], {0}[:, :, ::1], {0}[:, :, ::1], {0}[:, :, ::1], {0}[:, ::1]"
+BOTH = ("float32", "complex64")
 
 
-@compiled(_FORWARD.format("float32"), _FORWARD.format("complex64"))
-def _forward(a, b, h):  # type: ignore[no-untyped-def]
+@compiled(arrays=3, sizes=3, dtypes=BOTH)
+def _forward(a, b, h, B, T, D):  # type: ignore[no-untyped-def]
     """Fill ``h`` ``[batch, time + 1, units]``, whose first step is given."""
-    B, T, D = a.shape
     for n in range(B):
         for t in range(T):
+            at, before = (n * T + t) * D, (n * T + n + t) * D
             for j in range(D):
                 # h_t = a_t ⊙ h_{t−1} + b_t
-                h[n, t + 1, j] = a[n, t, j] * h[n, t, j] + b[n, t, j]
+                h[before + D + j] = a[at + j] * h[before + j] + b[at + j]
 
 
-@compiled(_BACKWARD.format("float32"), _BACKWARD.format("complex64"))
-def _backward(da, db, a, h, dy, dh):  # type: ignore[no-untyped-def]
+@compiled(arrays=6, sizes=3, dtypes=BOTH)
+def _backward(da, db, a, h, dy, dh, B, T, D):  # type: ignore[no-untyped-def]
     """Fill ``da`` and ``db``; ``dh`` ``[batch, units]``: zeros on entry, the first state's gradient at the end."""
-    B, T, D = a.shape
     for n in range(B):
         for t in range(T - 1, -1, -1):
+            at, before = (n * T + t) * D, (n * T + n + t) * D
             for j in range(D):
                 # h_t = a_t ⊙ h_{t−1} + b_t; torch's gradients are those of the conjugates
-                d_after = dh[n, j] + dy[n, t, j]
-                db[n, t, j] = d_after
-                da[n, t, j] = d_after * h[n, t, j].conjugate()
-                dh[n, j] = d_after * a[n, t, j].conjugate()
+                d_after = dh[n * D + j] + dy[at + j]
+                db[at + j] = d_after
+                da[at + j] = d_after * h[before + j].conjugate()
+                dh[n * D + j] = d_after * a[at + j].conjugate()
 
 
 class _Diagonal(torch.autograd.Function):
@@ -50,7 +50,7 @@ class _Diagonal(torch.autograd.Function):
         batch, time, units = a.shape
         hs = a.new_empty(batch, time + 1, units)
         hs[:, 0] = h
-        _forward(a.numpy(), b.numpy(), hs.numpy())
+        _forward(flat(a), flat(b), flat(hs), batch, time, units)
         ctx.save_for_backward(a, hs)
         return hs[:, 1:]
 
@@ -60,7 +60,7 @@ class _Diagonal(torch.autograd.Function):
         a, hs = ctx.saved_tensors
         da, db, dh = torch.empty_like(a), torch.empty_like(a), torch.zeros_like(hs[:, 0])
         dy = dy.resolve_conj().contiguous()
-        _backward(da.numpy(), db.numpy(), a.detach().numpy(), hs.numpy(), dy.numpy(), dh.numpy())
+        _backward(flat(da), flat(db), flat(a), flat(hs), flat(dy), flat(dh), *a.shape)
         return da, db, dh
 
 

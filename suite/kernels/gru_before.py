@@ -6,113 +6,114 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from suite.kernels import _layout as layout
 from suite.kernels._compiled import compiled
-from suite.kernels._math import ONE, ZERO, sigmoid, tanh
-from suite.kernels._product import add_product, clear_padding
+from suite.kernels._layout import flat
+from suite.kernels._math import ONE, add_row, sigmoid, tanh
+from suite.kernels._product import clear_padding, product
 from suite.kernels._vector import LANES, load, store
 
 
-@compiled("float32[:, :, ::1], float32[:, :, ::1], float32[::1], float32[::1], int64, float32[:, ::1]")
-def _forward(a, h, U_rz, U_n, H, reset):  # type: ignore[no-untyped-def]
-    """``a``, W x on entry, holds r, z, n at the end; ``h`` holds its first state; ``reset`` is room for one step."""
-    T, B, _ = a.shape
-    P = h.shape[2]
+@compiled(arrays=5, sizes=5)
+def _forward(a, s, v, WU_rz, WU_n, T, B, X, H, P):  # type: ignore[no-untyped-def]
+    """Fill in the gates ``a`` (r, z, n), the states in the rows ``s``, and r_t ⊙ h_{t−1} in ``v``, rows of its own.
+
+    ``X``: size of (x_t, 1).
+    """
+    row = X + P
     for t in range(T):
-        # a_t += U h_{t−1}, for r and z
-        add_product(a[t], 0, h[t], 0, H, U_rz, 2 * P)
-        for n in range(B):
-            row, before, reset_row = a[t, n], h[t, n], reset[n]
+        # a_t = W x_t + U h_{t−1}, for r and z
+        a_t, s_t = t * B * 3 * P, t * B * row
+        product(a, s, WU_rz, a_t, 3 * P, s_t, row, B, X + H, 2 * P, 0)
+        for n in range(t * B, t * B + B):
+            gates, h = n * 3 * P, n * row + X
             for j in range(0, P, LANES):
-                r = sigmoid(load(row, j))
-                store(row, j, r)
-                store(row, P + j, sigmoid(load(row, P + j)))
-                store(reset_row, j, r * load(before, j))
-        # a_t += U_n (r_t ⊙ h_{t−1}), for n
-        add_product(a[t], 2 * P, reset, 0, H, U_n, P)
-        for n in range(B):
-            row, before, after = a[t, n], h[t, n], h[t + 1, n]
+                r = sigmoid(load(a, gates + j))
+                store(a, gates + j, r)
+                store(a, gates + P + j, sigmoid(load(a, gates + P + j)))
+                store(v, h + j, r * load(s, h + j))
+        # a_t = W_n x_t + U_n (r_t ⊙ h_{t−1}), for n
+        product(a, v, WU_n, a_t + 2 * P, 3 * P, s_t, row, B, X + H, P, 0)
+        for n in range(t * B, t * B + B):
+            gates, before, after = n * 3 * P, n * row + X, (n + B) * row + X
             for j in range(0, P, LANES):
-                z, new = load(row, P + j), tanh(load(row, 2 * P + j))
-                store(row, 2 * P + j, new)
+                z, new = load(a, gates + P + j), tanh(load(a, gates + 2 * P + j))
+                store(a, gates + 2 * P + j, new)
                 # h_t = (1 − z_t) ⊙ h_{t−1} + z_t ⊙ n_t
-                store(after, j, (ONE - z) * load(before, j) + z * new)
+                store(s, after + j, (ONE - z) * load(s, before + j) + z * new)
 
 
-@compiled(
-    "float32[:, :, ::1], float32[:, :, ::1], float32[:, :, ::1], float32[:, :, ::1], float32[::1], float32[::1], int64,"
-    "float32[:, ::1], int64, int64, float32[:, ::1], float32[:, ::1]"
-)
-def _backward(da, reset, gates, h, U_rz, U_n, H, dy, dy_step, dy_sequence, dh, d_reset):  # type: ignore[no-untyped-def]
-    """Fill ``da`` and ``reset`` (r_t ⊙ h_{t−1}); ``dh``: last state's gradient on entry, the first's at the end."""
-    T, B, _ = gates.shape
-    P = h.shape[2]
+@compiled(arrays=8, sizes=7)
+def _backward(da, dh, d_product, a, s, U_rz, U_n, dy, T, B, X, H, P, dy_step, dy_sequence):  # type: ignore[no-untyped-def]
+    """Fill ``da``; ``dh``: last state's gradient on entry, the first's at the end; ``d_product``: room for a step."""
+    row = X + P
     for t in range(T - 1, -1, -1):
+        a_t = t * B * 3 * P
         for n in range(B):
-            row, d_row, before = gates[t, n], da[t, n], h[t, n]
-            d_h, d_r, d_y = dh[n], d_reset[n], dy[t * dy_step + n * dy_sequence]
-            for j in range(H):
-                d_h[j] += d_y[j]
+            gates, h, d = a_t + n * 3 * P, (t * B + n) * row + X, n * P
+            add_row(dh, d, dy, t * dy_step + n * dy_sequence, H)
             for j in range(0, P, LANES):
-                z, new, d_after = load(row, P + j), load(row, 2 * P + j), load(d_h, j)
+                z, new, d_after = load(a, gates + P + j), load(a, gates + 2 * P + j), load(dh, d + j)
                 # h_t = (1 − z_t) ⊙ h_{t−1} + z_t ⊙ n_t
-                store(d_row, P + j, d_after * (new - load(before, j)) * z * (ONE - z))
-                store(d_row, 2 * P + j, d_after * z * (ONE - new * new))
-                store(d_h, j, d_after * (ONE - z))
-                store(d_r, j, ZERO)
-        # a_t = … + U_n (r_t ⊙ h_{t−1})
-        clear_padding(da[t], H, P)
-        add_product(d_reset, 0, da[t], 2 * P, P, U_n, P)
+                store(da, gates + P + j, d_after * (new - load(s, h + j)) * z * (ONE - z))
+                store(da, gates + 2 * P + j, d_after * z * (ONE - new * new))
+                store(dh, d + j, d_after * (ONE - z))
+        # a_t = … + U_n (r_t ⊙ h_{t−1}), for n
+        clear_padding(da, a_t, 3 * P, B, 3, H, P)
+        product(d_product, da, U_n, 0, P, a_t + 2 * P, 3 * P, B, P, P, 0)
         for n in range(B):
-            row, d_row, before, reset_row, d_h, d_r = gates[t, n], da[t, n], h[t, n], reset[t, n], dh[n], d_reset[n]
+            gates, h, d = a_t + n * 3 * P, (t * B + n) * row + X, n * P
             for j in range(0, P, LANES):
-                r, h_before, d_product = load(row, j), load(before, j), load(d_r, j)
-                store(reset_row, j, r * h_before)
-                store(d_row, j, d_product * h_before * r * (ONE - r))
-                store(d_h, j, load(d_h, j) + d_product * r)
+                r, d_rh = load(a, gates + j), load(d_product, d + j)
+                store(da, gates + j, d_rh * load(s, h + j) * r * (ONE - r))
+                store(dh, d + j, load(dh, d + j) + d_rh * r)
         # a_t = … + U h_{t−1}, for r and z
-        clear_padding(da[t], H, P)
-        add_product(dh, 0, da[t], 0, 2 * P, U_rz, P)
+        clear_padding(da, a_t, 3 * P, B, 1, H, P)
+        product(dh, da, U_rz, 0, P, a_t, 3 * P, B, 2 * P, P, 1)
 
 
-class _GRUBefore(torch.autograd.Function):
-    """a ``[time, batch, 3·padded]``, h ``[batch, hidden]``, U → outputs ``[batch, time, hidden]``, h.
+class _GRUBefore(Function):
+    """x ``[batch, time, input]``, h ``[batch, hidden]``, W, U → outputs ``[batch, time, hidden]``, h.
 
-    Kept for the backward, per unit and step: r, z, n, h: 4 numbers.
+    Kept for the backward, per unit and step: r, z, n, h, r ⊙ h: 5 numbers; and the inputs, twice.
     """
 
     @staticmethod
-    def forward(ctx: Any, a: Tensor, h: Tensor, U: Tensor) -> tuple[Tensor, ...]:
-        hidden = U.shape[1]
-        gates, hs = a.detach(), layout.history(h, len(a))
-        U_rz, U_n = layout.pack_forward(U[: 2 * hidden], 2), layout.pack_forward(U[2 * hidden :], 1)
-        _forward(gates.numpy(), hs.numpy(), U_rz.numpy(), U_n.numpy(), hidden, torch.empty_like(hs[0]).numpy())
-        ctx.save_for_backward(gates, hs, U)
+    def forward(ctx: Any, x: Tensor, h: Tensor, W: Tensor, U: Tensor) -> tuple[Tensor, ...]:
+        (B, T, size), H = x.shape, U.shape[1]
+        P, X = layout.padded(H), size + 1
+        s, a = layout.rows(x, h), x.new_empty(T, B, 3 * P)
+        v = s[:T].clone()
+        none = W.new_zeros(3 * H)  # this form has no biases
+        WU_rz = layout.pack_forward(2, W[: 2 * H], none[: 2 * H], U[: 2 * H])
+        WU_n = layout.pack_forward(1, W[2 * H :], none[2 * H :], U[2 * H :])
+        _forward(flat(a), flat(s), flat(v), flat(WU_rz), flat(WU_n), T, B, X, H, P)
+        ctx.save_for_backward(a, s, v, W, U)
         ctx.set_materialize_grads(False)
-        return layout.outputs(hs, hidden), layout.last(hs, hidden)
+        return layout.outputs(s, X, H), layout.last(s, X, H)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_outputs: Tensor | None, dh: Tensor | None) -> tuple[Any, ...]:
-        gates, hs, U = ctx.saved_tensors
-        hidden = U.shape[1]
-        dy, step, sequence = layout.rows(d_outputs, hidden, gates)
-        dh = layout.state_gradient(dh, hs)
-        da, reset = layout.gate_gradient(gates), torch.empty_like(hs[1:])
-        U_rz, U_n = layout.pack_backward(U[: 2 * hidden], 2), layout.pack_backward(U[2 * hidden :], 1)
+        a, s, v, W, U = ctx.saved_tensors
+        (T, B, _), H, X, P = a.shape, U.shape[1], W.shape[1] + 1, layout.padded(U.shape[1])
+        dy, step, sequence = layout.output_gradient(d_outputs, H, a)
+        dh, da = layout.state_gradient(dh, s, H), layout.gate_gradient(a)
+        U_rz, U_n = layout.pack_backward(2, U[: 2 * H]), layout.pack_backward(1, U[2 * H :])
         _backward(
-            da.numpy(), reset.numpy(), gates.numpy(), hs.numpy(), U_rz.numpy(), U_n.numpy(), hidden,
-            dy.numpy(), step, sequence, dh.numpy(), torch.empty_like(dh).numpy(),
+            flat(da), flat(dh), flat(torch.empty_like(dh)), flat(a), flat(s), flat(U_rz), flat(U_n), flat(dy),
+            T, B, X, H, P, step, sequence,
         )  # fmt: skip
-        width = hs.shape[2]
-        dU_rz = layout.recurrent_gradient(da[:, :, : 2 * width], hs[:-1], hidden)
-        dU_n = layout.recurrent_gradient(da[:, :, 2 * width :], reset, hidden)
-        return da, dh[:, :hidden], torch.cat([dU_rz, dU_n])
+        dx = layout.input_gradient(da, W, 3) if ctx.needs_input_grad[0] else None
+        dW_rz, _, dU_rz = layout.weight_gradients(da[:, :, : 2 * P], s, 2, X, H)
+        dW_n, _, dU_n = layout.weight_gradients(da[:, :, 2 * P :], v, 1, X, H)
+        return dx, dh[:, :H], torch.cat([dW_rz, dW_n]), torch.cat([dU_rz, dU_n])
 
 
 def gru_before(inputs: Tensor, h: Tensor, W: Tensor, U: Tensor) -> tuple[Tensor, Tensor]:
     """``GRU.forward``, ``reset="before"``: inputs ``[batch, time, input]`` → outputs ``[batch, time, hidden]``, h."""
-    outputs, h = _GRUBefore.apply(layout.project(inputs, W, None, 3), h, U)  # type: ignore[no-untyped-call]
+    outputs, h = _GRUBefore.apply(inputs, h, W, U)  # type: ignore[no-untyped-call]
     return outputs, h

@@ -6,118 +6,113 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from suite.kernels import _layout as layout
 from suite.kernels._compiled import compiled
-from suite.kernels._math import ONE, ZERO, sigmoid, tanh
-from suite.kernels._product import add_product, clear_padding
+from suite.kernels._layout import flat
+from suite.kernels._math import ONE, add_row, sigmoid, tanh
+from suite.kernels._product import clear_padding, product
 from suite.kernels._vector import LANES, load, store
 
 
-@compiled("float32[:, :, ::1], float32[:, :, ::1], float32[:, :, ::1], float32[::1], float32[:, ::1], int64")
-def _forward(a, h, c, U, peep, H):  # type: ignore[no-untyped-def]
-    """``a``, W x + b on entry, holds the gates i, f, g, o at the end; ``h`` and ``c`` hold their first states."""
-    T, B, _ = a.shape
-    P = h.shape[2]
-    p_i, p_f, p_o = peep[0], peep[1], peep[2]
+@compiled(arrays=5, sizes=5)
+def _forward(a, s, c, WbU, p, T, B, X, H, P):  # type: ignore[no-untyped-def]
+    """Fill in the gates ``a`` (i, f, g, o) and the states, in the rows ``s`` and in ``c``. ``X``: size of (x_t, 1)."""
+    row = X + P
     for t in range(T):
-        # a_t += U h_{t−1}
-        add_product(a[t], 0, h[t], 0, H, U, 4 * P)
-        for n in range(B):
-            row, c_before, c_after, h_after = a[t, n], c[t, n], c[t + 1, n], h[t + 1, n]
+        # a_t = W x_t + b + U h_{t−1}
+        product(a, s, WbU, t * B * 4 * P, 4 * P, t * B * row, row, B, X + H, 4 * P, 0)
+        for n in range(t * B, t * B + B):
+            gates, h = n * 4 * P, (n + B) * row + X
             for j in range(0, P, LANES):
-                before = load(c_before, j)
-                i = sigmoid(load(row, j) + load(p_i, j) * before)
-                f = sigmoid(load(row, P + j) + load(p_f, j) * before)
-                g = tanh(load(row, 2 * P + j))
+                before = load(c, n * P + j)
+                i = sigmoid(load(a, gates + j) + load(p, j) * before)
+                f = sigmoid(load(a, gates + P + j) + load(p, P + j) * before)
+                g = tanh(load(a, gates + 2 * P + j))
                 # c_t = f_t ⊙ c_{t−1} + i_t ⊙ g_t
                 state = f * before + i * g
                 # h_t = o_t ⊙ tanh(c_t), where o_t sees c_t
-                o = sigmoid(load(row, 3 * P + j) + load(p_o, j) * state)
-                store(h_after, j, o * tanh(state))
-                store(c_after, j, state)
-                store(row, j, i)
-                store(row, P + j, f)
-                store(row, 2 * P + j, g)
-                store(row, 3 * P + j, o)
+                o = sigmoid(load(a, gates + 3 * P + j) + load(p, 2 * P + j) * state)
+                store(s, h + j, o * tanh(state))
+                store(c, (n + B) * P + j, state)
+                store(a, gates + j, i)
+                store(a, gates + P + j, f)
+                store(a, gates + 2 * P + j, g)
+                store(a, gates + 3 * P + j, o)
 
 
-@compiled(
-    "float32[:, :, ::1], float32[:, ::1], float32[:, :, ::1], float32[:, :, ::1], float32[::1], float32[:, ::1], int64,"
-    "float32[:, ::1], int64, int64, float32[:, ::1], float32[:, ::1]"
-)
-def _backward(da, d_peep, gates, c, U, peep, H, dy, dy_step, dy_sequence, dh, dc):  # type: ignore[no-untyped-def]
-    """Fill ``da``, add to ``d_peep``; ``dh``, ``dc``: last states' gradients on entry, the first's at the end."""
-    T, B, _ = gates.shape
-    P = c.shape[2]
-    p_i, p_f, p_o = peep[0], peep[1], peep[2]
-    d_i, d_f, d_o = d_peep[0], d_peep[1], d_peep[2]
+@compiled(arrays=9, sizes=6)
+def _backward(da, dp, dh, dc, a, c, U, p, dy, T, B, H, P, dy_step, dy_sequence):  # type: ignore[no-untyped-def]
+    """Fill ``da``, add to ``dp``; ``dh``, ``dc``: last states' gradients on entry, the first's at the end."""
     for t in range(T - 1, -1, -1):
         for n in range(B):
-            row, d_row, c_before, c_after = gates[t, n], da[t, n], c[t, n], c[t + 1, n]
-            d_h, d_c, d_y = dh[n], dc[n], dy[t * dy_step + n * dy_sequence]
-            for j in range(H):
-                d_h[j] += d_y[j]
+            gates, before_at, after_at, d = (t * B + n) * 4 * P, (t * B + n) * P, (t * B + B + n) * P, n * P
+            add_row(dh, d, dy, t * dy_step + n * dy_sequence, H)
             for j in range(0, P, LANES):
-                i, f, g, o = load(row, j), load(row, P + j), load(row, 2 * P + j), load(row, 3 * P + j)
-                before, state, d_hidden = load(c_before, j), load(c_after, j), load(d_h, j)
+                i, f = load(a, gates + j), load(a, gates + P + j)
+                g, o = load(a, gates + 2 * P + j), load(a, gates + 3 * P + j)
+                before, state, d_hidden = load(c, before_at + j), load(c, after_at + j), load(dh, d + j)
                 # h_t = o_t ⊙ tanh(c_t), where o_t sees c_t
                 squashed = tanh(state)
                 da_o = d_hidden * squashed * o * (ONE - o)
-                d_state = load(d_c, j) + d_hidden * o * (ONE - squashed * squashed) + da_o * load(p_o, j)
+                d_state = load(dc, d + j) + d_hidden * o * (ONE - squashed * squashed) + da_o * load(p, 2 * P + j)
                 # c_t = f_t ⊙ c_{t−1} + i_t ⊙ g_t
                 da_i = d_state * g * i * (ONE - i)
                 da_f = d_state * before * f * (ONE - f)
-                store(d_row, j, da_i)
-                store(d_row, P + j, da_f)
-                store(d_row, 2 * P + j, d_state * i * (ONE - g * g))
-                store(d_row, 3 * P + j, da_o)
-                store(d_c, j, d_state * f + da_i * load(p_i, j) + da_f * load(p_f, j))
-                store(d_h, j, ZERO)
-                store(d_i, j, load(d_i, j) + da_i * before)
-                store(d_f, j, load(d_f, j) + da_f * before)
-                store(d_o, j, load(d_o, j) + da_o * state)
-        clear_padding(da[t], H, P)
+                store(da, gates + j, da_i)
+                store(da, gates + P + j, da_f)
+                store(da, gates + 2 * P + j, d_state * i * (ONE - g * g))
+                store(da, gates + 3 * P + j, da_o)
+                store(dc, d + j, d_state * f + da_i * load(p, j) + da_f * load(p, P + j))
+                store(dp, j, load(dp, j) + da_i * before)
+                store(dp, P + j, load(dp, P + j) + da_f * before)
+                store(dp, 2 * P + j, load(dp, 2 * P + j) + da_o * state)
+        clear_padding(da, t * B * 4 * P, 4 * P, B, 4, H, P)
         # a_t = … + U h_{t−1}
-        add_product(dh, 0, da[t], 0, 4 * P, U, P)
+        product(dh, da, U, 0, P, t * B * 4 * P, 4 * P, B, 4 * P, P, 0)
 
 
-class _DiagonalPeephole(torch.autograd.Function):
-    """a ``[time, batch, 4·padded]``, h, c ``[batch, hidden]``, U, P → outputs ``[batch, time, hidden]``, h, c.
+class _DiagonalPeephole(Function):
+    """x ``[batch, time, input]``, h, c ``[batch, hidden]``, W, U, P, b → outputs ``[batch, time, hidden]``, h, c.
 
-    Kept for the backward, per unit and step: i, f, g, o, c, h: 6 numbers.
+    Kept for the backward, per unit and step: i, f, g, o, c, h: 6 numbers; and the inputs.
     """
 
     @staticmethod
-    def forward(ctx: Any, a: Tensor, h: Tensor, c: Tensor, U: Tensor, P: Tensor) -> tuple[Tensor, ...]:
-        hidden = U.shape[1]
-        gates, peep = a.detach(), layout.history(P, 0)[0]
-        hs, cs = layout.history(h, len(a)), layout.history(c, len(a))
-        _forward(gates.numpy(), hs.numpy(), cs.numpy(), layout.pack_forward(U, 4).numpy(), peep.numpy(), hidden)
-        ctx.save_for_backward(gates, hs, cs, U, peep)
+    def forward(
+        ctx: Any, x: Tensor, h: Tensor, c: Tensor, W: Tensor, U: Tensor, peep: Tensor, b: Tensor
+    ) -> tuple[Tensor, ...]:
+        (B, T, size), H = x.shape, U.shape[1]
+        P, X = layout.padded(H), size + 1
+        s, cs, a = layout.rows(x, h), layout.history(c, T), x.new_empty(T, B, 4 * P)
+        WbU, p = layout.pack_forward(4, W, b, U), layout.history(peep, 0)[0]
+        _forward(flat(a), flat(s), flat(cs), flat(WbU), flat(p), T, B, X, H, P)
+        ctx.save_for_backward(a, s, cs, W, U, p)
         ctx.set_materialize_grads(False)
-        return layout.outputs(hs, hidden), layout.last(hs, hidden), layout.last(cs, hidden)
+        return layout.outputs(s, X, H), layout.last(s, X, H), layout.last(cs, 0, H)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_outputs: Tensor | None, dh: Tensor | None, dc: Tensor | None) -> tuple[Any, ...]:
-        gates, hs, cs, U, peep = ctx.saved_tensors
-        hidden = U.shape[1]
-        dy, step, sequence = layout.rows(d_outputs, hidden, gates)
-        dh, dc = layout.state_gradient(dh, hs), layout.state_gradient(dc, cs)
-        da, d_peep = layout.gate_gradient(gates), torch.zeros_like(peep)
+        a, s, cs, W, U, p = ctx.saved_tensors
+        (T, B, _), H, X, P = a.shape, U.shape[1], W.shape[1] + 1, cs.shape[2]
+        dy, step, sequence = layout.output_gradient(d_outputs, H, a)
+        dh, dc, da = layout.state_gradient(dh, cs, H), layout.state_gradient(dc, cs, H), layout.gate_gradient(a)
+        U_back, dp = layout.pack_backward(4, U), torch.zeros_like(p)
         _backward(
-            da.numpy(), d_peep.numpy(), gates.numpy(), cs.numpy(), layout.pack_backward(U, 4).numpy(), peep.numpy(),
-            hidden, dy.numpy(), step, sequence, dh.numpy(), dc.numpy(),
+            flat(da), flat(dp), flat(dh), flat(dc), flat(a), flat(cs), flat(U_back), flat(p), flat(dy),
+            T, B, H, P, step, sequence,
         )  # fmt: skip
-        dU = layout.recurrent_gradient(da, hs[:-1], hidden)
-        return da, dh[:, :hidden], dc[:, :hidden], dU, d_peep[:, :hidden]
+        dx = layout.input_gradient(da, W, 4) if ctx.needs_input_grad[0] else None
+        dW, db, dU = layout.weight_gradients(da, s, 4, X, H)
+        return dx, dh[:, :H], dc[:, :H], dW, dU, dp[:, :H], db
 
 
 def peephole_diagonal(
     inputs: Tensor, h: Tensor, c: Tensor, W: Tensor, U: Tensor, P: Tensor, b: Tensor
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """``PeepholeLSTM.forward``, diagonal: inputs ``[batch, time, input]`` → ``[batch, time, hidden]``, (h, c)."""
-    outputs, h, c = _DiagonalPeephole.apply(layout.project(inputs, W, b, 4), h, c, U, P)  # type: ignore[no-untyped-call]
+    outputs, h, c = _DiagonalPeephole.apply(inputs, h, c, W, U, P, b)  # type: ignore[no-untyped-call]
     return outputs, (h, c)
