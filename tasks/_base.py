@@ -29,6 +29,11 @@ class Batch(NamedTuple):
         return Batch(*(tensor.to(device) for tensor in self))
 
 
+def one_hot(classes: Tensor, size: int) -> Tensor:
+    """The rows of the identity matrix that ``classes`` name: ``[…]``, int64, to ``[…, size]``, float."""
+    return F.embedding(classes, torch.eye(size))
+
+
 @dataclass(frozen=True)
 class Task(ABC):
     """One thing to remember. Subclasses are frozen dataclasses, one per file; their fields are the task's options.
@@ -61,10 +66,26 @@ class Task(ABC):
     def sample(self, batch_size: int, length: int, generator: torch.Generator) -> Batch:
         """Draw ``batch_size`` sequences of difficulty ``length`` (at least ``shortest``)."""
 
+    @abstractmethod
+    def delay(self, length: int) -> int:
+        """The most steps between what has to be remembered and its answer, at difficulty ``length``.
+
+        No input further than this from a scored step changes the target of that step.
+        """
+
     @property
     def shortest(self) -> int:
         """The smallest ``length`` for which the task is defined."""
         return 1
+
+    @property
+    def longest(self) -> int | None:
+        """The largest ``length`` for which the task is defined; None where there is no limit."""
+        return None
+
+    def available(self, length: int) -> int | None:
+        """How many training sequences of difficulty ``length`` there are; None where they are drawn without end."""
+        return None
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy in nats, the mean over the scored steps: a scalar from ``[batch, time, output_size]``."""

@@ -49,6 +49,10 @@ class Adding(Task):
     def shortest(self) -> int:
         return 2
 
+    def delay(self, length: int) -> int:
+        """From the first step, which may be marked, to the last."""
+        return length - 1
+
     def sample(self, batch_size: int, length: int, generator: torch.Generator) -> Batch:
         inputs = torch.zeros(batch_size, length, 2)
         inputs[:, :, 0] = torch.rand(batch_size, length, generator=generator)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tasks._base import Batch, Task
+from tasks._base import Batch, Task, one_hot
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,10 @@ class CopyMemory(Task):
     def chance(self) -> float:
         return 1 / self.symbols
 
+    def delay(self, length: int) -> int:
+        """From a symbol's presentation to its reproduction, the same for all ten."""
+        return length + self.recalled
+
     def sample(self, batch_size: int, length: int, generator: torch.Generator) -> Batch:
         n, blank, marker = self.recalled, self.symbols, self.symbols + 1
         shown = torch.randint(self.symbols, (batch_size, n), generator=generator)
@@ -58,8 +62,7 @@ class CopyMemory(Task):
         targets[:, -n:] = shown
         mask = torch.zeros_like(tokens, dtype=torch.bool)
         mask[:, -n:] = True
-        inputs = torch.zeros(*tokens.shape, self.input_size).scatter_(2, tokens.unsqueeze(2), 1.0)
-        return Batch(inputs, targets, mask)
+        return Batch(one_hot(tokens, self.input_size), targets, mask)
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy in nats, the mean over every step, blanks included."""

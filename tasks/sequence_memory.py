@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from tasks._base import Batch, Task
+from tasks._base import Batch, Task, one_hot
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,12 @@ class SequenceMemory(Task):
     def shortest(self) -> int:
         return self.lag + 1 if self.lag else 1
 
+    def delay(self, length: int) -> int:
+        """n-back: the lag. Recall: ``length``, the same for all. Reverse: from the first symbol to the last answer."""
+        if self.lag:
+            return self.lag
+        return length if self.mode == "recall" else 2 * length - 1
+
     def sample(self, batch_size: int, length: int, generator: torch.Generator) -> Batch:
         shown = torch.randint(self.symbols, (batch_size, length), generator=generator)
         if self.lag:
@@ -83,8 +89,7 @@ class SequenceMemory(Task):
             first_scored = length
         mask = torch.zeros_like(tokens, dtype=torch.bool)
         mask[:, first_scored:] = True
-        inputs = torch.zeros(*tokens.shape, self.input_size).scatter_(2, tokens.unsqueeze(2), 1.0)
-        return Batch(inputs, targets, mask)
+        return Batch(one_hot(tokens, self.input_size), targets, mask)
 
     def success(self, outputs: Tensor, batch: Batch) -> float:
         """n-back: the score. Recall and reverse: the share of sequences with every symbol right."""

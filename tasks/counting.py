@@ -1,0 +1,77 @@
+"""Count the ones."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from tasks._base import Batch, Task
+
+
+@dataclass(frozen=True)
+class Counting(Task):
+    """Count the ones among random bits (regression).
+
+    With ``length = 6``, where the count has mean 3 and standard deviation √6/2 = 1.22::
+
+        inputs    1 0 1 1 0 1
+        target              (4 − 3) / 1.22 = 0.82      (scored at the last step only)
+
+    ``length`` is the number of bits T. The target is the count less its mean T/2, over its standard deviation √T/2, so
+    that every length has the same baseline. The unit of the answer therefore depends on the length: a net that counts
+    right at one length is wrong at another.
+
+    Source: memspan's own; a counter is what the cell of an LSTM can be (Weiss, Goldberg & Yahav 2018).
+
+    Score: 1 − MSE/1, floored at 0: without memory the best answer is the mean, whose MSE is 1. Solved: the mean
+    absolute error below half a count, so that rounding mostly gives the count itself.
+    """
+
+    solved_at: ClassVar[float] = 0.5
+
+    @property
+    def input_size(self) -> int:
+        return 1
+
+    @property
+    def output_size(self) -> int:
+        return 1
+
+    @property
+    def chance(self) -> float:
+        return 0.0
+
+    @property
+    def shortest(self) -> int:
+        """With one or two bits the best constant is wrong by half a count only."""
+        return 3
+
+    def delay(self, length: int) -> int:
+        """From the first bit to the answer."""
+        return length - 1
+
+    def sample(self, batch_size: int, length: int, generator: torch.Generator) -> Batch:
+        bits = torch.randint(2, (batch_size, length, 1), generator=generator).float()
+        targets = torch.zeros(batch_size, length, 1)
+        targets[:, -1] = (bits.sum(1) - length / 2) / (math.sqrt(length) / 2)
+        mask = torch.zeros(batch_size, length, dtype=torch.bool)
+        mask[:, -1] = True
+        return Batch(bits, targets, mask)
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Mean squared error at the last step, in variances of the count."""
+        return (outputs[:, -1] - batch.targets[:, -1]).square().mean()
+
+    def score(self, outputs: Tensor, batch: Batch) -> float:
+        """1 − MSE, floored at 0."""
+        return max(0.0, 1.0 - self.loss(outputs.double(), batch).item())
+
+    def success(self, outputs: Tensor, batch: Batch) -> float:
+        """1 − the mean absolute error in counts, floored at 0."""
+        deviation = math.sqrt(batch.inputs.shape[1]) / 2
+        error = (outputs[:, -1].double() - batch.targets[:, -1]).abs().mean().item() * deviation
+        return max(0.0, 1.0 - error)
