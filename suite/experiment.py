@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from suite.config import Count, Counts, Frozen, TaskConfig, Training
+from suite.config import Count, Counts, Frozen, Natural, TaskConfig, Training
 from suite.errors import InputError, unknown
 from suite.registry import architectures, tasks
 
@@ -21,7 +21,7 @@ EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 
 UNION_MEMBER = r"(Range|constrained-\w+|(tuple|function-\w+)\[.*)$"
 TUNABLE_TRAINING = ("learning_rate", "clip", "optimizer", "weight_decay")
-TUNABLE_MODEL = ("depth", "hidden_size", "bidirectional")
+TUNABLE_MODEL = ("depth", "hidden_size", "bidirectional", "delay")
 
 
 class Range(Frozen):
@@ -89,6 +89,7 @@ class Size(Frozen):
     parameters: Count | None = None
     depth: Count = 1
     bidirectional: bool = False
+    delay: Natural = 0
 
 
 class TaskTable(Frozen):
@@ -113,6 +114,7 @@ class ArchitectureTable(Frozen):
     parameters: Count | None = None
     depth: Count | None = None
     bidirectional: bool | None = None
+    delay: Natural | None = None
 
 
 class Level(Frozen):
@@ -129,7 +131,7 @@ class Variant(Frozen):
     label: str
     architecture: str
     fixed: dict[str, Any]
-    """Options of the architecture, depth and direction that are fixed for this row."""
+    """Options of the architecture and of the model (depth, direction, delay) that are fixed for this row."""
     size: Size
 
 
@@ -175,6 +177,14 @@ class Experiment(Frozen):
             for tested in (length, *table.test_lengths):
                 if tested < task.shortest:
                     raise InputError(f"{where}: length must be at least {task.shortest} for {name}; got {tested}")
+                if task.longest is not None and tested > task.longest:
+                    raise InputError(f"{where}: length must be at most {task.longest} for {name}; got {tested}")
+            available = task.available(length)
+            if available is not None and (train_size or 0) > available:
+                raise InputError(
+                    f"{where}: train_size must be at most {available}, which is all that {name} has to train on; "
+                    f"got {train_size}"
+                )
             yield Level(
                 label=" ".join([label, *(f"{key}={value}" for key, value in rung.items())]),
                 task=TaskConfig(
@@ -259,7 +269,7 @@ def make_task(name: str, options: Mapping[str, Any]) -> Any:
     checked = tasks.options(name, options)
     try:
         return tasks.get(name)(**checked)
-    except ValueError as error:
+    except (ValueError, ImportError) as error:
         raise InputError(f"task {name!r}: {error}") from error
 
 

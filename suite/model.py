@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from suite.architectures import Cell
 from suite.config import ModelConfig
@@ -25,8 +26,15 @@ class SequenceModel(nn.Module):
     In a bidirectional layer a second cell reads the sequence from its end; the two outputs of each step are
     concatenated (Schuster & Paliwal 1997), so ``hidden_size`` is the size of each direction.
 
+    With a ``delay`` of d the model answers step t after it has read step t + d, so that one direction alone can use
+    the d steps ahead: it reads d steps of zeros after the last input, and its first d outputs are dropped. It has the
+    same parameters and states as without.
+
     Args:
         make_cell: gives a new cell from (input_size, hidden_size).
+
+    Raises:
+        ValueError: if ``delay`` is negative.
     """
 
     def __init__(
@@ -38,8 +46,12 @@ class SequenceModel(nn.Module):
         *,
         depth: int = 1,
         bidirectional: bool = False,
+        delay: int = 0,
     ) -> None:
         super().__init__()
+        if delay < 0:
+            raise ValueError(f"delay must be at least 0 steps; got {delay}")
+        self.delay = delay
         directions = 2 if bidirectional else 1
         self.layers: list[list[Cell[Any]]] = []  # by depth and direction
         for _ in range(depth):
@@ -56,11 +68,13 @@ class SequenceModel(nn.Module):
     def forward(self, inputs: Tensor, state: list[list[Any]] | None = None) -> tuple[Tensor, list[list[Any]]]:
         """``inputs`` ``[batch, time, input_size]`` → outputs ``[batch, time, output_size]`` and the last states.
 
-        The state of a backward direction is the one that enters at the *end* of ``inputs``.
+        The state of a backward direction is the one that enters at the *end* of ``inputs``. With a delay, the end is
+        that of the zeros after them: the last states have read the zeros too, so a sequence cut in two, the second half
+        from the states after the first, is not the whole one.
         """
         before = self.initial_state(len(inputs)) if state is None else state
         after = []
-        features = inputs
+        features = pad(inputs, (0, 0, 0, self.delay)) if self.delay else inputs
         for layer, layer_state in zip(self.layers, before, strict=True):
             forward, *backward = layer
             outputs, last = forward(features, layer_state[0])
@@ -70,7 +84,7 @@ class SequenceModel(nn.Module):
                 outputs = torch.cat([outputs, reversed_outputs.flip(1)], dim=2)
                 after[-1].append(last)
             features = outputs
-        return self.decoder(features), after
+        return self.decoder(features[:, self.delay :]), after
 
 
 def build_model(
@@ -82,13 +96,13 @@ def build_model(
     *,
     depth: int = 1,
     bidirectional: bool = False,
+    delay: int = 0,
     seed: int | None = None,
 ) -> SequenceModel:
     """A new model; with a ``seed`` its weights depend on that alone and the global generators are left as they were."""
     make_cell = partial(architectures.get(architecture), **options)
-    make = partial(
-        SequenceModel, make_cell, input_size, hidden_size, output_size, depth=depth, bidirectional=bidirectional
-    )
+    settings: dict[str, Any] = {"depth": depth, "bidirectional": bidirectional, "delay": delay}
+    make = partial(SequenceModel, make_cell, input_size, hidden_size, output_size, **settings)
     if seed is None:
         return make()
     with torch.random.fork_rng(devices=[]):
@@ -106,6 +120,7 @@ def model_of(config: ModelConfig, task: Task, seed: int | None = None) -> Sequen
         task.output_size,
         depth=config.depth,
         bidirectional=config.bidirectional,
+        delay=config.delay,
         seed=seed,
     )
 

@@ -65,7 +65,7 @@ def _cells(size: tuple[int, int, int], repetitions: int, definition: bool) -> li
         if definition:
             jobs[form, "definition"] = _step(cell, partial(Cell.forward, cell), inputs)
     taken = _medians(jobs, repetitions)
-    lstm = taken.get(("lstm hidden", "ours"))
+    lstm = taken.get(("lstm hidden none", "ours"))
     return [_row(form, size, kernels.path(cell), taken, lstm) for form, cell in cells.items()]
 
 

@@ -104,6 +104,7 @@ class Study:
                     "hidden_size": hidden_size,
                     "depth": size.depth,
                     "bidirectional": size.bidirectional,
+                    "delay": size.delay,
                 },
                 where,
             ),

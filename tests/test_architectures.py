@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.testing import assert_close
 
+from suite import kernels
 from suite.architectures import Cell
 from suite.registry import architectures
 from tests.helpers import discovered, leaves, map_state, with_leaves
@@ -191,6 +192,12 @@ def test_a_cell_works_without_storage(name: str, options: dict[str, Any]) -> Non
     real = architectures.get(name)(INPUT, HIDDEN, **options)
     assert [p.shape for p in cell.parameters()] == [p.shape for p in real.parameters()]
     assert outputs.shape == (BATCH, TIME, cell.output_size)
+
+
+@every_cell
+def test_no_option_loses_the_kernel(name: str, options: dict[str, Any]) -> None:
+    make = architectures.get(name)
+    assert kernels.path(make(INPUT, HIDDEN, **options)) == kernels.path(make(INPUT, HIDDEN))
 
 
 @every_name

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
+import scipy.stats
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from suite.architectures import Cell
+from suite.architectures._base import gate_biases
 from suite.architectures.gru import GRU
 from suite.architectures.lstm import LSTM
 from suite.architectures.lstm_coupled import CoupledLSTM
@@ -21,7 +24,7 @@ from suite.architectures.lstm_peephole import PeepholeLSTM
 from suite.architectures.mlp import MLP
 from suite.architectures.rnn import RNN
 from suite.model import SequenceModel
-from suite.registry import architectures
+from suite.registry import architectures, option_types
 from tests.helpers import discovered, leaves
 
 Array = NDArray[np.float64]
@@ -240,6 +243,52 @@ def test_the_cell_readout_gives_c_and_carries_h() -> None:
     assert_equals_the_loop(cell, x, start, outputs, (h, c))
 
 
+@pytest.mark.parametrize("readout", ["hidden", "cell"])
+@pytest.mark.parametrize("without", ["input", "forget", "output"])
+def test_a_gate_that_is_left_out_is_one(without: Any, readout: Any) -> None:
+    cell = randomised(LSTM(INPUT, HIDDEN, without=without, readout=readout).double())
+    p = arrays(cell)
+    present = [gate for gate in ("input", "forget", "candidate", "output") if gate != without]
+    weights = {gate: [np.split(p[key], 3)[n] for key in "WUb"] for n, gate in enumerate(present)}
+
+    def drive(gate: str, x: Array, h: Array) -> Array:
+        W, U, b = weights[gate]
+        return x @ W.T + h @ U.T + b
+
+    def opened(gate: str, x: Array, h: Array) -> Any:
+        return 1.0 if gate == without else sigmoid(drive(gate, x, h))
+
+    x, h, c = random_array(BATCH, TIME, INPUT), random_array(BATCH, HIDDEN), random_array(BATCH, HIDDEN)
+    start, outputs = (torch.from_numpy(h), torch.from_numpy(c)), []
+    for t in range(TIME):
+        now = x[:, t], h
+        c = opened("forget", *now) * c + opened("input", *now) * np.tanh(drive("candidate", *now))
+        h = opened("output", *now) * np.tanh(c)
+        outputs.append(h if readout == "hidden" else c)
+    assert_equals_the_loop(cell, x, start, outputs, (h, c))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["kernel", "definition"])
+def test_without_forget_gate_and_feedback_the_cell_state_is_a_constant_error_carousel(dtype: torch.dtype) -> None:
+    cell = LSTM(INPUT, HIDDEN, without="forget", gain=0.0).to(dtype)
+    inputs, h, c = (torch.randn(1, *shape, dtype=dtype) for shape in ((50, INPUT), (HIDDEN,), (HIDDEN,)))
+    jacobian = torch.autograd.functional.jacobian(lambda c: cell(inputs, (h, c))[1][1][0], c)
+    assert torch.equal(jacobian[:, 0], torch.eye(HIDDEN, dtype=dtype))
+
+
+def test_the_gru_without_reset_gate_is_a_leaky_rnn_with_a_learnt_leak() -> None:
+    cell = randomised(GRU(INPUT, HIDDEN, reset="none").double())
+    p = arrays(cell)
+    (W_z, W_n), (U_z, U_n) = np.split(p["W"], 2), np.split(p["U"], 2)
+    x, h = random_array(BATCH, TIME, INPUT), random_array(BATCH, HIDDEN)
+    start, outputs = torch.from_numpy(h), []
+    for t in range(TIME):
+        z = sigmoid(x[:, t] @ W_z.T + h @ U_z.T)
+        h = h + z * (np.tanh(x[:, t] @ W_n.T + h @ U_n.T) - h)
+        outputs.append(h)
+    assert_equals_the_loop(cell, x, start, outputs, (h,))
+
+
 def test_a_new_irnn_adds_what_it_sees() -> None:
     cell = RNN(INPUT, HIDDEN, nonlinearity="relu", init="identity").double()
     p = arrays(cell)
@@ -302,8 +351,20 @@ def test_other_biases_and_diagonal_peepholes_start_at_zero() -> None:
         assert not tensor.any()
 
 
-def test_the_gru_with_reset_before_has_no_biases() -> None:
-    assert [key for key, _ in GRU(INPUT, HIDDEN, reset="before").named_parameters()] == ["W", "U"]
+@pytest.mark.parametrize("reset", ["before", "none"])
+def test_the_gru_has_no_biases_unless_the_reset_comes_after(reset: Any) -> None:
+    assert [key for key, _ in GRU(INPUT, HIDDEN, reset=reset).named_parameters()] == ["W", "U"]
+
+
+@pytest.mark.parametrize(("without", "expected"), [("input", [1, 0, 0]), ("output", [0, 1, 0]), ("forget", [0, 0, 0])])
+def test_the_forget_bias_stays_with_its_gate(without: Any, expected: list[int]) -> None:
+    assert LSTM(INPUT, HIDDEN, without=without).b.view(3, HIDDEN).tolist() == [[value] * HIDDEN for value in expected]
+
+
+@pytest.mark.parametrize(("setting", "got"), [({"forget_bias": 2.0}, "2.0 and 0"), ({"chrono": 9}, "1.0 and 9")])
+def test_a_forget_gate_that_is_left_out_cannot_be_initialised(setting: Any, got: str) -> None:
+    with pytest.raises(ValueError, match=f"forget_bias must stay at 1.0 and chrono at 0; got {got}"):
+        LSTM(INPUT, HIDDEN, without="forget", **setting)
 
 
 def test_identity_is_the_identity() -> None:
@@ -330,3 +391,76 @@ def test_uniform_weights_fill_plus_minus_one_over_root_hidden(name: str, options
         assert 0.99 * bound < weight.abs().max() <= bound
         assert abs(weight.mean()) < 0.05 * bound
         assert_close(weight.std().item(), bound / 3**0.5, rtol=0.03, atol=0)
+
+
+def discovered_with_option(option: str) -> list[Any]:
+    return [case for case in discovered(architectures) if option in option_types(architectures.get(case.values[0]))]
+
+
+@pytest.mark.parametrize(("name", "options"), discovered_with_option("gain"))
+def test_the_gain_multiplies_the_recurrent_matrices_and_nothing_else(name: str, options: dict[str, Any]) -> None:
+    torch.manual_seed(1)
+    plain = architectures.get(name)(INPUT, HIDDEN, **options)
+    torch.manual_seed(1)
+    scaled = architectures.get(name)(INPUT, HIDDEN, **options, gain=1.5)
+    for key, parameter in plain.named_parameters():
+        recurrent = key == "U" or (key == "P" and parameter.shape[1] == HIDDEN)
+        assert torch.equal(scaled.get_parameter(key), 1.5 * parameter if recurrent else parameter)
+
+
+@pytest.mark.parametrize("init", ["orthogonal", "identity"])
+@pytest.mark.parametrize("gain", [0.5, 1.0, 2.0])
+def test_the_jacobians_of_a_linearised_rnn_shrink_and_grow_with_the_gain(gain: float, init: Any) -> None:
+    cell = RNN(INPUT, HIDDEN, init=init, gain=gain).double()
+    rest = torch.zeros(1, HIDDEN, dtype=torch.float64)  # where tanh' = 1
+    jacobian = torch.autograd.functional.jacobian(lambda h: cell(torch.zeros(1, 20, INPUT).double(), h)[1][0], rest)
+    values = torch.linalg.svdvals(jacobian[:, 0])
+    assert_close(values, torch.full_like(values, gain**20), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("t_max", [3, 100])
+def test_chrono_spreads_the_time_constants_evenly_from_two_steps_to_t_max(t_max: int) -> None:
+    b_i, b_f = gate_biases(20_000, 1.0, t_max)
+    assert torch.equal(b_i, -b_f)
+    steps = 1 / (1 - torch.sigmoid(b_f.double()))
+    assert scipy.stats.kstest(steps.numpy(), scipy.stats.uniform(2, t_max - 2).cdf).pvalue > 0.01
+
+
+CHRONO: list[tuple[Any, list[float]]] = [  # the multiple of b_f that each gate's bias starts at
+    (LSTM, [-1, 1, 0, 0]),
+    (partial(LSTM, without="input"), [1, 0, 0]),
+    (partial(LSTM, without="output"), [-1, 1, 0]),
+    (PeepholeLSTM, [-1, 1, 0, 0]),
+    (partial(PeepholeLSTM, peephole="diagonal"), [-1, 1, 0, 0]),
+    (CoupledLSTM, [-1, 0, 0]),
+    (partial(GRU, reset="after"), [0, 1, 0]),
+]
+
+
+@pytest.mark.parametrize(("make", "multiples"), CHRONO)
+def test_chrono_sets_the_gates_that_keep_and_write(make: Any, multiples: list[float]) -> None:
+    torch.manual_seed(1)
+    plain = make(INPUT, HIDDEN)
+    torch.manual_seed(1)
+    cell = make(INPUT, HIDDEN, chrono=50)
+    gates = cell.b.detach().view(len(multiples), HIDDEN)
+    b_f = gates.abs().amax(0)
+    assert (b_f >= 0).all()
+    assert (b_f <= np.log(49)).all()
+    assert len(b_f.unique()) == HIDDEN
+    assert torch.equal(gates, torch.tensor(multiples)[:, None] * b_f)
+    for key, parameter in plain.named_parameters():
+        assert key == "b" or torch.equal(parameter, cell.get_parameter(key))
+
+
+@pytest.mark.parametrize("make", [make for make, _ in CHRONO])
+@pytest.mark.parametrize("t_max", [-1, 1, 2])
+def test_chrono_is_off_or_at_least_three_steps(make: Any, t_max: int) -> None:
+    with pytest.raises(ValueError, match=rf"chrono must be 0 \(off\) or T_max, .* at least 3; got {t_max}"):
+        make(INPUT, HIDDEN, chrono=t_max)
+
+
+@pytest.mark.parametrize("reset", ["before", "none"])
+def test_chrono_needs_the_biases_of_the_gru(reset: Any) -> None:
+    with pytest.raises(ValueError, match="chrono needs the biases of reset = 'after'; got chrono = 50"):
+        GRU(INPUT, HIDDEN, reset=reset, chrono=50)

@@ -74,7 +74,7 @@ def test_every_experiment_that_comes_with_memspan_is_valid(name: str) -> None:
         ("tasks/coppy_memory", {"length": 3}, "unknown task 'coppy_memory'; available"),
         ("tasks/adding/training", {"stepz": 3}, "unknown key 'stepz' of [tasks.adding] training"),
         ("architectures/lsmt", {}, "did you mean 'lstm'?"),
-        ("architectures/gru/reset", "during", "input should be 'before' or 'after'; got 'during'"),
+        ("architectures/gru/reset", "during", "input should be 'before', 'after' or 'none'; got 'during'"),
         ("architectures/../../x", {}, "a label has letters, digits"),
         ("architectures/gru/hidden_size", 8, ""),
         ("model", {}, "give the size once"),

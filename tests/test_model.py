@@ -12,9 +12,14 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.testing import assert_close
 
+from suite.architectures import Cell
 from suite.errors import InputError
+from suite.experiment import Experiment, parse
 from suite.model import SequenceModel, build_model, match_hidden_size, parameter_count, state_size
+from suite.model import model_of as model_of_config
+from suite.plan import studies
 from suite.registry import architectures
+from tasks.adding import Adding
 from tests.helpers import discovered, leaves, map_state
 
 INPUT, HIDDEN, OUTPUT = 3, 6, 2
@@ -26,11 +31,15 @@ both_ways = pytest.mark.parametrize("bidirectional", [False, True], ids=["one_wa
 CELL_SIZES: list[tuple[str, dict[str, Any], Callable[[int, int], int]]] = [
     ("rnn", {}, lambda i, h: h * i + h * h + h),
     ("lstm", {}, lambda i, h: 4 * (h * i + h * h + h)),
+    ("lstm", {"without": "input"}, lambda i, h: 3 * (h * i + h * h + h)),
+    ("lstm", {"without": "forget"}, lambda i, h: 3 * (h * i + h * h + h)),
+    ("lstm", {"without": "output"}, lambda i, h: 3 * (h * i + h * h + h)),
     ("lstm_coupled", {}, lambda i, h: 3 * (h * i + h * h + h)),
     ("lstm_peephole", {"peephole": "full"}, lambda i, h: 4 * (h * i + h * h + h) + 3 * h * h),
     ("lstm_peephole", {"peephole": "diagonal"}, lambda i, h: 4 * (h * i + h * h + h) + 3 * h),
     ("gru", {"reset": "before"}, lambda i, h: 3 * (h * i + h * h)),
     ("gru", {"reset": "after"}, lambda i, h: 3 * (h * i + h * h + h) + h),
+    ("gru", {"reset": "none"}, lambda i, h: 2 * (h * i + h * h)),
     ("mlp", {"window": 4}, lambda i, h: (4 * i * h + h) + (h * h + h)),
 ]
 
@@ -258,3 +267,98 @@ def test_a_given_state_is_used() -> None:
     other = map_state(torch.ones_like, model.initial_state(2))
     assert not torch.allclose(model(inputs)[0], model(inputs, other)[0])
     assert torch.equal(model(inputs)[0], model(inputs, model.initial_state(2))[0])
+
+
+# delay ---------------------------------------------------------------------------------------------------------------
+
+
+class Echo(Cell[torch.Tensor]):
+    """y_t = x_t."""
+
+    def initial_state(self, batch_size: int) -> torch.Tensor:
+        return self.zeros(batch_size, 1)
+
+    def step(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return x, state
+
+
+@both_ways
+@pytest.mark.parametrize("delay", [0, 1, 3, 8, 11])
+def test_a_delayed_echo_is_the_future_and_zeros_after_the_end(delay: int, bidirectional: bool) -> None:
+    model = SequenceModel(Echo, INPUT, INPUT, OUTPUT, delay=delay, bidirectional=bidirectional)
+    model.decoder = nn.Identity()  # type: ignore[assignment]
+    inputs = torch.randn(2, 8, INPUT)
+    expected = torch.zeros(2, 8, INPUT)
+    expected[:, : max(0, 8 - delay)] = inputs[:, delay:]
+    assert torch.equal(model(inputs)[0], torch.cat([expected] * (1 + bidirectional), dim=2))
+
+
+@every_cell
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_delayed_answer_uses_the_steps_up_to_the_delay_and_no_further(
+    name: str, options: dict[str, Any], depth: int
+) -> None:
+    model = small_model(name, options, depth=depth, delay=2)
+    inputs = random_inputs(6)[:1]
+    jacobian = torch.autograd.functional.jacobian(lambda x: model(x)[0][0].sum(1), inputs)  # [time, 1, time, input]
+    used = jacobian[:, 0].abs().sum(2) > 0
+    assert torch.equal(used[:4], torch.ones(4, 6).tril(2).bool())  # on zeros alone, ReLUs may all be silent
+
+
+@every_cell
+@both_ways
+def test_a_delayed_model_is_the_model_on_zeros_at_the_end(
+    name: str, options: dict[str, Any], bidirectional: bool
+) -> None:
+    plain = small_model(name, options, depth=2, bidirectional=bidirectional)
+    delayed = small_model(name, options, depth=2, bidirectional=bidirectional, delay=3)
+    before = map_state(torch.ones_like, plain.initial_state(2))
+    inputs = random_inputs()
+    outputs, after = delayed(inputs, before)
+    expected, expected_after = plain(torch.cat([inputs, torch.zeros(2, 3, INPUT).double()], dim=1), before)
+    assert_close(outputs, expected[:, 3:])
+    assert_close(leaves(after), leaves(expected_after))
+    assert parameter_count(delayed) == parameter_count(plain)
+    assert state_size(delayed) == state_size(plain)
+
+
+def test_a_negative_delay_is_refused() -> None:
+    with pytest.raises(ValueError, match="delay must be at least 0 steps; got -1"):
+        build_model("rnn", {}, INPUT, HIDDEN, OUTPUT, delay=-1)
+
+
+def experiment(tables: dict[str, Any], **sweep: Any) -> Experiment:
+    return parse(
+        {
+            "tasks": {"adding": {"length": 8}},
+            "architectures": {label: {"architecture": "gru", **table} for label, table in tables.items()},
+            "model": {"parameters": 500},
+            "sweep": sweep,
+        },
+        "x",
+    )
+
+
+def test_an_experiment_gives_an_architecture_a_delay() -> None:
+    now, later = (study.config(study.defaults, 0) for study in studies(experiment({"now": {}, "later": {"delay": 3}})))
+    assert (now.model.delay, later.model.delay) == (0, 3)
+    assert now.model.hidden_size == later.model.hidden_size
+    assert now.key != later.key
+    assert model_of_config(later.model, Adding()).delay == 3
+
+
+def test_a_delay_can_be_searched_where_it_is_not_fixed() -> None:
+    space = {"delay": [0, 2], "clip": [1.0, 2.0]}
+    free, fixed = studies(experiment({"free": {}, "fixed": {"delay": 3}}, trials=2, space=space))
+    assert free.defaults["delay"] == 0
+    assert free.config({**free.defaults, "delay": 2}, 0).model.delay == 2
+    assert "delay" not in fixed.space
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(-1, "input should be greater than or equal to 0; got -1"), (1.5, "input should be a valid integer; got 1.5")],
+)
+def test_a_wrong_delay_in_an_experiment_is_refused(value: Any, message: str) -> None:
+    with pytest.raises(InputError, match=rf"architectures\.later\.delay: {message}"):
+        experiment({"later": {"delay": value}})

@@ -182,8 +182,10 @@ def test_a_qualified_name_that_leads_nowhere_says_so(folder: Folder) -> None:
 
 def test_the_options_are_the_parameters_with_a_default() -> None:
     assert option_types(architectures.get("gru")) == {
-        "reset": (Literal["before", "after"], "before"),
+        "reset": (Literal["before", "after", "none"], "before"),
+        "chrono": (int, 0),
         "init": (Literal["uniform", "orthogonal"], "uniform"),
+        "gain": (float, 1.0),
     }
     assert option_types(Adding) == {}
 
@@ -230,7 +232,7 @@ def test_a_wrong_option_is_refused_with_the_rule(folder: Folder, given: dict[str
 
 def test_a_wrong_choice_is_refused_with_the_accepted_ones() -> None:
     with pytest.raises(
-        InputError, match="reset of architecture 'gru': input should be 'before' or 'after'; got 'befor'"
+        InputError, match="reset of architecture 'gru': input should be 'before', 'after' or 'none'; got 'befor'"
     ):
         architectures.options("gru", {"reset": "befor"})
 

@@ -69,20 +69,37 @@ def input_weight(blocks: int, hidden_size: int, input_size: int) -> nn.Parameter
     return weight(blocks * hidden_size, input_size, 1 / sqrt(hidden_size))
 
 
-def recurrent_weight(blocks: int, hidden_size: int, init: Initialisation) -> nn.Parameter:
-    """The matrices U of ``blocks`` gates in one, ``[blocks·hidden, hidden]``.
+def recurrent_weight(blocks: int, hidden_size: int, init: Initialisation, gain: float = 1.0) -> nn.Parameter:
+    """The matrices U of ``blocks`` gates in one, ``[blocks·hidden, hidden]``: ``gain`` times what ``init`` draws.
 
     ``uniform``: U(±1/√hidden), as torch.nn's cells. ``orthogonal``: each block a random orthogonal matrix, whose
-    singular values are all 1 (Saxe et al. 2014; the default of Keras).
+    singular values are all 1 (Saxe et al. 2014; the default of Keras), and ``gain`` with a gain.
     """
     if init == "uniform":
-        return weight(blocks * hidden_size, hidden_size, 1 / sqrt(hidden_size))
-    if init == "orthogonal":
+        U = weight(blocks * hidden_size, hidden_size, 1 / sqrt(hidden_size)).detach()
+    elif init == "orthogonal":
         square = torch.empty(hidden_size, hidden_size)
-        return nn.Parameter(torch.cat([nn.init.orthogonal_(square.clone()) for _ in range(blocks)]))
-    raise ValueError(f"init must be 'uniform' or 'orthogonal'; got {init!r}")
+        U = torch.cat([nn.init.orthogonal_(square.clone()) for _ in range(blocks)])
+    else:
+        raise ValueError(f"init must be 'uniform' or 'orthogonal'; got {init!r}")
+    return nn.Parameter(gain * U)
 
 
 def bias(blocks: int, hidden_size: int) -> nn.Parameter:
     """The biases of ``blocks`` gates in one, ``[blocks·hidden]``: zeros."""
     return nn.Parameter(torch.zeros(blocks * hidden_size))
+
+
+def gate_biases(hidden_size: int, forget_bias: float, chrono: int) -> tuple[Tensor, Tensor]:
+    """The initial b_i and b_f of an input and a forget gate, ``[hidden]`` each: 0 and ``forget_bias``.
+
+    With ``chrono`` = T_max, b_f ~ log U(1, T_max − 1) and b_i = −b_f instead: the time constants of the units,
+    1/(1 − σ(b_f)) = 1 + exp b_f, are spread evenly over 2 … T_max steps (Tallec & Ollivier 2018). T_max is the longest
+    dependency expected, hence knowledge of the task.
+    """
+    if chrono == 0:
+        return torch.zeros(hidden_size), torch.full((hidden_size,), float(forget_bias))
+    if chrono < 3:
+        raise ValueError(f"chrono must be 0 (off) or T_max, a number of steps that is at least 3; got {chrono}")
+    b_f = torch.empty(hidden_size).uniform_(1, chrono - 1).log()
+    return -b_f, b_f

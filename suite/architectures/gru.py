@@ -1,18 +1,20 @@
-"""The gated recurrent unit, with the reset gate before or after the product."""
+"""The gated recurrent unit, with the reset gate before or after the product, or without it."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from torch import Tensor, sigmoid, tanh
-from torch.nn.functional import linear
+import torch
+from torch import Tensor, nn, sigmoid, tanh
+from torch.nn.functional import linear, pad
 
 from suite import kernels
-from suite.architectures._base import Cell, Initialisation, bias, input_weight, recurrent_weight
+from suite.architectures._base import Cell, Initialisation, bias, gate_biases, input_weight, recurrent_weight
 
 
 class GRU(Cell[Tensor]):
-    """One state, which an update gate keeps or overwrites. Two forms are in use, and they differ in more than a sign.
+    """One state, which an update gate keeps or overwrites. Two forms are in use, and they differ in more than a sign; a
+    third shows what the reset gate is for.
 
     ``reset = "before"``, Cho's and the lesson's: reset before the product, no biases, **z = 1 overwrites**::
 
@@ -28,10 +30,23 @@ class GRU(Cell[Tensor]):
         n_t = tanh(W_n x_t + b_n + r_t ⊙ (U_n h_{t−1} + b_h))
         h_t = (1 − z_t) ⊙ n_t + z_t ⊙ h_{t−1}
 
+    ``reset = "none"``: as "before", where r_t is 1 and has no parameters (⅔ of them remain at equal width)::
+
+        z_t = σ(W_z x_t + U_z h_{t−1})
+        n_t = tanh(W_n x_t + U_n h_{t−1})
+        h_t = (1 − z_t) ⊙ h_{t−1} + z_t ⊙ n_t
+
+    It runs through the kernel of "before", in the same time.
+
+    ``gain`` multiplies the initial U. ``chrono`` = T_max starts the gate that keeps at b_z ~ log U(1, T_max − 1); 0 is
+    off. It needs the biases that only "after" has. T_max is knowledge of the task: give it to every gated cell of a
+    comparison, or say so.
+
     State: h, ``[batch, hidden_size]``, which is also the output. The order of the gates in W, U and b is r, z, n, as
     torch.nn's; b_h is a vector of its own.
 
-    Sources: Cho et al. 2014 (arXiv v3) and the founding lesson (before); cuDNN, ``torch.nn.GRU`` (after).
+    Sources: Cho et al. 2014 (arXiv v3) and the founding lesson (before); cuDNN, ``torch.nn.GRU`` (after); chrono
+    initialisation: Tallec & Ollivier 2018.
     """
 
     def __init__(
@@ -39,16 +54,23 @@ class GRU(Cell[Tensor]):
         input_size: int,
         hidden_size: int,
         *,
-        reset: Literal["before", "after"] = "before",
+        reset: Literal["before", "after", "none"] = "before",
+        chrono: int = 0,
         init: Initialisation = "uniform",
+        gain: float = 1.0,
     ) -> None:
         super().__init__(input_size, hidden_size)
-        if reset not in ("before", "after"):
-            raise ValueError(f"reset must be 'before' or 'after'; got {reset!r}")
+        if reset not in ("before", "after", "none"):
+            raise ValueError(f"reset must be 'before', 'after' or 'none'; got {reset!r}")
+        if chrono and reset != "after":
+            raise ValueError(f"chrono needs the biases of reset = 'after'; got chrono = {chrono}, reset = {reset!r}")
         self.reset = reset
-        self.W = input_weight(3, hidden_size, input_size)
-        self.U = recurrent_weight(3, hidden_size, init)
-        self.b = bias(3, hidden_size) if reset == "after" else None
+        blocks = 2 if reset == "none" else 3
+        self.W = input_weight(blocks, hidden_size, input_size)
+        self.U = recurrent_weight(blocks, hidden_size, init, gain)
+        _, b_z = gate_biases(hidden_size, 0.0, chrono)  # of "after", where z keeps, as a forget gate does
+        zeros = torch.zeros_like(b_z)
+        self.b = nn.Parameter(torch.cat([zeros, b_z, zeros])) if reset == "after" else None
         self.b_h = bias(1, hidden_size) if reset == "after" else None
 
     def initial_state(self, batch_size: int) -> Tensor:
@@ -56,8 +78,15 @@ class GRU(Cell[Tensor]):
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         h = state
-        r, z, n = linear(x, self.W, self.b).chunk(3, dim=-1)
-        if self.reset == "before":
+        if self.reset == "none":
+            U_z, U_n = self.U.chunk(2)
+            z, n = linear(x, self.W).chunk(2, dim=-1)
+            # z_t = σ(W_z x_t + U_z h_{t−1});  n_t = tanh(W_n x_t + U_n h_{t−1})
+            z, n = sigmoid(z + linear(h, U_z)), tanh(n + linear(h, U_n))
+            # h_t = (1 − z_t) ⊙ h_{t−1} + z_t ⊙ n_t
+            h = (1 - z) * h + z * n
+        elif self.reset == "before":
+            r, z, n = linear(x, self.W).chunk(3, dim=-1)
             # r_t, z_t = σ(W x_t + U h_{t−1})
             U_r, U_z, U_n = self.U.chunk(3)
             r, z = sigmoid(r + linear(h, U_r)), sigmoid(z + linear(h, U_z))
@@ -66,6 +95,7 @@ class GRU(Cell[Tensor]):
             # h_t = (1 − z_t) ⊙ h_{t−1} + z_t ⊙ n_t
             h = (1 - z) * h + z * n
         else:
+            r, z, n = linear(x, self.W, self.b).chunk(3, dim=-1)
             # r_t, z_t = σ(W x_t + U h_{t−1} + b)
             u_r, u_z, u_n = linear(h, self.U).chunk(3, dim=-1)
             r, z = sigmoid(r + u_r), sigmoid(z + u_z)
@@ -77,8 +107,15 @@ class GRU(Cell[Tensor]):
 
     def forward(self, inputs: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         h = self.initial_state(len(inputs)) if state is None else state
-        biases = () if self.b is None or self.b_h is None else (self.b, self.b_h)  # "before" has none
-        kernel = kernels.find(f"gru_{self.reset}", inputs, h, self.W, self.U, *biases, cudnn=self.reset == "after")
-        if kernel is None:
+        biases = () if self.b is None or self.b_h is None else (self.b, self.b_h)  # of "after" alone
+        name = "gru_after" if self.reset == "after" else "gru_before"
+        kernel = kernels.find(name, inputs, h, self.W, self.U, *biases, cudnn=self.reset == "after")
+        if kernel is None or (self.reset == "none" and not inputs.sum().isfinite()):  # 0 · ∞ is not the gate's 0
             return super().forward(inputs, h)
-        return kernel(inputs, h, self.W, self.U, *biases)  # type: ignore[no-any-return]
+        W, U = self._with_reset_gate() if self.reset == "none" else (self.W, self.U)
+        return kernel(inputs, h, W, U, *biases)  # type: ignore[no-any-return]
+
+    def _with_reset_gate(self) -> tuple[Tensor, Tensor]:
+        """W and U of "before" that do what "none" does: r_t = σ(0) = ½ throughout, and 2 U_n; both are exact."""
+        U_z, U_n = self.U.chunk(2)
+        return pad(self.W, (0, 0, self.hidden_size, 0)), torch.cat([torch.zeros_like(U_z), U_z, 2 * U_n])

@@ -1,15 +1,18 @@
-"""The long short-term memory, with a forget gate."""
+"""The long short-term memory, with or without each of its gates."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 import torch
-from torch import Tensor, sigmoid, tanh
+from torch import Tensor, nn, sigmoid, tanh
 from torch.nn.functional import linear
 
 from suite import kernels
-from suite.architectures._base import Cell, Initialisation, bias, input_weight, recurrent_weight
+from suite.architectures._base import Cell, Initialisation, gate_biases, input_weight, recurrent_weight
+
+OPEN = 40.0
+"""A bias of a gate that is always 1: σ(40) is exactly 1, in single and in double precision."""
 
 
 class LSTM(Cell[tuple[Tensor, Tensor]]):
@@ -23,12 +26,19 @@ class LSTM(Cell[tuple[Tensor, Tensor]]):
         h_t = o_t ⊙ tanh(c_t)
         y_t = h_t  (readout = "hidden")   or   c_t  (readout = "cell")
 
+    ``without`` names a gate that is 1 throughout and has no parameters: ``"forget"`` is the LSTM of 1997, whose state
+    only adds up, c_t = c_{t−1} + i_t ⊙ g_t; ``"input"``, ``"forget"``, ``"output"`` are the NIG, NFG and NOG of Greff
+    et al. At equal width they have ¾ of the parameters; the kernel computes the gate all the same, in the same time.
+
     ``forget_bias`` is the initial b_f; 1 keeps the cell open at the start (Gers et al. 2000; Jozefowicz et al. 2015).
+    ``chrono`` = T_max replaces it: b_f ~ log U(1, T_max − 1), b_i = −b_f, and 0 is off. T_max is knowledge of the task:
+    give it to every gated cell of a comparison, or say so. ``gain`` multiplies the initial U.
     There is one bias vector per gate (torch.nn has two, whose sum is what counts).
 
     State: (h, c), each ``[batch, hidden_size]``; the order of the gates in W, U and b is i, f, g, o, as torch.nn's.
 
-    Sources: Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000.
+    Sources: Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000; without a gate: Greff et al.
+    2015; chrono initialisation: Tallec & Ollivier 2018.
     """
 
     def __init__(
@@ -36,31 +46,43 @@ class LSTM(Cell[tuple[Tensor, Tensor]]):
         input_size: int,
         hidden_size: int,
         *,
-        forget_bias: float = 1.0,
         readout: Literal["hidden", "cell"] = "hidden",
+        without: Literal["none", "input", "forget", "output"] = "none",
+        forget_bias: float = 1.0,
+        chrono: int = 0,
         init: Initialisation = "uniform",
+        gain: float = 1.0,
     ) -> None:
         super().__init__(input_size, hidden_size)
         if readout not in ("hidden", "cell"):
             raise ValueError(f"readout must be 'hidden' or 'cell'; got {readout!r}")
+        if without not in ("none", "input", "forget", "output"):
+            raise ValueError(f"without must be 'none', 'input', 'forget' or 'output'; got {without!r}")
+        if without == "forget" and (forget_bias, chrono) != (1.0, 0):
+            raise ValueError(
+                "without = 'forget' leaves no forget gate to initialise: forget_bias must stay at 1.0 and chrono at 0; "
+                f"got {forget_bias} and {chrono}"
+            )
         self.readout = readout
-        self.W = input_weight(4, hidden_size, input_size)
-        self.U = recurrent_weight(4, hidden_size, init)
-        self.b = bias(4, hidden_size)
-        with torch.no_grad():
-            self.b[hidden_size : 2 * hidden_size] = forget_bias
+        self.gates = [gate for gate in "ifgo" if not without.startswith(gate)]
+        self.W = input_weight(len(self.gates), hidden_size, input_size)
+        self.U = recurrent_weight(len(self.gates), hidden_size, init, gain)
+        b_i, b_f = gate_biases(hidden_size, forget_bias, chrono)
+        initial = {"i": b_i, "f": b_f}
+        self.b = nn.Parameter(torch.cat([initial.get(gate, torch.zeros(hidden_size)) for gate in self.gates]))
 
     def initial_state(self, batch_size: int) -> tuple[Tensor, Tensor]:
         return self.zeros(batch_size, self.hidden_size), self.zeros(batch_size, self.hidden_size)
 
     def step(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         h, c = state
-        # W x_t + U h_{t−1} + b, for all four gates
-        i, f, g, o = (linear(x, self.W, self.b) + linear(h, self.U)).chunk(4, dim=-1)
+        # W x_t + U h_{t−1} + b, for all gates that there are; one that is not is 1
+        a = self._by_gate(linear(x, self.W, self.b) + linear(h, self.U), dim=-1)
+        i, f, o = (sigmoid(a[gate]) if gate in a else 1.0 for gate in "ifo")
         # c_t = f_t ⊙ c_{t−1} + i_t ⊙ g_t
-        c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+        c = f * c + i * tanh(a["g"])
         # h_t = o_t ⊙ tanh(c_t)
-        h = sigmoid(o) * tanh(c)
+        h = o * tanh(c)
         return (h if self.readout == "hidden" else c), (h, c)
 
     def forward(
@@ -68,6 +90,17 @@ class LSTM(Cell[tuple[Tensor, Tensor]]):
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         h, c = self.initial_state(len(inputs)) if state is None else state
         kernel = kernels.find("lstm", inputs, h, c, self.W, self.U, self.b, cudnn=self.readout == "hidden")
-        if kernel is None:
+        if kernel is None or (len(self.gates) < 4 and not inputs.sum().isfinite()):  # 0 · ∞ is not the gate's 0
             return super().forward(inputs, (h, c))
-        return kernel(inputs, h, c, self.W, self.U, self.b, self.readout)  # type: ignore[no-any-return]
+        W, U, b = self._padded(self.W, 0.0), self._padded(self.U, 0.0), self._padded(self.b, OPEN)
+        return kernel(inputs, h, c, W, U, b, self.readout)  # type: ignore[no-any-return]
+
+    def _by_gate(self, tensor: Tensor, dim: int = 0) -> dict[str, Tensor]:
+        return dict(zip(self.gates, tensor.chunk(len(self.gates), dim), strict=True))
+
+    def _padded(self, tensor: Tensor, fill: float) -> Tensor:
+        """W, U or b as of four gates, what the kernel takes: that of an absent one is ``fill`` throughout."""
+        if len(self.gates) == 4:
+            return tensor
+        blocks = self._by_gate(tensor)
+        return torch.cat([blocks[gate] if gate in blocks else torch.full_like(blocks["g"], fill) for gate in "ifgo"])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, sigmoid, tanh
+from torch import Tensor, nn, sigmoid, tanh
 from torch.nn.functional import linear
 
 from suite import kernels
-from suite.architectures._base import Cell, Initialisation, bias, input_weight, recurrent_weight
+from suite.architectures._base import Cell, Initialisation, gate_biases, input_weight, recurrent_weight
 
 
 class CoupledLSTM(Cell[tuple[Tensor, Tensor]]):
@@ -21,22 +21,29 @@ class CoupledLSTM(Cell[tuple[Tensor, Tensor]]):
 
     It is not a GRU, which has no output gate, carries one state, and resets it before the candidate.
 
-    ``forget_bias`` means what it means for the LSTM, as 1 − σ(x) = σ(−x): b_i starts at its negative.
+    ``forget_bias`` and ``chrono`` mean what they mean for the LSTM, as 1 − σ(x) = σ(−x): b_i starts at the negative of
+    what they give for b_f. ``gain`` multiplies the initial U.
 
     State: (h, c), each ``[batch, hidden_size]``. The order of the gates in W, U and b is i, g, o.
 
-    Source: Greff et al. 2015 (CIFG).
+    Sources: Greff et al. 2015 (CIFG); chrono initialisation: Tallec & Ollivier 2018.
     """
 
     def __init__(
-        self, input_size: int, hidden_size: int, *, forget_bias: float = 1.0, init: Initialisation = "uniform"
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        forget_bias: float = 1.0,
+        chrono: int = 0,
+        init: Initialisation = "uniform",
+        gain: float = 1.0,
     ) -> None:
         super().__init__(input_size, hidden_size)
         self.W = input_weight(3, hidden_size, input_size)
-        self.U = recurrent_weight(3, hidden_size, init)
-        self.b = bias(3, hidden_size)
-        with torch.no_grad():
-            self.b[:hidden_size] = -forget_bias
+        self.U = recurrent_weight(3, hidden_size, init, gain)
+        _, b_f = gate_biases(hidden_size, forget_bias, chrono)
+        self.b = nn.Parameter(torch.cat([-b_f, torch.zeros(2 * hidden_size)]))
 
     def initial_state(self, batch_size: int) -> tuple[Tensor, Tensor]:
         return self.zeros(batch_size, self.hidden_size), self.zeros(batch_size, self.hidden_size)

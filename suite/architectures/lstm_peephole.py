@@ -9,7 +9,7 @@ from torch import Tensor, nn, sigmoid, tanh
 from torch.nn.functional import linear
 
 from suite import kernels
-from suite.architectures._base import Cell, Initialisation, bias, input_weight, recurrent_weight
+from suite.architectures._base import Cell, Initialisation, gate_biases, input_weight, recurrent_weight
 
 
 class PeepholeLSTM(Cell[tuple[Tensor, Tensor]]):
@@ -33,6 +33,8 @@ class PeepholeLSTM(Cell[tuple[Tensor, Tensor]]):
         c_t = f_t ⊙ c_{t−1} + i_t ⊙ g_t
         h_t = y_t = o_t ⊙ tanh(c_t)
 
+    ``forget_bias`` and ``chrono`` are those of the LSTM; ``gain`` multiplies the initial U, and a full P as well.
+
     The full form has 7 h² recurrent weights against the LSTM's 4 h²: compare it at equal parameters.
 
     State: (h, c), each ``[batch, hidden_size]``. The order of the gates is i, f, g, o in W, U and b, and i, f, o in P.
@@ -47,21 +49,22 @@ class PeepholeLSTM(Cell[tuple[Tensor, Tensor]]):
         *,
         peephole: Literal["full", "diagonal"] = "full",
         forget_bias: float = 1.0,
+        chrono: int = 0,
         init: Initialisation = "uniform",
+        gain: float = 1.0,
     ) -> None:
         super().__init__(input_size, hidden_size)
         if peephole not in ("full", "diagonal"):
             raise ValueError(f"peephole must be 'full' or 'diagonal'; got {peephole!r}")
         self.peephole = peephole
         self.W = input_weight(4, hidden_size, input_size)
-        self.U = recurrent_weight(4, hidden_size, init)
+        self.U = recurrent_weight(4, hidden_size, init, gain)
         if peephole == "full":
-            self.P = recurrent_weight(3, hidden_size, init)
+            self.P = recurrent_weight(3, hidden_size, init, gain)
         else:
             self.P = nn.Parameter(torch.zeros(3, hidden_size))  # opens as a plain LSTM and learns to look
-        self.b = bias(4, hidden_size)
-        with torch.no_grad():
-            self.b[hidden_size : 2 * hidden_size] = forget_bias
+        b_i, b_f = gate_biases(hidden_size, forget_bias, chrono)
+        self.b = nn.Parameter(torch.cat([b_i, b_f, torch.zeros(2 * hidden_size)]))
 
     def initial_state(self, batch_size: int) -> tuple[Tensor, Tensor]:
         return self.zeros(batch_size, self.hidden_size), self.zeros(batch_size, self.hidden_size)

@@ -18,7 +18,9 @@ class RNN(Cell[Tensor]):
         h_t = φ(W x_t + U h_{t−1} + b),    y_t = h_t
 
     φ is ``nonlinearity``, tanh or ReLU. ``init`` chooses U: uniform (±1/√h, as ``torch.nn.RNN``), orthogonal, or the
-    identity; ``nonlinearity = "relu", init = "identity"`` is the IRNN (it needs gradient clipping).
+    identity; ``gain`` multiplies it. ``nonlinearity = "relu", init = "identity"`` is the IRNN (it needs gradient
+    clipping). With an orthogonal U the Jacobian ∂h_t/∂h_{t−1} = diag(φ') U is at most ``gain`` in norm, as φ' ≤ 1, and
+    a product of τ of them at most gain^τ.
 
     State: h, ``[batch, hidden_size]``.
 
@@ -32,6 +34,7 @@ class RNN(Cell[Tensor]):
         *,
         nonlinearity: Literal["tanh", "relu"] = "tanh",
         init: Literal["uniform", "orthogonal", "identity"] = "uniform",
+        gain: float = 1.0,
     ) -> None:
         super().__init__(input_size, hidden_size)
         if nonlinearity not in ("tanh", "relu"):
@@ -39,7 +42,10 @@ class RNN(Cell[Tensor]):
         self.nonlinearity = nonlinearity
         self.phi = torch.tanh if nonlinearity == "tanh" else torch.relu
         self.W = input_weight(1, hidden_size, input_size)
-        self.U = nn.Parameter(torch.eye(hidden_size)) if init == "identity" else recurrent_weight(1, hidden_size, init)
+        if init == "identity":
+            self.U = nn.Parameter(gain * torch.eye(hidden_size))
+        else:
+            self.U = recurrent_weight(1, hidden_size, init, gain)
         self.b = bias(1, hidden_size)
 
     def initial_state(self, batch_size: int) -> Tensor:
