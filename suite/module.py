@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from suite.config import Training
 from suite.data import Data
+from suite.flat import FlatParameters
 from suite.model import SequenceModel
 from tasks import Batch, Task
 
@@ -88,10 +89,15 @@ class MemoryModule(pl.LightningModule):
         config = self.training_config
         make: Any = type_of_optimizer[config.optimizer]
         options = {"fused": True} if config.optimizer != "rmsprop" else {"foreach": True}
+        self.flat = FlatParameters(self.model)
         optimizer: torch.optim.Optimizer = make(
-            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, **options
+            [self.flat.values], lr=config.learning_rate, weight_decay=config.weight_decay, **options
         )
         return optimizer
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Zeros in place, whatever ``set_to_none`` says: the gradients are views of one vector."""
+        self.flat.clear_gradient()
 
     def train_dataloader(self) -> DataLoader[Any]:
         """The steps of each block: at most ``BLOCK``, and none across a validation."""
@@ -109,9 +115,9 @@ class MemoryModule(pl.LightningModule):
             batch = self.data.train_batch(step).to(self.device)
             outputs, _ = self.model(batch.inputs)
             loss = self.data.task.loss(outputs, batch)
-            optimizer.zero_grad()
+            self.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            self.norms.append(clip_gradient(self.model, self.training_config.clip))
+            self.norms.append(self.flat.clip_gradient(self.training_config.clip))
             optimizer.step()
             self.losses.append(loss.detach())
         self.diverged = not math.isfinite(self.losses[-1].item())
@@ -157,18 +163,6 @@ class MemoryModule(pl.LightningModule):
             self.pruned = True
         if last or self.pruned:
             self.trainer.should_stop = True
-
-
-def clip_gradient(model: nn.Module, threshold: float) -> Tensor:
-    """Scale the gradient to the norm ``threshold`` if it is longer; returns its norm before (a scalar).
-
-    Source: Pascanu, Mikolov & Bengio 2013, §3.2.
-    """
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    norm = nn.utils.get_total_norm(gradients)
-    if threshold < math.inf:
-        nn.utils.clip_grads_with_norm_(model.parameters(), threshold, norm)
-    return norm
 
 
 def finite(metrics: dict[str, float]) -> dict[str, float]:
