@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
+import optuna.importance
 import optuna.storages.journal
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.pruners import BasePruner
@@ -186,3 +188,44 @@ def record(study: Study, trials: Sequence[tuple[Job, Outcome]], store: optuna.st
     known = {trial.user_attrs.get("key") for trial in kept.get_trials(deepcopy=False)}
     space = distributions(study)
     kept.add_trials(frozen(job, outcome, space) for job, outcome in trials if job.key not in known)
+
+
+FEWEST_TRIALS = 20
+"""Of importances and of maps of the space: the best quarter is then five, as many as Optuna asks of PED-ANOVA."""
+BEST_SHARE = 0.25
+
+
+def importances(
+    study: Study, trials: Sequence[tuple[Job, Outcome]], resamples: int = 100
+) -> dict[str, tuple[float, float, float]]:
+    """The share of each hyper-parameter in what sets the best quarter of the trials apart, with its 95 % interval.
+
+    PED-ANOVA (Watanabe, Bansal & Hutter 2023) in Optuna's form, normalised to a sum of 1; percentiles over resampled
+    trials. Pruned trials are left out. Some 7 ms per resample of 32 trials.
+
+    Raises:
+        InputError: with fewer than ``FEWEST_TRIALS`` trials, fewer than two hyper-parameters, or equally good trials.
+    """
+    space = distributions(study)
+    done = [frozen(job, outcome, space) for job, outcome in trials if not outcome.metrics["pruned"]]
+    if len(done) < FEWEST_TRIALS:
+        raise InputError(f"importances need at least {FEWEST_TRIALS} finished trials; got {len(done)}")
+    if len(space) < 2:
+        raise InputError(f"importances need at least two searched hyper-parameters; got {', '.join(space) or 'none'}")
+    if len({trial.value for trial in done}) == 1:
+        raise InputError(f"all {len(done)} trials are equally good: nothing is more important than another")
+    generator = np.random.default_rng(derived_seed("importances", study.name))
+    draws = generator.integers(len(done), size=(resamples, len(done)))
+    point = _importances(done)
+    resampled = [_importances([done[i] for i in draw]) for draw in draws]
+    low, high = np.quantile([[found[name] for name in space] for found in resampled], (0.025, 0.975), axis=0)
+    return {name: (point[name], float(low[i]), float(high[i])) for i, name in enumerate(space)}
+
+
+def _importances(trials: Sequence[FrozenTrial]) -> dict[str, float]:
+    study = optuna.create_study(direction="maximize")
+    study.add_trials(trials)
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a resample may hold equally good trials alone; its importances are then equal
+        return optuna.importance.get_param_importances(study, evaluator=evaluator)

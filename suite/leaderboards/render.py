@@ -12,6 +12,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from suite.leaderboards.figures import figures
+from suite.leaderboards.sections import Section, clipping_sections, horizon_text, sections
 from suite.leaderboards.statistics import OVERALL
 from suite.leaderboards.table import Leaderboard
 
@@ -21,6 +23,7 @@ COLUMNS = {
     "skill": "skill [95 %]",
     "group": "group",
     "seeds": "seeds",
+    "horizon": "d50 [95 %]",
     "solved": "solved",
     "steps": "steps",
     "gap": "gap",
@@ -31,6 +34,10 @@ COLUMNS = {
 NARROW = ("state_size", "speed")
 """Left out where the terminal is narrower than ``WIDE``."""
 WIDE = 100
+HORIZON_WIDE = 120
+"""From so many columns on the terminal has room for the horizon beside the rest."""
+LEFT = ("architecture", "skill", "group")
+"""Columns that stand on the left."""
 
 LEGEND = """\
 skill: 0 remembers nothing, 1 is perfect; mean over seeds with its 95 % interval. rank: where resampling the seeds puts
@@ -45,12 +52,14 @@ def cells(row: pd.Series[Any]) -> dict[str, str]:
     if rank != "–" and row["rank_low"] == row["rank_high"]:
         rank = f"{row['rank_low']:.0f}"
     known = not math.isnan(row["mean"])
+    has_horizon = isinstance(row.get("horizon_censored"), str)
     return {
         "rank": rank,
         "architecture": row["architecture"],
         "skill": f"{row['mean']:.2f} [{row['low']:.2f}, {row['high']:.2f}]" if known else f"– (no {row['missing']})",
         "group": row["group"],
         "seeds": f"{row['seeds']:.0f}",
+        "horizon": horizon_text(row, prefix="horizon_") if has_horizon else "–",
         "solved": f"{row['solve_rate']:.0%}" if known else "–",
         "steps": f"{row['steps']:,.0f}" if known else "–",
         "gap": f"{round(row['gap'], 2) + 0.0:.2f}",  # adding 0.0 makes of −0.00 a 0.00
@@ -60,34 +69,67 @@ def cells(row: pd.Series[Any]) -> dict[str, str]:
     }
 
 
+def columns_of(board: Leaderboard, scope: str) -> list[str]:
+    """The columns that a scope has: a horizon is that of a ladder, so only where several levels are taken together."""
+    horizon = scope == OVERALL and "horizon_d50" in board.rows
+    return [name for name in COLUMNS if name != "horizon" or horizon]
+
+
 def show(board: Leaderboard, console: Console) -> None:
     """Print the tables, as wide as the terminal allows."""
-    names = [name for name in COLUMNS if console.width >= WIDE or name not in NARROW]
+    wide = console.width >= WIDE
     for scope in board.scopes:
-        table = Table(
-            title=_heading(board, scope),
-            box=box.SIMPLE_HEAD,
-            title_justify="left",
-            title_style="bold",
-            pad_edge=False,
-            padding=0,
-            show_edge=False,
-        )
+        names = [name for name in columns_of(board, scope) if wide or name not in NARROW]
+        if console.width < HORIZON_WIDE:
+            names = [name for name in names if name != "horizon"]
+        table = _table(_heading(board, scope))
         for name in names:
-            left = name in ("architecture", "group", "skill")
-            table.add_column(COLUMNS[name], justify="left" if left else "right", no_wrap=True)
+            table.add_column(COLUMNS[name], justify="left" if name in LEFT else "right", no_wrap=True)
         for _, row in board.rows[board.rows["task"] == scope].iterrows():
             text = cells(row)
             table.add_row(*(text[name] for name in names))
         console.print(table, "")
     if board.scopes:
         console.print(LEGEND.replace("\n", " "), style="dim")
-        if console.width < WIDE:
+        if not wide:
             console.print(
                 f"With {WIDE} columns the terminal shows state size and sequences per second too.", style="dim"
             )
+    _show_sections([section for section in sections(board) if section.terminal], console)
     for note in board.notes:
         console.print(note, style="yellow")
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=title,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        padding=0,
+        show_edge=False,
+    )
+
+
+def _show_sections(found: list[Section], console: Console) -> None:
+    for i, section in enumerate(found):
+        shown = [k for k, c in enumerate(section.columns) if console.width >= WIDE or c not in section.wide]
+        table = _table("")
+        for k in shown:
+            table.add_column(section.columns[k], justify="left" if k < section.left else "right", no_wrap=True)
+        for row in section.rows:
+            table.add_row(*(row[k] for k in shown))
+        console.print()
+        console.print(section.title, style="bold", highlight=False)
+        console.print(table)
+        if _is_last(found, i):
+            console.print("", section.legend.replace("\n", " "), style="dim", sep="\n")
+
+
+def _is_last(found: list[Section], i: int) -> bool:
+    """Whether section ``i`` is the last of those that share its legend."""
+    return bool(found[i].legend) and all(section.legend != found[i].legend for section in found[i + 1 :])
 
 
 def _heading(board: Leaderboard, scope: str) -> str:
@@ -99,11 +141,12 @@ def markdown(board: Leaderboard) -> str:
     lines = [f"# {board.experiment}", "", board.title, ""]
     for scope in board.scopes:
         here = board.rows[board.rows["task"] == scope]
-        lines += [f"## {scope}", "", "| " + " | ".join(COLUMNS.values()) + " |"]
-        lines += [
-            "|" + "|".join("---" if name in ("architecture", "skill", "group") else "--:" for name in COLUMNS) + "|"
-        ]
-        lines += ["| " + " | ".join(cells(row).values()) + " |" for _, row in here.iterrows()]
+        names = columns_of(board, scope)
+        lines += [f"## {scope}", "", "| " + " | ".join(COLUMNS[name] for name in names) + " |"]
+        lines += ["|" + "|".join("---" if name in LEFT else "--:" for name in names) + "|"]
+        for _, row in here.iterrows():
+            text = cells(row)
+            lines += ["| " + " | ".join(text[name] for name in names) + " |"]
         lines += [""]
     if len(board.longer):
         lines += [
@@ -120,7 +163,25 @@ def markdown(board: Leaderboard) -> str:
             for _, r in ordered.iterrows()
         ]
         lines += [""]
-    return "\n".join([*lines, LEGEND, "", *(f"**{note}**\n" for note in board.notes)])
+    lines += [LEGEND, ""]
+    further = [*sections(board), *clipping_sections(board)]
+    for i, section in enumerate(further):
+        lines += _markdown_section(section, legend=_is_last(further, i))
+    return "\n".join([*lines, *(f"**{note}**\n" for note in board.notes)])
+
+
+def _markdown_section(section: Section, legend: bool) -> list[str]:
+    lines = [f"## {section.title[0].upper()}{section.title[1:]}", ""]
+    if section.columns:
+        rule = ["---" if k < section.left else "--:" for k in range(len(section.columns))]
+        lines += ["| " + " | ".join(section.columns) + " |", "|" + "|".join(rule) + "|"]
+        lines += ["| " + " | ".join(row) + " |" for row in section.rows]
+        lines += [""]
+    if section.figure:
+        lines += [f"![{section.title}]({section.figure}.png)", ""]
+    if legend:
+        lines += [section.legend, ""]
+    return lines
 
 
 def as_json(board: Leaderboard) -> str:
@@ -136,17 +197,38 @@ def as_json(board: Leaderboard) -> str:
         "beyond_training_length": records(board.longer),
         "notes": board.notes,
     }
+    further = {
+        "horizons": board.horizons,
+        "horizon_curves": board.horizon_curves,
+        "overfitting": board.overfitting,
+        "overfitting_curves": board.overfitting_curves,
+    }
+    if board.clipping is not None:
+        off = board.clipping.recommended.replace(math.inf, "off")
+        further |= {"recommended": off, "importances": board.clipping.importances}
+    page |= {name: records(frame) for name, frame in further.items() if len(frame)}
     return json.dumps(page, indent=2, ensure_ascii=False) + "\n"
 
 
 def write(board: Leaderboard, folder: Path) -> list[Path]:
-    """Write ``leaderboard.md``, ``.csv`` and ``.json`` into ``folder``."""
+    """Write ``leaderboard.md``, ``.csv`` and ``.json`` into ``folder``, and what it has beyond its rows.
+
+    Where there are ladders ``horizon.csv``, ``overfitting.csv`` and a picture of each; where enough trials search
+    ``clip``, ``clipping.csv`` and a picture per architecture.
+    """
+    from suite.plots.style import save
+
     folder.mkdir(parents=True, exist_ok=True)
-    texts = {
-        "leaderboard.md": markdown(board),
-        "leaderboard.csv": board.rows.to_csv(index=False, lineterminator="\n"),
-        "leaderboard.json": as_json(board),
-    }
+    texts = {"leaderboard.md": markdown(board), "leaderboard.csv": _csv(board.rows), "leaderboard.json": as_json(board)}
+    tables = {"horizon": board.horizon_curves, "overfitting": board.overfitting_curves}
+    if board.clipping is not None:
+        tables["clipping"] = board.clipping.cells
+    texts |= {f"{name}.csv": _csv(frame) for name, frame in tables.items() if len(frame)}
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
-    return [folder / name for name in texts]
+    pictures = [path for name, figure in figures(board) for path in save(figure, folder / name)]
+    return [*(folder / name for name in texts), *pictures]
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    return frame.to_csv(index=False, lineterminator="\n")

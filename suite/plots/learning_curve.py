@@ -1,4 +1,4 @@
-"""Pictures of runs: one colour-blind-safe style (Okabe & Ito 2008)."""
+"""The learning curve of one run."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from suite.job import Job
-
-TRAIN, VALIDATION = "#0072B2", "#D55E00"
+from suite.plots.style import TRAIN, VALIDATION
 
 
 def learning_curve(job: Job, curves: Sequence[tuple[int, Mapping[str, float]]]) -> Figure:

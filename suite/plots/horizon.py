@@ -1,0 +1,66 @@
+"""Skill against delay: every architecture of one ladder, with the fitted curves and their horizons."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
+
+from suite.diagnostics.horizon import TRAINED, Fit
+from suite.leaderboards.sections import horizon_text
+from suite.plots.style import new_figure, style_of, tidy
+
+APART = 0.012
+"""Of the width of the axis: by so much the points of two architectures are moved apart."""
+
+
+def horizon_plot(ladder: str, kind: str, curves: pd.DataFrame, fits: pd.DataFrame) -> Figure:
+    """Points with 95 % intervals and fitted curves; the legend, the longest horizon first, gives d₅₀.
+
+    Args:
+        ladder: its label.
+        kind: trained at each delay, or extrapolated.
+        curves: of this ladder, from ``suite.diagnostics.horizon.curves``.
+        fits: of this ladder, from ``suite.diagnostics.horizon.horizons``.
+    """
+    figure = new_figure(8.0, 3.9)
+    axes = figure.subplots()
+    delays = np.sort(curves["delay"].unique())
+    span = np.log(delays[-1] / delays[0])
+    fine = np.geomspace(delays[0], delays[-1], 300)
+    ordered = fits.sort_values(["d50", "d90", "architecture"], ascending=[False, False, True])
+    middle = (len(ordered) - 1) / 2
+    for i, (_, row) in enumerate(ordered.iterrows()):
+        style = style_of(row["architecture"])
+        here = curves[curves["architecture"] == row["architecture"]]
+        moved = here["delay"] * np.exp(span * APART * (i - middle))
+        errors = np.clip(np.nan_to_num([here["skill"] - here["low"], here["high"] - here["skill"]]), 0, None)
+        axes.errorbar(
+            moved,
+            here["skill"],
+            errors,
+            color=style.color,
+            marker=style.marker,
+            markersize=5,
+            linestyle="none",
+            elinewidth=1,
+            label=f"{row['architecture']}   {horizon_text(row)}",
+        )
+        if row["seeds"]:
+            fitted = Fit(*(np.array([row[name]]) for name in ("curve_d50", "slope", "lapse")))
+            axes.plot(fine, fitted.at(fine)[0], color=style.color, linestyle=style.linestyle, linewidth=1.3)
+    how = "trained at each delay" if kind == TRAINED else "tested beyond the training length"
+    tidy(axes, xscale="log", xlabel="delay, steps", ylabel="skill", ylim=(-0.03, 1.03))
+    axes.set_xlim(delays[0] * np.exp(-0.05 * span), delays[-1] * np.exp(0.05 * span))
+    shown = delays if len(delays) <= 10 else delays[np.unique(np.geomspace(1, len(delays), 8).astype(int) - 1)]
+    axes.xaxis.set_major_locator(FixedLocator(shown.tolist()))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xticklabels([f"{delay:g}" for delay in shown])
+    axes.set_title(f"{ladder}, {how}", loc="left", fontsize="medium")
+    legend = figure.legend(
+        loc="outside right upper", frameon=False, fontsize="small", title="d₅₀ [95 %], steps", title_fontsize="small"
+    )
+    legend.set_alignment("left")
+    return figure
