@@ -213,6 +213,40 @@ def doctor(store: StoreOption = Path("mlruns")) -> None:
 
 
 @app.command()
+def gradients(
+    architectures: Annotated[
+        str, typer.Option(help="These, with options if wanted: 'rnn,rnn init=orthogonal,lstm depth=2'. Default: all.")
+    ] = "",
+    length: Annotated[int, typer.Option(help="Steps T of the sequences.")] = 100,
+    hidden_size: Annotated[int, typer.Option(min=1, help="Of every architecture (equal width).")] = 64,
+    parameters: Annotated[int | None, typer.Option(min=1, help="Of every architecture instead, to 5 %.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Initialisations.")] = 5,
+    output: Annotated[Path, typer.Option(help="Folder for gradients.png and gradients.svg.")] = Path("."),
+    as_json: Annotated[bool, typer.Option("--json", help="For programs, with the curves.")] = False,
+) -> None:
+    """Draw how the gradient through time vanishes or explodes before training: the product of 100 Jacobians."""
+    from suite import registry
+    from suite.diagnostics.survey import survey
+    from suite.diagnostics.survey_table import as_json as text_of
+    from suite.diagnostics.survey_table import show
+    from suite.plots.gradients import survey_figure
+    from suite.plots.style import save
+
+    labels = [label.strip() for label in architectures.split(",")] if architectures else registry.architectures.names()
+    rows = survey(labels, length=length, hidden_size=hidden_size, parameters=parameters, seeds=seeds)
+    try:
+        written = save(survey_figure(rows), output / "gradients")
+    except OSError as error:
+        raise InputError(f"--output {str(output)!r} cannot be written: {error.strerror}") from error
+    if as_json:
+        print(text_of(rows))
+    else:
+        show(rows, console)
+    for path in written:
+        errors.print(f"wrote {path}")
+
+
+@app.command()
 def speed(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     overhead: Annotated[bool, typer.Option("--overhead", help="A whole run against a bare loop instead.")] = False,

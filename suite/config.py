@@ -13,6 +13,7 @@ PROTOCOL = 1
 """Part of every key. Raised when data generation or training change in a way that changes results."""
 
 Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
 Counts = Annotated[tuple[Count, ...], Field(strict=False)]  # an array of TOML is a list
 Positive = Annotated[float, Field(gt=0)]
 
@@ -40,6 +41,8 @@ class Training(Frozen):
     test_size: Count = 512
     stop_when_solved: bool = True
     """Stop at the first validation that meets the task's solved criterion."""
+    diagnostics: bool = False
+    """Measure and draw gradient flow at initialisation, half-way and at the end; the training is the same."""
 
 
 class TaskConfig(Frozen):
@@ -62,6 +65,8 @@ class ModelConfig(Frozen):
     hidden_size: Count
     depth: Count = 1
     bidirectional: bool = False
+    delay: Natural = 0
+    """Steps that are read beyond the one that is answered."""
 
 
 class RunConfig(Frozen):

@@ -215,6 +215,9 @@ class Recorder:
         now = int(time.time() * 1000)
         self.waiting += [Metric(name, value, now, 0) for name, value in metrics.items()]
 
+    def data(self, data: Mapping[str, Any], name: str) -> None:
+        self.client.log_dict(self.run_id, dict(data), name)
+
     def figure(self, figure: Any, name: str) -> None:
         self.client.log_figure(self.run_id, figure, name)
 

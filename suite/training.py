@@ -6,15 +6,16 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import lightning.pytorch as pl
 import torch
 
 from suite.config import RunConfig, Training, derived_seed
 from suite.data import Data
+from suite.diagnostics.during_run import DuringRun, Measured
 from suite.memory import PeakMemory
 from suite.model import SequenceModel, model_of, parameter_count, state_size
 from suite.module import MemoryModule, Watcher, evaluate, finite
@@ -30,6 +31,8 @@ class Result:
     """(step, metrics) at each validation."""
     model: SequenceModel
     """The model at its best validation point."""
+    gradient_flow: dict[str, Measured] = field(default_factory=dict)
+    """By moment of the run; empty without ``Training.diagnostics``."""
 
 
 def train(config: RunConfig, watcher: Watcher | None = None, device: str = "cpu", threads: int = 1) -> Result:
@@ -50,14 +53,18 @@ def train(config: RunConfig, watcher: Watcher | None = None, device: str = "cpu"
         model = model_of(config.model, data.task, seed=derived_seed("weights", config.seed))
         _compile(model, data)
         module = MemoryModule(model, data, config.training, watcher or Watcher())
-        _fit(module, device)
+        diagnostics = [DuringRun(config.seed)] if config.training.diagnostics else []
+        _fit(module, device, diagnostics)
         model.to(device)
         testing = time.perf_counter()
         metrics = _test(module, device)
         metrics["testing_seconds"] = time.perf_counter() - testing
+        for found in diagnostics:
+            metrics.update(found.metrics)
         metrics["wall_seconds"] = time.perf_counter() - started
     metrics["peak_memory_mb"] = memory.peak_mb
-    return Result(finite(metrics), module.curves, model)
+    flow = {moment: measured for found in diagnostics for moment, measured in found.measured.items()}
+    return Result(finite(metrics), module.curves, model, flow)
 
 
 def _compile(model: SequenceModel, data: Data) -> None:
@@ -67,12 +74,13 @@ def _compile(model: SequenceModel, data: Data) -> None:
     model.zero_grad(set_to_none=True)
 
 
-def _fit(module: MemoryModule, device: str) -> None:
+def _fit(module: MemoryModule, device: str, callbacks: Sequence[pl.Callback]) -> None:
     with _quiet_lightning():
         trainer = pl.Trainer(
             accelerator="gpu" if device == "cuda" else device,
             devices=1,
             max_epochs=1,
+            callbacks=list(callbacks),
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,

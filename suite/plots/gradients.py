@@ -1,0 +1,104 @@
+"""Pictures of gradient flow: norms on a logarithmic scale against the steps they have travelled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
+from numpy.typing import NDArray
+
+from suite.plots.style import new_figure, style_of, tidy
+
+if TYPE_CHECKING:  # what measures runs imports Lightning, which takes seconds
+    from suite.diagnostics.during_run import Measured
+    from suite.diagnostics.survey import Row
+    from suite.job import Job
+
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+MOMENTS = {"start": (0.6, ":"), "half": (0.75, "--"), "end": (1.0, "-")}
+"""Opacity and line of the three moments of a run."""
+
+
+def survey_figure(rows: Sequence[Row]) -> Figure:
+    """Every architecture on one plot, the best preserved first; bands are 95 % intervals of the mean over seeds.
+
+    A gradient that is exactly 0 from some τ on drops to the bottom there.
+    """
+    figure = new_figure(7.5, 4.0)
+    axes = figure.subplots()
+    length = rows[0].length
+    cut = []
+    for row in sorted(rows, key=_preserved, reverse=True):
+        mean, low, high = (end / math.log(10) for end in row.curve)
+        style = style_of(row.label)
+        last = _last(mean)
+        zero = last < length and np.isneginf(mean[last + 1])
+        axes.plot(
+            mean[: last + 1],
+            color=style.color,
+            linestyle=style.linestyle,
+            marker=style.marker,
+            markersize=4.5,
+            markevery=max(1, length // 10),
+            label=row.label if last == length else f"{row.label} ({'0' if zero else 'not finite'} from τ = {last + 1})",
+        )
+        band = slice(0, last + 1)
+        axes.fill_between(np.arange(length + 1)[band], low[band], high[band], color=style.color, alpha=0.2, linewidth=0)
+        if zero:
+            cut.append((last, mean[last], style.color))
+    tidy(axes, xlabel="τ, steps between the two states", ylabel="norm of ∂s(T) / ∂s(T − τ)", xlim=(0, length))
+    _decades(axes, 6)
+    bottom = axes.get_ylim()[0]
+    for last, end, color in cut:
+        axes.plot([last, last + 1], [end, bottom], color=color, linewidth=1)
+    axes.set_ylim(bottom=bottom)
+    seeds = f"mean of {rows[0].seeds} seeds and its 95 % interval" if rows[0].seeds > 1 else "one seed"
+    axes.set_title(f"Gradient flow before training: {seeds}", fontsize="medium", loc="left")
+    figure.legend(loc="outside right upper", frameon=False, fontsize="small")
+    return figure
+
+
+def run_figure(job: Job, measured: Mapping[str, Measured]) -> Figure:
+    """State to state and state to loss, at the three moments of one run."""
+    figure = new_figure(7.5, 3.0, layout=None)
+    figure.subplots_adjust(left=0.09, right=0.98, bottom=0.17, top=0.8, wspace=0.06)  # a solved layout costs 60 ms
+    panels = figure.subplots(1, 2, sharey=True)
+    color = style_of(job.variant).color
+    for moment, (step, flow) in measured.items():
+        alpha, line = MOMENTS[moment]
+        for axes, logs, first in zip(panels, flow, (0, 1), strict=True):
+            powers = np.asarray(logs) / math.log(10)
+            powers[~np.isfinite(powers)] = math.nan
+            tau = np.arange(first, first + len(powers))
+            axes.plot(tau, powers, linestyle=line, color=color, alpha=alpha, label=f"after {step:,} steps")
+    tidy(panels[0], title="later state: ∂s(T) / ∂s(T − τ)", xlabel="τ, steps", ylabel="norm")
+    tidy(panels[1], title="loss: ∂loss / ∂s(T − τ)", xlabel="τ, steps")
+    for axes in panels:
+        axes.title.set_fontsize("medium")
+        axes.xaxis.set_major_locator(MultipleLocator(max(1, round(len(tau) / 2))))
+    _decades(panels[0], 4)  # ticks are most of what the drawing costs
+    panels[0].legend(frameon=False, fontsize="small")
+    figure.suptitle(f"{job.variant} on {job.level}, {job.role} {job.number}", fontsize="medium")
+    return figure
+
+
+def _preserved(row: Row) -> tuple[int, float]:
+    """How far the gradient gets, then how much of it."""
+    mean = row.curve[0]
+    return _last(mean), float(mean[_last(mean)])
+
+
+def _last(mean: NDArray[np.float64]) -> int:
+    """The largest τ that can be drawn; τ = 0 always can, where the norm is 1."""
+    return int(np.flatnonzero(np.isfinite(mean))[-1])
+
+
+def _decades(axes: Axes, ticks: int) -> None:
+    """Label an axis of decimal logarithms with powers of ten (a linear axis is drawn faster than a logarithmic one)."""
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=ticks, integer=True))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda power, _: f"10{f'{power:.0f}'.translate(SUPERSCRIPTS)}"))
