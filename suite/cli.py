@@ -6,6 +6,8 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from suite.experiment import Experiment
     from suite.job import Job, Outcome
     from suite.plan import Plan
+    from suite.tracking import Store
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,18 +49,21 @@ Workers = Annotated[int, typer.Option(min=0, help="Runs at a time, one thread ea
 
 @app.command("list")
 def list_(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
-    """Show the architectures, the tasks and the experiments."""
+    """Show the architectures, the tasks, the experiments and the claims."""
     import tomllib
 
-    from suite.experiment import available
+    from suite import experiment
+    from suite.claims import claim
     from suite.registry import architectures, tasks
+
+    def titles(paths: dict[str, Path], key: str) -> dict[str, str]:
+        return {name: tomllib.loads(path.read_text(encoding="utf-8")).get(key, "") for name, path in paths.items()}
 
     found = {
         "architectures": {name: architectures.summary(name) for name in architectures.names()},
         "tasks": {name: tasks.summary(name) for name in tasks.names()},
-        "experiments": {
-            name: tomllib.loads(path.read_text(encoding="utf-8")).get("title", "") for name, path in available().items()
-        },
+        "experiments": titles(experiment.available(), "title"),
+        "claims": titles(claim.available(), "statement"),
     }
     if as_json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
@@ -117,16 +123,23 @@ def run(
     if dry_run:
         _estimate(plan, workers or _cores())
         return
-    with _Progress(plan, workers or _cores(), quiet) as progress:
+    _run(plan, opened, workers or _cores(), quiet)
+    show(table_of(plan), console)
+
+
+def _run(plan: Plan, store: Store, workers: int, quiet: bool) -> None:
+    """Do what a plan lacks, and show how it goes."""
+    from suite import runner
+
+    with _Progress(plan, workers, quiet) as progress:
         runner.run(
             plan,
-            opened,
-            workers=workers or _cores(),
+            store,
+            workers=workers,
             on_done=progress.done,
             on_progress=progress.step,
             on_interrupt=progress.interrupted,
         )
-    show(table_of(plan), console)
 
 
 @app.command()
@@ -139,7 +152,7 @@ def leaderboard(
     trials: Trials = None,
     steps: Steps = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-    output: Annotated[Path | None, typer.Option(help="Write Markdown, CSV and JSON into this folder.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write tables (Markdown, CSV, JSON) and pictures there.")] = None,
 ) -> None:
     """Print the leaderboard of what is recorded. Give the same options as to `run`."""
     chosen = _experiment(experiment, architectures, tasks, seeds, trials, steps)
@@ -210,6 +223,71 @@ def doctor(store: StoreOption = Path("mlruns")) -> None:
     except InputError as error:
         table.add_row("store", f"[red]{error}[/red]")
     console.print(table)
+
+
+@app.command()
+def claims(
+    names: Annotated[list[str] | None, typer.Argument(help="Names from `memspan list`, or TOML files; all.")] = None,
+    budget: Annotated[
+        str, typer.Option(help="small: an hour for all of them on two cores; full: to publish.")
+    ] = "small",
+    store: StoreOption = Path("mlruns"),
+    workers: Workers = 0,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of the report. Default: claims/BUDGET in the store.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long it takes.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print the verdicts only.")] = False,
+) -> None:
+    """Put the lesson's claims, or your own, to the test: run what is missing, print and write the verdicts."""
+    from suite.claims.claim import chosen
+
+    wanted = chosen(names or [])
+    experiments = {claim.name: claim.asks(budget) for claim in wanted}
+    from suite.plan import studies
+
+    for experiment in experiments.values():
+        studies(experiment)  # whatever is wrong with any of them is said before a store is touched
+    from suite import runner
+    from suite.claims import report
+    from suite.claims.testing import needs_runs, put_to_the_test
+    from suite.tracking import Store
+
+    opened = Store(store)
+    if dry_run:
+        for claim in wanted:
+            if needs_runs(claim):
+                _estimate(runner.open_plan(experiments[claim.name], opened), workers or _cores())
+        return
+    found = []
+    for number, claim in enumerate(wanted, start=1):
+        if not quiet:
+            errors.print(f"claim {number} of {len(wanted)}: {claim.name}", highlight=False)
+
+        def run(plan: Plan) -> None:
+            _run(plan, opened, workers or _cores(), quiet)
+
+        found.append(put_to_the_test(claim, budget, opened, run, _ticking))
+    folder = output or opened.folder / "claims" / budget
+    try:
+        written = report.write(found, folder)
+    except OSError as error:
+        raise InputError(f"--output {str(folder)!r} cannot be written: {error.strerror}") from error
+    for judged in found:
+        mine = [path for path in written if path.stem == judged.claim.name]
+        opened.keep_report(experiments[judged.claim.name].name, f"claim, budget {budget}", mine)
+    report.show(found, console)
+    errors.print(f"wrote {written[0]} and {len(written) - 1} files beside it", soft_wrap=True)
+
+
+@contextmanager
+def _ticking(total: int) -> Iterator[Callable[[], None]]:
+    """A bar for what is timed."""
+    from rich.progress import Progress
+
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bars:
+        task = bars.add_task("timing, the arms in turns", total=total)
+        yield lambda: bars.advance(task)
 
 
 @app.command()

@@ -105,7 +105,10 @@ class TaskTable(Frozen):
 
 
 class ArchitectureTable(Frozen):
-    """``[architectures.LABEL]``; every further key is an option of the architecture, fixed and not searched."""
+    """``[architectures.LABEL]``; every further key is an option of the architecture, fixed and not searched.
+
+    ``training`` fixes some of ``TUNABLE_TRAINING`` for this row.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
@@ -115,6 +118,7 @@ class ArchitectureTable(Frozen):
     depth: Count | None = None
     bidirectional: bool | None = None
     delay: Natural | None = None
+    training: dict[str, Any] = Field(default={})
 
 
 class Level(Frozen):
@@ -216,7 +220,10 @@ class Experiment(Frozen):
                 f"{where}: give the size once, as hidden_size (equal width) or as parameters (equal parameters), "
                 f"here or in [model]; got {_sized(size.model_dump()) or 'neither'}"
             )
-        fixed = {**options, **{key: value for key, value in own.items() if key != "parameters"}}
+        for key in table.training:
+            if key not in TUNABLE_TRAINING:
+                raise unknown("key", key, TUNABLE_TRAINING, of=f"{where} training")
+        fixed = {**options, **{key: value for key, value in own.items() if key != "parameters"}, **table.training}
         return Variant(label=label, architecture=name, fixed=fixed, size=size)
 
     @property
@@ -285,11 +292,11 @@ def _merge(shared: Training, own: Mapping[str, Any], where: str) -> Training:
     for key in own:
         if key not in Training.model_fields:
             raise unknown("key", key, Training.model_fields, of=where)
-    merged: Training = _parsed(Training, {**shared.model_dump(), **own}, where)
+    merged: Training = parsed(Training, {**shared.model_dump(), **own}, where)
     return merged
 
 
-def _parsed(schema: Any, data: Mapping[str, Any], where: str) -> Any:
+def parsed(schema: Any, data: Mapping[str, Any], where: str) -> Any:
     """``data`` as ``schema``; the first thing that is wrong is one ``InputError``."""
     try:
         return schema(**data)
@@ -344,7 +351,7 @@ def _check_space(experiment: Experiment) -> None:
 
 
 def _validated(data: Mapping[str, Any], name: str) -> Experiment:
-    experiment: Experiment = _parsed(Experiment, {**data, "name": name}, f"experiment {name!r}")
+    experiment: Experiment = parsed(Experiment, {**data, "name": name}, f"experiment {name!r}")
     for label, task in experiment.tasks.items():
         _within(f"[tasks.{label}]", tasks.check, task.task or label)
     for label, table in experiment.architectures.items():

@@ -22,7 +22,7 @@ class FlatParameters:
         self.values = nn.Parameter(torch.cat([parameter.detach().flatten() for parameter in parameters]))
         self.gradient = torch.zeros_like(self.values)
         self.values.grad = self.gradient
-        values, gradients = self.values.detach().split(sizes), self.gradient.split(sizes)
+        values, gradients = torch.split(self.values.detach(), sizes), torch.split(self.gradient, sizes)
         for parameter, value, gradient in zip(parameters, values, gradients, strict=True):
             parameter.data, parameter.grad = value.view_as(parameter), gradient.view_as(parameter)
 
@@ -34,7 +34,7 @@ class FlatParameters:
 
         Source: Pascanu, Mikolov & Bengio 2013, §3.2.
         """
-        norm = torch.linalg.vector_norm(self.gradient)
+        norm: Tensor = torch.linalg.vector_norm(self.gradient)
         if threshold < math.inf:
             self.gradient.mul_((threshold / (norm + 1e-6)).clamp(max=1.0))
         return norm

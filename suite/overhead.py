@@ -14,6 +14,7 @@ from suite.config import ModelConfig, RunConfig, TaskConfig, Training
 from suite.data import Data
 from suite.job import Job
 from suite.model import model_of
+from suite.numerics import numerics
 from suite.registry import architectures
 from suite.runner import execute
 from suite.tracking import Store
@@ -68,19 +69,17 @@ def _whole(config: RunConfig, store: Store) -> tuple[float, Mapping[str, float]]
 
 def _bare(config: RunConfig) -> float:
     """Seconds of the loop that one would write by hand."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    started = time.perf_counter()
-    data = Data(config.task, config.seed, config.training.batch_size)
-    model = model_of(config.model, data.task, seed=0)
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.training.learning_rate)
-    for step in range(config.training.steps):
-        batch = data.train_batch(step)
-        outputs, _ = model(batch.inputs)
-        loss = data.task.loss(outputs, batch)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), config.training.clip)
-        optimizer.step()
-    torch.set_num_threads(threads)
-    return time.perf_counter() - started
+    with numerics():
+        started = time.perf_counter()
+        data = Data(config.task, config.seed, config.training.batch_size)
+        model = model_of(config.model, data.task, seed=0)
+        optimizer = torch.optim.Adam(model.parameters(), lr=config.training.learning_rate)
+        for step in range(config.training.steps):
+            batch = data.train_batch(step)
+            outputs, _ = model(batch.inputs)
+            loss = data.task.loss(outputs, batch)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(model.parameters(), config.training.clip)
+            optimizer.step()
+        return time.perf_counter() - started

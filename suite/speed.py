@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from suite import kernels
 from suite.architectures import Cell
+from suite.numerics import numerics
 from suite.registry import architectures, option_types
 
 SIZES = ((100, 32, 64), (200, 64, 128), (1000, 20, 32))  # (time, batch, hidden)
@@ -41,14 +42,10 @@ def speed_table(
     our LSTM, of the floor and of the definition's loop; None where there is no such thing. Then what was measured,
     and the medians in milliseconds. Repetitions are interleaved: a busy moment of the machine hits all alike.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with numerics():
         kernels.warm_up()
         rows = [row for size in sizes for row in _cells(size, repetitions, definition)]
         return [*rows, _diagonal(DIAGONAL_SIZE, repetitions, definition)]
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _cells(size: tuple[int, int, int], repetitions: int, definition: bool) -> list[dict[str, Any]]:

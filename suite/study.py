@@ -19,8 +19,8 @@ from suite.experiment import (
     Range,
     Size,
     Variant,
-    _parsed,
     make_task,
+    parsed,
 )
 from suite.model import build_model, match_hidden_size, model_of
 from suite.registry import architectures, tasks
@@ -72,13 +72,12 @@ class Study:
     def config(self, params: Mapping[str, Any], seed: int) -> RunConfig:
         """The run of these hyper-parameters on this seed; the hidden size is solved for where parameters are given."""
         where = f"study {self.name!r}"
-        training = {name: value for name, value in params.items() if name in TUNABLE_TRAINING}
+        given = {**self.variant.fixed, **params}
+        training = {name: value for name, value in given.items() if name in TUNABLE_TRAINING}
         model = {name: value for name, value in params.items() if name in TUNABLE_MODEL}
-        given = {
-            n: v for n, v in {**self.variant.fixed, **params}.items() if n not in (*TUNABLE_TRAINING, *TUNABLE_MODEL)
-        }
-        options = architectures.options(self.variant.architecture, given)
-        size: Size = _parsed(Size, {**self.variant.size.model_dump(), **model}, where)
+        own = {name: value for name, value in given.items() if name not in (*TUNABLE_TRAINING, *TUNABLE_MODEL)}
+        options = architectures.options(self.variant.architecture, own)
+        size: Size = parsed(Size, {**self.variant.size.model_dump(), **model}, where)
         if size.parameters is not None:
             try:
                 hidden_size = _matched(
@@ -96,7 +95,7 @@ class Study:
             hidden_size = size.hidden_size
         return RunConfig(
             task=self.level.task,
-            model=_parsed(
+            model=parsed(
                 ModelConfig,
                 {
                     "architecture": self.variant.architecture,
@@ -108,7 +107,7 @@ class Study:
                 },
                 where,
             ),
-            training=_parsed(Training, {**self.level.training.model_dump(), **training}, where),
+            training=parsed(Training, {**self.level.training.model_dump(), **training}, where),
             seed=seed,
             source=self.source,
         )

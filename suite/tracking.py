@@ -68,7 +68,7 @@ class Store:
 
     def finished(self, experiment: str, curves: bool = False) -> dict[str, Outcome]:
         """Every finished run of an experiment by its key; with ``curves``, the validation skill by step as well."""
-        runs = self._runs(experiment, "attributes.status = 'FINISHED' and tags.role != 'study'")
+        runs = self._runs(experiment, "attributes.status = 'FINISHED' and tags.key LIKE '%'")
         outcomes: dict[str, Outcome] = {}
         for run in sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id)):
             curve = self._curve(run.info.run_id) if curves else ()
@@ -126,6 +126,16 @@ class Store:
         if self.client.get_run(run_id).data.params != {param.key: param.value for param in params}:
             self.client.log_batch(run_id, params=params)
         self.client.set_terminated(run_id, "FINISHED")
+
+    def keep_report(self, experiment: str, title: str, files: Sequence[Path]) -> None:
+        """Keep pictures and tables that were made of an experiment's runs as artifacts of a run of their own."""
+        condition = f"tags.role = 'report' and attributes.run_name = '{title}'"
+        known = next(iter(self._runs(experiment, condition)), None)
+        tags = {"role": "report", "experiment": experiment, **_process()}
+        run = known or self.client.create_run(self.experiment_id(experiment), run_name=title, tags=tags)
+        for path in files:
+            self.client.log_artifact(run.info.run_id, str(path))
+        self.client.set_terminated(run.info.run_id, "FINISHED")
 
     def close_unfinished(self, experiment: str) -> None:
         """Mark as KILLED the runs that processes of this machine, now gone, have left RUNNING."""

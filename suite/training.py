@@ -19,6 +19,7 @@ from suite.diagnostics.during_run import DuringRun, Measured
 from suite.memory import PeakMemory
 from suite.model import SequenceModel, model_of, parameter_count, state_size
 from suite.module import MemoryModule, Watcher, evaluate, finite
+from suite.numerics import numerics
 
 
 @dataclass
@@ -46,7 +47,7 @@ def train(config: RunConfig, watcher: Watcher | None = None, device: str = "cpu"
         device: ``"cpu"`` or ``"cuda"``.
         threads: threads inside one operation; one is the fastest at these sizes, and leaves the other cores to others.
     """
-    with _threads(threads), torch.random.fork_rng(), PeakMemory(device) as memory:
+    with numerics(threads), torch.random.fork_rng(), PeakMemory(device) as memory:
         torch.manual_seed(derived_seed("training", config.seed))  # for cells that draw, as dropout does
         started = time.perf_counter()
         data = Data(config.task, config.seed, config.training.batch_size)
@@ -156,16 +157,6 @@ def _objective(skill: float, solved_at: int | None, config: Training) -> float:
     if solved_at is None or not config.stop_when_solved:
         return skill
     return 1.0 + (1.0 - solved_at / config.steps)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from suite.config import ModelConfig, TaskConfig, derived_seed
 from suite.data import Data
 from suite.diagnostics.gradients import Decay, effective_memory, mean_log, memory_of, state_gradient
 from suite.errors import InputError
-from suite.experiment import _parsed
+from suite.experiment import parsed
 from suite.model import match_hidden_size, model_of
 from suite.registry import architectures
 from tasks import Task
@@ -158,7 +158,7 @@ def _config(label: str, task: Task, hidden_size: int, parameters: int | None) ->
     settings = {"architecture": name, "options": architectures.options(name, given), **shape}
 
     def config(size: int) -> ModelConfig:
-        found: ModelConfig = _parsed(ModelConfig, {**settings, "hidden_size": size}, repr(label))
+        found: ModelConfig = parsed(ModelConfig, {**settings, "hidden_size": size}, repr(label))
         return found
 
     try:

@@ -33,7 +33,7 @@ def holm(p_values: ArrayLike) -> Floats:
     return adjusted
 
 
-def paired_test(differences: list[Floats]) -> tuple[float, float, float, float]:
+def paired_test(differences: list[Floats], cautious: bool = True) -> tuple[float, float, float, float]:
     """Mean over tasks of the mean paired difference, its 95 % interval (low, high), and a two-sided p-value.
 
     One array of n_k differences d per task. With D_k their mean, the variance of D_k is
@@ -41,19 +41,17 @@ def paired_test(differences: list[Floats]) -> tuple[float, float, float, float]:
         v_k = (Σ (d − D_k)² + D_k² n_k/(n_k + 1)) / (n_k (n_k − 1))
 
     which is the usual one but for the sum of squares, that counts one more pair, without a difference. A handful of
-    equal differences thus have a variance: n pairs, all 1, give t = √(n² − 1) and not ∞. Means over tasks have the
-    degrees of freedom of Welch (1947) and Satterthwaite (1946). A task with fewer than two pairs leaves all open.
+    equal differences thus have a variance: n pairs, all 1, give t = √(n² − 1) and not ∞. Without ``cautious`` it is the
+    usual one, for measures that vary smoothly from seed to seed and not between failure and success. Means over tasks have the
+    degrees of freedom of Welch (1947) and Satterthwaite (1946). A task with fewer than two pairs leaves all open: the
+    interval is (−∞, ∞).
     """
     if any(len(d) < 2 for d in differences):
-        return (
-            (float(np.mean([d.mean() for d in differences])) if all(map(len, differences)) else np.nan),
-            -1.0,
-            1.0,
-            1.0,
-        )
+        mean = float(np.mean([d.mean() for d in differences])) if all(map(len, differences)) else np.nan
+        return mean, -np.inf, np.inf, 1.0
     n = np.array([len(d) for d in differences])  # [tasks]
     means = np.array([d.mean() for d in differences])
-    squares = np.array([((d - d.mean()) ** 2).sum() for d in differences]) + means**2 * n / (n + 1)
+    squares = np.array([((d - d.mean()) ** 2).sum() for d in differences]) + cautious * means**2 * n / (n + 1)
     variances = squares / (n * (n - 1))
     difference, error = means.mean(), np.sqrt(variances.sum()) / len(n)
     if error < 1e-12:  # equal scores throughout
@@ -61,7 +59,14 @@ def paired_test(differences: list[Floats]) -> tuple[float, float, float, float]:
     freedom = variances.sum() ** 2 / (variances**2 / (n - 1)).sum()
     reach = stats.t.ppf((1 + LEVEL) / 2, freedom) * error
     p = 2 * stats.t.sf(abs(difference) / error, freedom)
-    return float(difference), float(max(-1, difference - reach)), float(min(1, difference + reach)), float(p)
+    return float(difference), float(difference - reach), float(difference + reach), float(p)
+
+
+def verdict_of(difference: float, low: float, high: float, p_adjusted: float, margin: float = MARGIN) -> str:
+    """Whether the first is "above", "below", "tied" or "unresolved", see `compare`."""
+    if p_adjusted < 1 - LEVEL and abs(difference) > margin:
+        return "above" if difference > 0 else "below"
+    return "tied" if low >= -margin and high <= margin else "unresolved"
 
 
 def compare(runs: pd.DataFrame, scope: str = OVERALL) -> pd.DataFrame:
@@ -89,14 +94,13 @@ def compare(runs: pd.DataFrame, scope: str = OVERALL) -> pd.DataFrame:
     rows = []
     for a, b in combinations(np.flatnonzero(present), 2):
         apart = [(values[a, k] - values[b, k])[~np.isnan(values[a, k])] for k in inside]
-        rows.append((architectures[a], architectures[b], min(map(len, apart)), *paired_test(apart)))
+        pairs, (difference, low, high, p) = min(map(len, apart)), paired_test(apart)
+        # Skills differ by at most 1.
+        rows.append((architectures[a], architectures[b], pairs, difference, max(-1.0, low), min(1.0, high), p))
     table = pd.DataFrame(rows, columns=["first", "second", "pairs", "difference", "low", "high", "p"])
     table["p_holm"] = holm(table["p"])
-    table["verdict"] = "unresolved"
-    table.loc[(table["low"] >= -MARGIN) & (table["high"] <= MARGIN), "verdict"] = "tied"
-    sure = table["p_holm"] < 1 - LEVEL
-    table.loc[sure & (table["difference"] > MARGIN), "verdict"] = "above"
-    table.loc[sure & (table["difference"] < -MARGIN), "verdict"] = "below"
+    numbers = table[["difference", "low", "high", "p_holm"]].to_numpy(dtype=np.float64)
+    table["verdict"] = [verdict_of(*row) for row in numbers]
     return table
 
 

@@ -1,4 +1,4 @@
-"""One look for all pictures: colour-blind safe, an architecture always in the same colour, the same bytes every time."""
+"""One look for all pictures: colour-blind safe, an architecture always in the same colour, the same bytes again."""
 
 from __future__ import annotations
 

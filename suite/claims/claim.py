@@ -1,0 +1,159 @@
+"""A claim: one TOML file, validated whole before anything runs."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from suite.claims.evidence import AREA, MEASURES, TIMED, level_labels
+from suite.config import Count, Frozen
+from suite.errors import InputError, unknown
+from suite.experiment import EXPERIMENTS, Experiment, parsed
+from suite.experiment import load as load_experiment
+from suite.experiment import parse as parse_experiment
+
+CLAIMS = EXPERIMENTS / "claims"
+"""The claims that come with memspan."""
+FEWEST_SEEDS = 3
+"""Two pairs have an interval that says nothing."""
+
+Direction = Literal["above", "below", "equal"]
+Margin = Annotated[float, Field(ge=0)]
+
+
+class Comparison(Frozen):
+    """Two arms, or an arm and a number, on some levels. What is not given is that of the claim."""
+
+    first: str
+    """An architecture of the experiment, by label."""
+    second: str | None = None
+    value: float | None = None
+    direction: Direction | None = None
+    measure: str | None = None
+    margin: Margin | None = None
+    tasks: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Levels or task tables by label; all if none is given."""
+
+    @model_validator(mode="after")
+    def _one_other(self) -> Comparison:
+        if (self.second is None) == (self.value is None):
+            raise ValueError("give either second (another architecture) or value (a number)")
+        return self
+
+
+class Budget(Frozen):
+    """How much is spent: as in ``Experiment.select``."""
+
+    seeds: Count
+    trials: Annotated[int, Field(ge=0)] | None = None
+    steps: Count | None = None
+
+
+class Claim(Frozen):
+    """A statement, and what would support or refute it."""
+
+    name: str
+    statement: str
+    source: str
+    expected: str = ""
+    """What the literature expects."""
+    measure: str = "test_skill"
+    direction: Direction = "above"
+    """The first arm is above the second, below it, or equal to it."""
+    margin: Margin = 0.02
+    """The smallest difference that matters, in units of the measure (of its logarithm on a logarithmic scale)."""
+    scale: Literal["linear", "log"] = "linear"
+    """``log``: differences of natural logarithms, which are ratios."""
+    comparisons: Annotated[tuple[Comparison, ...], Field(strict=False, min_length=1)]
+    """The first is what the statement says; the others say where it holds."""
+    budget: dict[str, Budget] = Field(min_length=1)
+    """By name; ``small`` and ``full`` in those that come with memspan."""
+    experiment: str | dict[str, Any]
+    """The experiment that yields the runs: a name, or its tables."""
+
+    @cached_property
+    def whole_experiment(self) -> Experiment:
+        """The experiment as its file gives it, whatever the budget."""
+        if isinstance(self.experiment, str):
+            return load_experiment(self.experiment)
+        tables = {"title": self.statement, **self.experiment}
+        return parse_experiment(tables, f"claim_{self.name}")
+
+    def asks(self, budget: str) -> Experiment:
+        """The experiment with the seeds, trials and steps of a budget."""
+        if budget not in self.budget:
+            raise unknown("budget", budget, self.budget, of=f"claim {self.name!r}")
+        given = self.budget[budget]
+        return self.whole_experiment.select(**given.model_dump())
+
+    def check(self) -> None:
+        """Raise ``InputError`` unless every arm, level and measure exists and every budget has enough seeds."""
+        where = f"claim {self.name!r}"
+        experiment = self.whole_experiment
+        for comparison in self.comparisons:
+            measure = comparison.measure or self.measure
+            _check_measure(measure, experiment, where)
+            for arm in (comparison.first, comparison.second):
+                if arm is not None and arm not in experiment.architectures:
+                    raise unknown("arm", arm, experiment.architectures, of=where)
+            known = {*level_labels(experiment, measure), *experiment.tasks}
+            for task in comparison.tasks:
+                if task not in known:
+                    raise unknown("task level", task, known, of=where)
+        for name, budget in self.budget.items():
+            if budget.seeds < FEWEST_SEEDS:
+                raise InputError(
+                    f"{where}: budget.{name}: an interval needs {FEWEST_SEEDS} seeds or more, and ten to be published; "
+                    f"got {budget.seeds}"
+                )
+
+
+def _check_measure(measure: str, experiment: Experiment, where: str) -> None:
+    base = measure.removeprefix(AREA)
+    if base not in MEASURES:
+        raise unknown("measure", measure, MEASURES, of=where, other=f"{AREA}test_skill and the like")
+    if measure.startswith(AREA):
+        if base == TIMED or not level_labels(experiment, measure):
+            raise InputError(
+                f"{where}: {measure} is a mean over a ladder of training-set sizes and needs two rungs or more: give a "
+                "task table of its experiment a list, such as train_size = [50, 200, 1000]"
+            )
+    elif base.startswith(("gradient_", "effective_memory_")) and not experiment.training.diagnostics:
+        raise InputError(f"{where}: {measure} is measured with diagnostics = true in [training] of its experiment only")
+
+
+def parse(data: Mapping[str, Any], name: str) -> Claim:
+    """A checked claim from the tables of a TOML file."""
+    claim: Claim = parsed(Claim, {**data, "name": name}, f"claim {name!r}")
+    claim.check()
+    return claim
+
+
+def available() -> dict[str, Path]:
+    """The claims that come with memspan and those in ``experiments/claims/`` of the working directory, by name."""
+    folders = (CLAIMS, Path.cwd() / "experiments" / "claims")
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.toml"))}
+
+
+def load(name_or_path: str) -> Claim:
+    """The claim of a name (``memspan list``) or of the path of a TOML file."""
+    path = available().get(name_or_path) or Path(name_or_path)
+    if path.suffix != ".toml":
+        raise unknown("claim", name_or_path, available(), other="a path ending in .toml")
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read claim {name_or_path!r}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path.name} is not valid TOML: {error}") from error
+    return parse(data, path.stem)
+
+
+def chosen(names: Iterable[str]) -> list[Claim]:
+    """The claims of these names or paths; all that there are if none is given."""
+    return [load(name) for name in names or available()]

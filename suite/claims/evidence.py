@@ -1,0 +1,102 @@
+"""What a claim is judged by: one number per arm, level and seed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pandas as pd
+import torch
+
+from suite import kernels
+from suite.data import Data
+from suite.diagnostics.overfitting import areas
+from suite.experiment import Experiment
+from suite.leaderboards.ladders import size_ladders, size_points
+from suite.leaderboards.table import score_table
+from suite.model import model_of
+from suite.numerics import numerics
+from suite.plan import Plan, studies
+from suite.study import Study
+
+COLUMNS = ["architecture", "task", "seed", "value"]
+AREA = "area_"
+"""Before a measure: its mean over the logarithm of the training-set size, see ``suite.diagnostics.overfitting``."""
+TIMED = "step_milliseconds"
+"""One training step, forward and back: timed for the claim itself, the arms in turns on one thread."""
+MEASURES = {
+    "test_skill": "skill on test data, at the best validation point",
+    "validation_skill": "skill on validation data, at the best validation point",
+    "train_skill": "skill on training data, at the best validation point",
+    "test_loss": "loss on test data, at the best validation point",
+    "train_loss": "loss on training data, at the best validation point",
+    "gap_skill": "skill on training data minus skill on test data, at the best validation point",
+    "gap_loss": "loss on test data minus loss on training data, at the best validation point",
+    "final_gap_skill": "gap of the skill after the last step",
+    "final_gap_loss": "gap of the loss after the last step",
+    "solved": "1 where the task was solved, else 0",
+    "restricted_steps": "steps to solve, the whole budget where it was not solved",
+    "diverged": "1 where the run diverged, else 0",
+    "clip_fraction": "share of the steps that were clipped",
+    "gradient_norm_p99": "99th percentile of the gradient's norm before clipping",
+    "gradient_slope_start": "change of the logarithm of the gradient through time per step, before training",
+    "gradient_slope_end": "the same after training",
+    TIMED: "milliseconds of a training step",
+}
+"""What may be compared, by name."""
+SMOOTH = ("gradient_slope_start", "gradient_slope_end", TIMED)
+"""Those that vary smoothly from seed to seed, and not between failure and success."""
+
+
+def level_labels(experiment: Experiment, measure: str) -> list[str]:
+    """What a measure is taken on: levels, or whole ladders of training-set sizes."""
+    if measure.startswith(AREA):
+        return [ladder.label for ladder in size_ladders(experiment)]
+    return [level.label for level in experiment.levels]
+
+
+def evidence(plan: Plan, measure: str) -> pd.DataFrame:
+    """One row per arm, level and seed with the ``value`` of ``measure``, from the finished runs of a plan."""
+    runs = score_table(plan)
+    if runs.empty:
+        return pd.DataFrame(columns=COLUMNS)
+    if measure.startswith(AREA):
+        found = areas(size_points(runs, plan.experiment)).rename(columns={"ladder": "task"})
+        return found.assign(value=found[measure.removeprefix(AREA)])[COLUMNS]
+    runs = runs.assign(restricted_steps=runs["steps_to_solve"].fillna(runs["steps_budget"]))
+    return runs.assign(value=runs[measure] if measure in runs else float("nan"))[COLUMNS].astype({"value": float})
+
+
+def timed(experiment: Experiment, tick: Callable[[], None] = lambda: None) -> pd.DataFrame:
+    """``TIMED`` of every arm on every level, as often as there are seeds; ``seed`` counts the repetitions.
+
+    Untuned, one thread, the arms in turns: a busy moment of the machine hits all alike. ``tick`` is called after each
+    repetition of a level.
+    """
+    kernels.warm_up()
+    rows: list[tuple[str, str, int, float]] = []
+    with numerics():
+        for level in experiment.levels:
+            here = [study for study in studies(experiment) if study.level.label == level.label]
+            steps = {study.variant.label: _step(study) for study in here}
+            for repetition in range(-1, len(experiment.evaluation.seed_list)):
+                for label, step in steps.items():
+                    started = time.perf_counter()
+                    step()
+                    if repetition >= 0:
+                        rows.append((label, level.label, repetition, 1000 * (time.perf_counter() - started)))
+                tick()
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _step(study: Study) -> Callable[[], None]:
+    config = study.config(study.defaults, 0)
+    data = Data(config.task, 0, config.training.batch_size)
+    model = model_of(config.model, data.task, seed=0)
+    batch, parameters = data.train_batch(0), list(model.parameters())
+
+    def step() -> None:
+        outputs, _ = model(batch.inputs)
+        torch.autograd.grad(data.task.loss(outputs, batch), parameters)
+
+    return step

@@ -1,0 +1,136 @@
+"""From numbers to a verdict: paired differences, Holm over the whole claim, and one rule.
+
+A row is one comparison on one level. It is *resolved* if its adjusted difference is beyond the margin, or if its whole
+interval lies within it ("tied"); and it supports or contradicts the claim. The claim is
+
+- *conditional* if some rows support and some contradict it;
+- *supported* or *refuted* if all that are resolved do, and at least half are resolved;
+- *unresolved* otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from suite.claims.claim import Claim, Comparison
+from suite.claims.evidence import SMOOTH, level_labels
+from suite.leaderboards.comparison import holm, paired_test, verdict_of
+from suite.leaderboards.statistics import FEW_SEEDS, OVERALL, Floats
+
+VERDICTS = ("supported", "refuted", "conditional", "unresolved")
+SUPPORTS, CONTRADICTS, OPEN = "supports", "contradicts", "unresolved"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with its verdict."""
+
+    claim: Claim
+    budget: str
+    verdict: str
+    rows: pd.DataFrame
+    """One per comparison and level: ``first``, ``second``, ``task``, ``measure``, ``direction``, ``margin``, ``pairs``,
+    ``first_mean``, ``second_mean``, ``difference``, ``low``, ``high``, ``p_holm``, ``found`` (above, below, tied,
+    unresolved) and ``says`` (supports, contradicts, unresolved). On a logarithmic scale the means are geometric."""
+    pooled: pd.DataFrame
+    """Per comparison, the same of the mean over its levels, untested."""
+    observations: pd.DataFrame
+    """``measure``, ``architecture``, ``task``, ``seed``, ``value``: what all of it was made from."""
+
+    @property
+    def seeds(self) -> int:
+        return int(self.rows["pairs"].min())
+
+    @property
+    def few_seeds(self) -> bool:
+        return self.seeds < FEW_SEEDS
+
+    def count(self, says: str) -> int:
+        return int((self.rows["says"] == says).sum())
+
+
+def judge(claim: Claim, budget: str, measured: Mapping[str, pd.DataFrame]) -> Judged:
+    """The verdict on a claim; ``measured`` holds the evidence of each of its measures."""
+    rows, pooled, apart = [], [], []
+    for comparison in claim.comparisons:
+        measure = comparison.measure or claim.measure
+        table = measured[measure].dropna(subset="value").assign(value=lambda t: _scaled(t["value"], claim.scale))
+        values = table.pivot_table(index=["task", "seed"], columns="architecture", values="value")
+        base = {
+            "first": comparison.first,
+            "second": comparison.second if comparison.second is not None else f"{comparison.value:g}",
+            "measure": measure,
+            "direction": comparison.direction or claim.direction,
+            "margin": claim.margin if comparison.margin is None else comparison.margin,
+        }
+        here = []
+        for task in _levels(claim, comparison, measure):
+            level = values[values.index.get_level_values("task") == task]
+            first, second = _arms(level, comparison, claim)
+            here.append(first - second)
+            rows.append({**base, "task": task, **_effect([first - second], measure), **_means(first, second, claim)})
+        apart += here
+        pooled.append({**base, "task": OVERALL, **_effect(here, measure)})
+    table = pd.DataFrame(rows)
+    table["p_holm"] = holm(table["p"])
+    table["found"] = [verdict_of(*row) for row in table[["difference", "low", "high", "p_holm", "margin"]].to_numpy()]
+    table["says"] = [_says(row["found"], row["direction"]) for _, row in table.iterrows()]
+    observations = pd.concat(found.assign(measure=measure) for measure, found in measured.items())
+    return Judged(claim, budget, overall_verdict(table["says"]), table, pd.DataFrame(pooled), observations)
+
+
+def overall_verdict(says: pd.Series[str]) -> str:
+    """The rule of this file, from what each row says."""
+    supporting, contradicting = int((says == SUPPORTS).sum()), int((says == CONTRADICTS).sum())
+    if supporting and contradicting:
+        return "conditional"
+    if 2 * (supporting + contradicting) < len(says) or not len(says):
+        return "unresolved"
+    return "supported" if supporting else "refuted"
+
+
+def _says(found: str, direction: str) -> str:
+    if found == "unresolved":
+        return OPEN
+    return SUPPORTS if found == {"equal": "tied"}.get(direction, direction) else CONTRADICTS
+
+
+def _levels(claim: Claim, comparison: Comparison, measure: str) -> list[str]:
+    """The levels of a comparison; a table's label stands for all of its levels."""
+    labels = level_labels(claim.whole_experiment, measure)
+    wanted = comparison.tasks
+    return [label for label in labels if not wanted or label in wanted or label.split(" ")[0] in wanted]
+
+
+def _scaled(values: pd.Series[float], scale: str) -> pd.Series[float]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return pd.Series(np.log(values), index=values.index) if scale == "log" else values
+
+
+def _arms(level: pd.DataFrame, comparison: Comparison, claim: Claim) -> tuple[Floats, Floats]:
+    """The values of both arms on the seeds that they share."""
+    wanted = [arm for arm in (comparison.first, comparison.second) if arm is not None]
+    known = level.reindex(columns=wanted).replace([np.inf, -np.inf], np.nan).dropna()
+    first = known[comparison.first].to_numpy(dtype=np.float64)
+    if comparison.second is not None:
+        return first, known[comparison.second].to_numpy(dtype=np.float64)
+    value = float(comparison.value if comparison.value is not None else np.nan)
+    return first, np.full_like(first, np.log(value) if claim.scale == "log" else value)
+
+
+def _effect(differences: list[Floats], measure: str) -> dict[str, float]:
+    difference, low, high, p = paired_test(differences, cautious=measure not in SMOOTH)
+    return {"pairs": min(map(len, differences)), "difference": difference, "low": low, "high": high, "p": p}
+
+
+def _means(first: Floats, second: Floats, claim: Claim) -> dict[str, float]:
+    if not len(first):
+        return {"first_mean": np.nan, "second_mean": np.nan}
+    means = float(first.mean()), float(second.mean())
+    if claim.scale == "log":
+        means = float(np.exp(means[0])), float(np.exp(means[1]))
+    return {"first_mean": means[0], "second_mean": means[1]}

@@ -1,0 +1,51 @@
+"""The effects behind a verdict."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from suite.claims.verdict import CONTRADICTS, OPEN, SUPPORTS, Judged
+from suite.plots.style import new_figure, tidy
+
+LOOK = {SUPPORTS: ("#228833", "o"), CONTRADICTS: ("#DD5533", "s"), OPEN: ("#888888", "D")}
+
+
+def claim_figure(judged: Judged) -> Figure:
+    """One row per comparison and level: the difference with its 95 % interval, and what it says of the claim.
+
+    The grey band is the smallest difference that matters. Each measure has a panel of its own.
+    """
+    measures = list(dict.fromkeys(judged.rows["measure"]))
+    heights = [int((judged.rows["measure"] == measure).sum()) for measure in measures]
+    figure = new_figure(8.0, 1.3 + 0.24 * sum(heights) + 0.55 * len(measures))
+    panels = figure.subplots(len(measures), 1, squeeze=False, height_ratios=[h + 0.8 for h in heights])[:, 0]
+    log = judged.claim.scale == "log"
+    for axes, measure in zip(panels, measures, strict=True):
+        rows = judged.rows[judged.rows["measure"] == measure]
+        margin = float(rows["margin"].max())
+        axes.axvspan(-margin, margin, color="#000000", alpha=0.08, linewidth=0)
+        axes.axvline(0, color="#444444", linewidth=0.8)
+        finite = rows[np.isfinite(rows["low"]) & np.isfinite(rows["high"])]
+        for place, (_, row) in enumerate(rows.iterrows()):
+            colour, marker = LOOK[row["says"]]
+            low, high = max(row["low"], -1e3), min(row["high"], 1e3)
+            axes.plot([low, high], [place, place], color=colour, linewidth=1.8, solid_capstyle="round")
+            axes.plot(row["difference"], place, marker, color=colour, markersize=5.5)
+        if len(finite):
+            reach = max(finite["high"].abs().max(), finite["low"].abs().max(), margin) * 1.08
+            axes.set_xlim(-reach, reach)
+        sign = {"above": ">", "below": "<", "equal": "="}
+        names = [f"{r['first']} {sign[r['direction']]} {r['second']}, {r['task']}" for _, r in rows.iterrows()]
+        axes.set_yticks(range(len(rows)), names, fontsize="small")
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        unit = "difference of ln" if log else "difference in"
+        tidy(axes, xlabel=f"{unit} {measure.replace('_', ' ')}, first minus second")
+        axes.grid(visible=False, axis="y")
+    handles = [Line2D([], [], color=c, marker=m, markersize=5.5, label=f"{n} it") for n, (c, m) in LOOK.items()]
+    handles[2].set_label("unresolved")
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize="small")
+    seeds = f"{judged.seeds} {'pairs' if judged.seeds != 1 else 'pair'}"
+    figure.suptitle(f"{judged.claim.name}: {judged.verdict} ({seeds}, 95 % intervals)", fontsize="medium")
+    return figure
