@@ -200,6 +200,7 @@ def ui(
 def doctor(store: StoreOption = Path("mlruns")) -> None:
     """Check versions, devices, threads, kernels and the store."""
     from importlib.metadata import version
+    from importlib.util import find_spec
 
     import torch
 
@@ -211,7 +212,10 @@ def doctor(store: StoreOption = Path("mlruns")) -> None:
     table.add_row("Python", sys.version.split()[0])
     for name in PACKAGES:
         table.add_row(name, version(name))
-    table.add_row("extras", "none: everything that memspan can use comes with it")
+    missing = [name for name in ("sklearn", "statsmodels") if find_spec(name) is None]
+    table.add_row(
+        "extra data", "missing: pip install 'memspan[data]' for digits and sunspots" if missing else "installed"
+    )
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     table.add_row("GPUs", ", ".join(gpus) or "none")
     table.add_row("cores", f"{_cores()}, of which one per worker")

@@ -44,6 +44,8 @@ MEASURES = {
     TIMED: "milliseconds of a training step",
 }
 """What may be compared, by name."""
+SHARES = ("skill", "solved", "diverged", "clip_fraction")
+"""How the names of measures between 0 and 1 end, but for gaps: two of them differ by at most 1."""
 SMOOTH = ("gradient_slope_start", "gradient_slope_end", TIMED)
 """Those that vary smoothly from seed to seed, and not between failure and success."""
 

@@ -122,7 +122,7 @@ def markdown(found: Sequence[Judged]) -> str:
         if judged.few_seeds:
             lines += [
                 "",
-                f"**{judged.seeds} seeds: fewer than {FEW_SEEDS}, an indication and not a result to publish.**",
+                f"**{judged.seeds} seeds, fewer than {FEW_SEEDS}: an indication and not a result to publish.**",
             ]
         lines += [""]
     return "\n".join(lines)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from suite.claims.claim import Claim, Comparison
-from suite.claims.evidence import SMOOTH, level_labels
+from suite.claims.evidence import SHARES, SMOOTH, level_labels
 from suite.leaderboards.comparison import holm, paired_test, verdict_of
 from suite.leaderboards.statistics import FEW_SEEDS, OVERALL, Floats
 
@@ -124,6 +124,8 @@ def _arms(level: pd.DataFrame, comparison: Comparison, claim: Claim) -> tuple[Fl
 
 def _effect(differences: list[Floats], measure: str) -> dict[str, float]:
     difference, low, high, p = paired_test(differences, cautious=measure not in SMOOTH)
+    if measure.endswith(SHARES) and "gap" not in measure:
+        low, high = max(-1.0, low), min(1.0, high)
     return {"pairs": min(map(len, differences)), "difference": difference, "low": low, "high": high, "p": p}
 
 

@@ -42,9 +42,9 @@ def paired_test(differences: list[Floats], cautious: bool = True) -> tuple[float
 
     which is the usual one but for the sum of squares, that counts one more pair, without a difference. A handful of
     equal differences thus have a variance: n pairs, all 1, give t = √(n² − 1) and not ∞. Without ``cautious`` it is the
-    usual one, for measures that vary smoothly from seed to seed and not between failure and success. Means over tasks have the
-    degrees of freedom of Welch (1947) and Satterthwaite (1946). A task with fewer than two pairs leaves all open: the
-    interval is (−∞, ∞).
+    usual one, for measures that vary smoothly from seed to seed and not between failure and success. Means over tasks
+    have the degrees of freedom of Welch (1947) and Satterthwaite (1946). A task with fewer than two pairs leaves all
+    open: the interval is (−∞, ∞).
     """
     if any(len(d) < 2 for d in differences):
         mean = float(np.mean([d.mean() for d in differences])) if all(map(len, differences)) else np.nan
@@ -54,8 +54,8 @@ def paired_test(differences: list[Floats], cautious: bool = True) -> tuple[float
     squares = np.array([((d - d.mean()) ** 2).sum() for d in differences]) + cautious * means**2 * n / (n + 1)
     variances = squares / (n * (n - 1))
     difference, error = means.mean(), np.sqrt(variances.sum()) / len(n)
-    if error < 1e-12:  # equal scores throughout
-        return float(difference), float(difference), float(difference), 1.0
+    if error < 1e-12:  # equal differences throughout
+        return float(difference), float(difference), float(difference), float(abs(difference) < 1e-12)
     freedom = variances.sum() ** 2 / (variances**2 / (n - 1)).sum()
     reach = stats.t.ppf((1 + LEVEL) / 2, freedom) * error
     p = 2 * stats.t.sf(abs(difference) / error, freedom)

@@ -1,0 +1,311 @@
+"""Claims: what is refused, what the verdicts are worth, and the whole way of one."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from suite.claims import claim as claims
+from suite.claims import report
+from suite.claims.evidence import evidence
+from suite.claims.verdict import Judged, judge, overall_verdict
+from suite.cli import app
+from suite.errors import InputError
+from suite.plan import studies
+from suite.tracking import Store
+from tests.synthetic import made_up
+
+TABLES: dict[str, Any] = {
+    "statement": "One remembers more than the other.",
+    "source": "a test",
+    "comparisons": [{"first": "gru", "second": "rnn"}],
+    "budget": {"small": {"seeds": 10}},
+    "experiment": {
+        "tasks": {"sequence_memory": {"length": 8, "lag": [1, 3]}},
+        "architectures": {"gru": {}, "rnn": {}},
+        "model": {"hidden_size": 4},
+        "training": {"steps": 10},
+    },
+}
+
+
+def tables(**changes: Any) -> dict[str, Any]:
+    return {**copy.deepcopy(TABLES), **changes}
+
+
+def judged(values: dict[str, dict[str, list[float]]], **changes: Any) -> Judged:
+    """The verdict where each arm has these values on each level."""
+    claim = claims.parse(tables(**changes), "made_up")
+    rows = [
+        (arm, level, seed, value)
+        for arm, levels in values.items()
+        for level, numbers in levels.items()
+        for seed, value in enumerate(numbers)
+    ]
+    frame = pd.DataFrame(rows, columns=["architecture", "task", "seed", "value"])
+    return judge(claim, "small", {claim.measure: frame})
+
+
+def both(gru: list[float], rnn: list[float]) -> dict[str, dict[str, list[float]]]:
+    levels = ("sequence_memory lag=1", "sequence_memory lag=3")
+    return {"gru": dict.fromkeys(levels, gru), "rnn": dict.fromkeys(levels, rnn)}
+
+
+# what is refused ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(claims.available()))
+def test_every_claim_of_the_suite_can_be_planned(name: str) -> None:
+    claim = claims.load(name)
+    assert set(claim.budget) == {"small", "full"}
+    for budget in claim.budget:
+        assert studies(claim.asks(budget))
+        assert claim.budget[budget].seeds >= 10
+
+
+def test_the_lesson_s_ten_claims_are_there() -> None:
+    found = {name.split("_")[0] for name in claims.available()}
+    assert found >= {"H1", "H2", "H3", "H4", "H5", "H6", "H7", "H8a", "H8b", "H8c"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"comparisons": [{"first": "gru", "second": "rnm"}]}, r"unknown arm 'rnm'.*did you mean 'rnn'"),
+        ({"comparisons": [{"first": "gru"}]}, "either second"),
+        ({"comparisons": [{"first": "gru", "second": "rnn", "value": 1.0}]}, "either second"),
+        ({"comparisons": []}, "comparisons"),
+        ({"comparisons": [{"first": "gru", "second": "rnn", "tasks": ["adding"]}]}, "unknown task level 'adding'"),
+        ({"measure": "test_skil"}, r"unknown measure 'test_skil'.*did you mean 'test_skill'"),
+        ({"measure": "area_test_skill"}, r"ladder of training-set sizes.*train_size = \[50, 200, 1000\]"),
+        ({"measure": "gradient_slope_end"}, "diagnostics = true"),
+        ({"budget": {"small": {"seeds": 2}}}, "an interval needs 3 seeds or more.*got 2"),
+        ({"budget": {}}, "budget"),
+        ({"direction": "better"}, "direction"),
+        ({"margn": 0.1}, r"unknown key 'margn'.*did you mean 'margin'"),
+    ],
+)
+def test_bad_claims_are_refused_with_the_remedy(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        claims.parse(tables(**changes), "bad")
+
+
+def test_an_area_over_one_rung_is_refused() -> None:
+    changed = tables(measure="area_test_skill")
+    changed["experiment"]["tasks"] = {"adding": {"length": 8, "train_size": [50]}}
+    with pytest.raises(InputError, match="two rungs or more"):
+        claims.parse(changed, "bad")
+
+
+def test_unknown_names_and_budgets_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"unknown claim 'H1_recurence'.*did you mean 'H1_recurrence'"):
+        claims.load("H1_recurence")
+    with pytest.raises(InputError, match=r"unknown budget 'smal'.*did you mean 'small'"):
+        claims.load("H1_recurrence").asks("smal")
+    bad = tmp_path / "bad.toml"
+    bad.write_text("statement = ")
+    with pytest.raises(InputError, match=r"bad\.toml is not valid TOML"):
+        claims.load(str(bad))
+
+
+# verdicts -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_large_effect_is_supported_and_its_opposite_refuted() -> None:
+    high, low = [0.9, 0.92, 0.88, 0.91, 0.9, 0.93, 0.9, 0.89, 0.91, 0.9], [0.1 * i / 10 for i in range(10)]
+    assert judged(both(high, low)).verdict == "supported"
+    assert judged(both(low, high)).verdict == "refuted"
+    assert judged(both(low, high), direction="below").verdict == "supported"
+    assert judged(both(high, low), direction="equal").verdict == "refuted"
+
+
+def test_no_difference_refutes_a_difference_and_supports_equality() -> None:
+    one = [0.9 + 0.001 * i for i in range(10)]
+    other = [value + 0.0001 * (-1) ** i for i, value in enumerate(one)]
+    assert set(judged(both(one, other)).rows["found"]) == {"tied"}
+    assert judged(both(one, other)).verdict == "refuted"
+    assert judged(both(one, other), direction="equal").verdict == "supported"
+
+
+def test_levels_that_disagree_make_it_conditional() -> None:
+    high, low = [0.9] * 9 + [0.91], [0.1] * 9 + [0.12]
+    values = {
+        "gru": {"sequence_memory lag=1": high, "sequence_memory lag=3": low},
+        "rnn": {"sequence_memory lag=1": low, "sequence_memory lag=3": high},
+    }
+    found = judged(values)
+    assert found.verdict == "conditional"
+    assert list(found.rows["says"]) == ["supports", "contradicts"]
+
+
+@pytest.mark.parametrize(
+    ("says", "verdict"),
+    [
+        (["supports", "supports"], "supported"),
+        (["supports", "unresolved"], "supported"),
+        (["supports", "unresolved", "unresolved"], "unresolved"),
+        (["contradicts", "unresolved"], "refuted"),
+        (["supports", "contradicts", "unresolved", "unresolved", "unresolved"], "conditional"),
+        (["unresolved"], "unresolved"),
+    ],
+)
+def test_the_rule(says: list[str], verdict: str) -> None:
+    assert overall_verdict(pd.Series(says)) == verdict
+
+
+@pytest.mark.parametrize("seeds", [5, 10])
+@pytest.mark.parametrize("scores", ["bimodal", "clustered", "smooth"])
+def test_two_arms_of_one_distribution_are_unresolved_or_tied(scores: str, seeds: int) -> None:
+    """In at least 95 % of simulated claims no row says above or below, whatever the scores are like."""
+    generator = np.random.default_rng(seeds)
+
+    def draw() -> list[float]:
+        if scores == "bimodal":
+            return [float(x) for x in generator.random(seeds) < 0.5]
+        if scores == "clustered":
+            middle = generator.choice([0.1, 0.9], seeds)
+            return [float(x) for x in np.clip(middle + 0.03 * generator.standard_normal(seeds), 0, 1)]
+        return [float(x) for x in generator.uniform(0.3, 0.7, seeds)]
+
+    repeats, false = 400, 0
+    claim = claims.parse(tables(), "null")
+    for _ in range(repeats):
+        rows = [
+            (arm, level, seed, value)
+            for arm in ("gru", "rnn")
+            for level in ("sequence_memory lag=1", "sequence_memory lag=3")
+            for seed, value in enumerate(draw())
+        ]
+        frame = pd.DataFrame(rows, columns=["architecture", "task", "seed", "value"])
+        found = judge(claim, "small", {"test_skill": frame})
+        false += bool(found.rows["found"].isin(["above", "below"]).any())
+    # 95 % within what 400 repeats can tell: 20 expected, 30 is beyond three standard errors.
+    assert false <= 30
+
+
+@pytest.mark.parametrize("seeds", [5, 10])
+def test_a_known_large_effect_is_supported(seeds: int) -> None:
+    generator = np.random.default_rng(0)
+    supported = sum(
+        judged(
+            both(list(generator.uniform(0.7, 0.9, seeds)), list(generator.uniform(0.1, 0.3, seeds)))
+        ).verdict == "supported"
+        for _ in range(50)
+    )  # fmt: skip
+    assert supported == 50
+
+
+def test_a_ratio_is_tested_on_the_logarithm() -> None:
+    times = [10.0, 11.0, 9.5, 10.2, 30.0, 9.9, 10.4, 10.1, 10.0, 10.3]  # one busy moment hits both arms
+    found = judged(both([0.8 * t for t in times], times), scale="log", direction="below", measure="step_milliseconds")
+    assert found.verdict == "supported"
+    assert math.isclose(math.exp(found.rows["difference"][0]), 0.8)
+    assert report.headline(found) == "gru / rnn: × 0.80 [0.80, 0.80]"
+
+
+def test_an_arm_against_a_number() -> None:
+    changes = {"comparisons": [{"first": "gru", "value": 0.5}, {"first": "rnn", "value": 0.5}]}
+    found = judged(both([0.8, 0.81, 0.79] * 3, [0.2, 0.21, 0.19] * 3), **changes)
+    assert list(found.rows["found"]) == ["above", "above", "below", "below"]
+
+
+def test_pairs_are_seeds_that_both_arms_have() -> None:
+    values = both([0.9] * 10, [0.5] * 10)
+    values["rnn"]["sequence_memory lag=3"] = [0.5] * 4 + [math.nan] * 6
+    found = judged(values)
+    assert list(found.rows["pairs"]) == [10, 4]
+    assert found.few_seeds
+
+
+def test_evidence_of_runs_and_areas() -> None:
+    experiment = {
+        "tasks": {"adding": {"length": 8, "train_size": [10, 100]}},
+        "architectures": {"gru": {}, "rnn": {}},
+        "model": {"hidden_size": 4},
+        "evaluation": {"seeds": 3},
+    }
+    skills = {("gru", 10): 0.2, ("gru", 100): 0.6, ("rnn", 10): 0.0, ("rnn", 100): 0.5}
+
+    def metrics(job: Any) -> dict[str, float]:
+        solved = job.variant == "gru"
+        return {
+            "skill": skills[job.variant, job.config.task.train_size],
+            **({"steps_to_solve": 70.0} if solved else {}),
+        }
+
+    plan = made_up(experiment, metrics)
+    area = evidence(plan, "area_test_skill").groupby("architecture")["value"].mean()
+    assert area["gru"] == pytest.approx(0.4)
+    assert area["rnn"] == pytest.approx(0.25)
+    steps = evidence(plan, "restricted_steps").groupby("architecture")["value"].mean()
+    assert steps["gru"] == 70
+    assert steps["rnn"] == 1000
+
+
+# the whole way ------------------------------------------------------------------------------------------------------
+
+OWN = """
+statement = "My cell remembers more than a plain net."
+source = "mine"
+
+[[comparisons]]
+first = "mine"
+second = "rnn"
+
+[budget.small]
+seeds = 3
+
+[experiment.tasks.sequence_memory]
+length = 6
+lag = 2
+
+[experiment.architectures.mine]
+architecture = "gru"
+
+[experiment.architectures.rnn]
+
+[experiment.model]
+hidden_size = 4
+
+[experiment.training]
+steps = 4
+validation_size = 8
+test_size = 8
+"""
+
+
+def test_a_claim_of_one_s_own_runs_once_and_writes_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text(OWN)
+    arguments = ["claims", "mine.toml", "--workers", "1", "--output", "report"]
+    first = CliRunner().invoke(app, arguments)
+    assert first.exit_code == 0, first.output
+    assert "mine" in first.output
+    ran = len(list(Store(tmp_path / "mlruns")._runs("claim_mine", "tags.key LIKE '%'")))
+    again = CliRunner().invoke(app, arguments)
+    assert again.exit_code == 0, again.output
+    assert len(list(Store(tmp_path / "mlruns")._runs("claim_mine", "tags.key LIKE '%'"))) == ran == 6
+    names = {path.name for path in (tmp_path / "report").iterdir()}
+    assert names == {"claims.md", "claims.json", "observations.csv", "mine.png", "mine.svg"}
+    (page,) = json.loads((tmp_path / "report" / "claims.json").read_text())
+    assert page["verdict"] in ("supported", "refuted", "conditional", "unresolved")
+    assert page["rows"][0]["pairs"] == 3
+    text = (tmp_path / "report" / "claims.md").read_text()
+    assert "3 seeds, fewer than 10" in text
+    assert len((tmp_path / "report" / "observations.csv").read_text().splitlines()) == 1 + 6
+
+
+def test_the_same_runs_give_the_same_report(tmp_path: Path) -> None:
+    found = judged(both([0.9, 0.8, 0.85] * 3, [0.1, 0.2, 0.15] * 3))
+    for name in ("one", "two"):
+        report.write([found], tmp_path / name)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
