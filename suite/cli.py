@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -163,12 +164,14 @@ def leaderboard(
     from suite.leaderboards.table import leaderboard as table_of
     from suite.tracking import Store
 
-    board = table_of(runner.open_plan(chosen, Store(store)))
+    opened = Store(store)
+    board = table_of(runner.open_plan(chosen, opened))
     if output is not None:
         try:
             written = render.write(board, output)
         except OSError as error:
             raise InputError(f"--output {str(output)!r} cannot be written: {error.strerror}") from error
+        opened.keep_report(chosen.name, "leaderboard", written)
         for path in written:
             errors.print(f"wrote {path}")
     if as_json:
@@ -344,12 +347,22 @@ def speed(
     if as_json:
         print(json.dumps(rows, indent=2))
         return
-    table = Table(box=None, padding=(0, 1))
-    for name in rows[0]:
-        table.add_column(name, justify="left" if isinstance(rows[0][name], str) else "right")
-    for row in rows:
-        table.add_row(*(f"{v:.2f}" if isinstance(v, float) else "–" if v is None else str(v) for v in row.values()))
-    console.print(table)
+    for size in dict.fromkeys((row["time"], row["batch"], row["hidden"]) for row in rows):
+        table = Table(title="T = {}, batch {}, hidden {}".format(*size), title_justify="left", title_style="bold")
+        table.box, table.padding, table.pad_edge = SIMPLE_HEAD, (0, 1), False
+        for name in ("cell", "÷ torch", "÷ our LSTM", "÷ floor", "÷ loop", "ms", "path"):
+            table.add_column(name, justify="left" if name in ("cell", "path") else "right", no_wrap=True)
+        for row in rows:
+            if (row["time"], row["batch"], row["hidden"]) == size:
+                ratios = (row[name] for name in ("to_torch", "to_lstm", "to_floor", "to_definition"))
+                numbers = ["–" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
+                table.add_row(row["form"], *numbers, f"{row['ours_ms']:.2f}", row["path"])
+        console.print(table)
+    console.print(
+        "Forward and backward on one thread, medians of interleaved repetitions, our time as a multiple of: torch's own "
+        "cell, our LSTM, the matrix products alone, and the loop over the definition. Below 1 is faster.",
+        style="dim",
+    )
 
 
 def _overhead(repetitions: int, as_json: bool) -> None:

@@ -30,6 +30,9 @@ TORCH: dict[str, Callable[..., nn.Module]] = {
     "gru": nn.GRU,
 }  # by the first word of an architecture's name
 
+SAME = ("init", "without")
+"""Options that cost the same: a gate that is not there is calculated by the kernel all the same."""
+
 Job = Callable[[], object]
 
 
@@ -62,7 +65,7 @@ def _cells(size: tuple[int, int, int], repetitions: int, definition: bool) -> li
         if definition:
             jobs[form, "definition"] = _step(cell, partial(Cell.forward, cell), inputs)
     taken = _medians(jobs, repetitions)
-    lstm = taken.get(("lstm hidden none", "ours"))
+    lstm = taken.get(("lstm hidden", "ours"))
     return [_row(form, size, kernels.path(cell), taken, lstm) for form, cell in cells.items()]
 
 
@@ -104,11 +107,11 @@ def _row(
 
 
 def _forms(hidden: int) -> Iterator[tuple[str, Cell[Any]]]:
-    """Every architecture with every combination of its ``Literal`` options, but for the initialisation's."""
+    """Every architecture with every combination of its ``Literal`` options that changes what is calculated."""
     for name in architectures.names():
         make = architectures.get(name)
         types = option_types(make)
-        choices = {key: get_args(t) for key, (t, _) in types.items() if key != "init" and get_origin(t) is Literal}
+        choices = {key: get_args(t) for key, (t, _) in types.items() if key not in SAME and get_origin(t) is Literal}
         for values in product(*choices.values()):
             options = dict(zip(choices, values, strict=True))
             yield " ".join([name, *values]), make(INPUT_SIZE, hidden, **options)

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CELL, TASK = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
-(EXPERIMENT,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+EXPERIMENT, CLAIM = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_cell_and_the_task_of_the_readme_run_from_ones_own_files(tmp_path: Path) -> None:
@@ -24,6 +24,15 @@ def test_the_cell_and_the_task_of_the_readme_run_from_ones_own_files(tmp_path: P
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert "leaky" in done.stdout
+
+
+def test_the_claim_of_the_readme_can_be_run(tmp_path: Path) -> None:
+    (tmp_path / "my_cell.py").write_text(CELL, encoding="utf-8")
+    (tmp_path / "my_claim.toml").write_text(CLAIM, encoding="utf-8")
+    command = [sys.executable, "-m", "suite", "claims", "my_claim.toml", "--dry-run"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert "40 of 40 runs are missing" in done.stdout
 
 
 @pytest.mark.parametrize(("text", "kind", "name"), [(CELL, "architectures", "leaky"), (TASK, "tasks", "first_symbol")])
