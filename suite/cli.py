@@ -359,8 +359,8 @@ def speed(
                 table.add_row(row["form"], *numbers, f"{row['ours_ms']:.2f}", row["path"])
         console.print(table)
     console.print(
-        "Forward and backward on one thread, medians of interleaved repetitions, our time as a multiple of: torch's own "
-        "cell, our LSTM, the matrix products alone, and the loop over the definition. Below 1 is faster.",
+        "Forward and backward on one thread, medians of interleaved repetitions; our time as a multiple of torch's own "
+        "cell, of our LSTM, of the matrix products alone, and of the loop over the definition. Below 1 is faster.",
         style="dim",
     )
 

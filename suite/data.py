@@ -24,7 +24,7 @@ class Data:
     Batch ``i`` of a split depends on (task, length, data seed, split, i) alone. With ``train_size`` the training set is
     batch 0 of its split, and training walks through one permutation of it after the other.
 
-    A ``DataSet`` is divided into parts, a function of (task, length, data seed) alone. What is trained on comes from
+    A ``DataSet`` is divided into parts, the same for every seed. What is trained on comes from
     its training part: all of it or ``train_size`` distinct examples of it, drawn with replacement where there is no
     ``train_size``. Validation and test draw from their parts without replacement, so at most as many as there are.
     """
@@ -79,7 +79,7 @@ class Data:
         """The examples of a data set that a split may draw from."""
         assert isinstance(self.task, DataSet)
         examples = self.task.examples(length)
-        positions: torch.Tensor = getattr(self.task.parts(length, self.generator("parts", length, 0)), split)
+        positions: torch.Tensor = getattr(self.task.parts(length), split)
         if split != "train":
             return examples.rows(positions)
         count, size = len(positions), self.config.train_size

@@ -13,7 +13,10 @@ class FlatParameters:
 
     The model's own parameters and gradients become views of the two: autograd adds to them in place, and an update of
     the vector is an update of the model. An optimiser that treats every number alike (SGD, RMSprop, Adam) gives what
-    it gives for the parameters one by one. Make it after the model is on its device.
+    it gives for the parameters one by one; one that gets no gradient has a gradient of 0. Make it after the model is on
+    its device.
+
+    They must all have one type; planning refuses others.
     """
 
     def __init__(self, model: nn.Module) -> None:

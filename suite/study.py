@@ -22,7 +22,7 @@ from suite.experiment import (
     make_task,
     parsed,
 )
-from suite.model import build_model, match_hidden_size, model_of
+from suite.model import build_model, match_hidden_size, model_of, state_size
 from suite.registry import architectures, tasks
 from tasks import Task
 
@@ -141,9 +141,20 @@ class Study:
     def _check_builds(self, config: RunConfig) -> None:
         try:
             with torch.device("meta"):
-                model_of(config.model, self._task)
+                model = model_of(config.model, self._task)
         except (ValueError, TypeError) as error:
             raise InputError(f"study {self.name!r}: {error}") from error
+        types = {parameter.dtype for parameter in model.parameters()}
+        if len(types) > 1:
+            raise InputError(
+                f"study {self.name!r}: all parameters of a model must have one type; got "
+                f"{', '.join(sorted(map(str, types)))}: keep complex ones as pairs of real numbers"
+            )
+        if config.training.diagnostics and not state_size(model):
+            raise InputError(
+                f"study {self.name!r}: diagnostics follow the gradient through the state, and there is none here; "
+                "set diagnostics = false in [training]"
+            )
 
 
 @lru_cache(maxsize=4096)

@@ -24,7 +24,11 @@ class Parts(NamedTuple):
 
 @dataclass(frozen=True)
 class DataSet(Task):
-    """A fixed, finite collection of real sequences, divided once per data seed.
+    """A fixed, finite collection of real sequences, divided once and for all.
+
+    The division is the same for every seed: hyper-parameters are tuned on one seed and evaluated on others, and no test
+    sequence may take part in the tuning. So seeds vary initialisation, training subset and order, and an interval over
+    them is one over trainings, not over data.
 
     ``sample`` draws from the whole collection, with replacement. A run does not use it: it draws from ``parts``.
 
@@ -55,9 +59,9 @@ class DataSet(Task):
         """Every example of difficulty ``length``, read once per process: not to be written to."""
         return _loaded(self, length)
 
-    def parts(self, length: int, generator: torch.Generator) -> Parts:
-        """Divide the examples at random: 60 % to train on, 20 % to validate, 20 % to test."""
-        order = torch.randperm(self.size(length), generator=generator)
+    def parts(self, length: int) -> Parts:
+        """Divide the examples at random, always in the same way: 60 % to train on, 20 % to validate, 20 % to test."""
+        order = torch.randperm(self.size(length), generator=torch.Generator().manual_seed(0))
         first, second = len(order) * 3 // 5, len(order) * 4 // 5
         return Parts(order[:first], order[first:second], order[second:])
 
@@ -66,8 +70,8 @@ class DataSet(Task):
         return batch
 
     def available(self, length: int) -> int:
-        """The size of the training part, the same for every division."""
-        return len(self.parts(length, torch.Generator()).train)
+        """The size of the training part."""
+        return len(self.parts(length).train)
 
     def sample(self, batch_size: int, length: int, generator: torch.Generator) -> Batch:
         rows = torch.randint(self.size(length), (batch_size,), generator=generator)

@@ -83,8 +83,8 @@ class Sunspots(DataSet):
         inputs, targets = windows[:-1].contiguous(), windows[1:].contiguous()
         return Batch(inputs, targets, torch.ones(inputs.shape[:2], dtype=torch.bool))
 
-    def parts(self, length: int, generator: torch.Generator) -> Parts:
-        """By time, whatever the generator: those windows whose targets are all years of the part."""
+    def parts(self, length: int) -> Parts:
+        """By time: those windows whose targets are all years of the part."""
         ends = (TRAIN, VALIDATION, TARGETS)
         starts = (0, TRAIN, VALIDATION)
         return Parts(*(torch.arange(start, end - length + 1) for start, end in zip(starts, ends, strict=True)))

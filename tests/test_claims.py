@@ -56,7 +56,7 @@ def judged(values: dict[str, dict[str, list[float]]], **changes: Any) -> Judged:
 
 def both(gru: list[float], rnn: list[float]) -> dict[str, dict[str, list[float]]]:
     levels = ("sequence_memory lag=1", "sequence_memory lag=3")
-    return {"gru": dict.fromkeys(levels, gru), "rnn": dict.fromkeys(levels, rnn)}
+    return {"gru": {level: list(gru) for level in levels}, "rnn": {level: list(rnn) for level in levels}}
 
 
 # what is refused ----------------------------------------------------------------------------------------------------
@@ -90,6 +90,15 @@ def test_the_lesson_s_ten_claims_are_there() -> None:
         ({"budget": {"small": {"seeds": 2}}}, "an interval needs 3 seeds or more.*got 2"),
         ({"budget": {}}, "budget"),
         ({"direction": "better"}, "direction"),
+        ({"comparisons": [{"first": "gru", "second": "gru"}]}, "an arm cannot be compared with itself"),
+        ({"comparisons": [{"first": "gru", "value": math.nan}]}, "finite"),
+        ({"comparisons": [{"first": "gru", "second": "rnn", "context": True}]}, "at least one comparison"),
+        ({"scale": "log"}, "a measure that is always above 0; got test_skill"),
+        (
+            {"scale": "log", "measure": "restricted_steps", "comparisons": [{"first": "gru", "value": 0.0}]},
+            "value must be above 0",
+        ),
+        ({"measure": "area_diverged"}, "unknown measure 'area_diverged'"),
         ({"margn": 0.1}, r"unknown key 'margn'.*did you mean 'margin'"),
     ],
 )
@@ -155,6 +164,8 @@ def test_levels_that_disagree_make_it_conditional() -> None:
         (["contradicts", "unresolved"], "refuted"),
         (["supports", "contradicts", "unresolved", "unresolved", "unresolved"], "conditional"),
         (["unresolved"], "unresolved"),
+        (["supports", "uninformative", "uninformative", "uninformative"], "supported"),
+        (["uninformative"], "unresolved"),
     ],
 )
 def test_the_rule(says: list[str], verdict: str) -> None:
@@ -209,6 +220,36 @@ def test_a_ratio_is_tested_on_the_logarithm() -> None:
     assert found.verdict == "supported"
     assert math.isclose(math.exp(found.rows["difference"][0]), 0.8)
     assert report.headline(found) == "gru / rnn: × 0.80 [0.80, 0.80]"
+
+
+@pytest.mark.parametrize("score", [0.0, 1.0])
+@pytest.mark.parametrize("direction", ["above", "equal"])
+def test_a_tie_at_the_floor_or_the_ceiling_says_nothing(score: float, direction: str) -> None:
+    found = judged(both([score] * 10, [score] * 10), direction=direction)
+    assert set(found.rows["says"]) == {"uninformative"}
+    assert found.verdict == "unresolved"
+
+
+def test_lost_runs_leave_a_row_unresolved() -> None:
+    values = both([0.9] * 10, [0.1] * 10)
+    values["gru"]["sequence_memory lag=1"][0] = math.nan
+    values["gru"]["sequence_memory lag=3"] = [0.9] * 10
+    found = judged(values)
+    assert list(found.rows["lost"]) == [1, 0]
+    assert list(found.rows["says"]) == ["unresolved", "supports"]
+
+
+def test_context_is_shown_and_has_no_say() -> None:
+    comparisons = [{"first": "gru", "second": "rnn"}, {"first": "rnn", "second": "gru", "context": True}]
+    found = judged(both([0.9, 0.8] * 5, [0.1, 0.2] * 5), comparisons=comparisons)
+    assert list(found.rows["says"]) == ["supports"] * 2 + ["contradicts"] * 2
+    assert found.verdict == "supported"
+    assert (found.count("supports"), found.count("contradicts"), found.voting) == (2, 0, 2)
+
+
+def test_a_claim_is_named_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="each claim once"):
+        claims.chosen(["H1_recurrence", "H1_recurrence"])
 
 
 def test_an_arm_against_a_number() -> None:

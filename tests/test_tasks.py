@@ -572,7 +572,7 @@ def test_sunspots_ask_at_every_step_for_the_next_of_statsmodels_years() -> None:
 
 @pytest.mark.parametrize("length", [1, 30, 62])
 def test_no_year_is_the_target_of_two_parts_of_the_sunspots(length: int) -> None:
-    parts = Sunspots().parts(length, generator())
+    parts = Sunspots().parts(length)
     asked = [{1701 + first + step for first in part.tolist() for step in range(length)} for part in parts]
     assert asked == [set(range(1701, 1885)), set(range(1885, 1947)), set(range(1947, 2009))]
 
@@ -580,7 +580,7 @@ def test_no_year_is_the_target_of_two_parts_of_the_sunspots(length: int) -> None
 def test_what_the_docstring_of_sunspots_says_of_simpler_forecasts() -> None:
     task = Sunspots()
     series = torch.cat([task.examples(1).inputs[:1, 0, 0], task.examples(1).targets[:, 0, 0]]).double()
-    train, validation, test = (task.examples(1).rows(part) for part in task.parts(1, generator()))
+    train, validation, test = (task.examples(1).rows(part) for part in task.parts(1))
     for part, variance in ((train, 1.0), (validation, 0.74), (test, 2.25)):
         mean = part.targets.mean().expand_as(part.targets)
         assert task.score(mean, part) == pytest.approx(0.0, abs=1e-6)

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from suite.claims.evidence import AREA, MEASURES, TIMED, level_labels
+from suite.claims.evidence import AREA, MEASURES, POSITIVE, level_labels
 from suite.config import Count, Frozen
+from suite.diagnostics.overfitting import MEASURES as AREAS
 from suite.errors import InputError, unknown
 from suite.experiment import EXPERIMENTS, Experiment, parsed
 from suite.experiment import load as load_experiment
@@ -23,7 +24,7 @@ FEWEST_SEEDS = 3
 """Two pairs have an interval that says nothing."""
 
 Direction = Literal["above", "below", "equal"]
-Margin = Annotated[float, Field(ge=0)]
+Margin = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Comparison(Frozen):
@@ -32,17 +33,21 @@ class Comparison(Frozen):
     first: str
     """An architecture of the experiment, by label."""
     second: str | None = None
-    value: float | None = None
+    value: Annotated[float, Field(allow_inf_nan=False)] | None = None
     direction: Direction | None = None
     measure: str | None = None
     margin: Margin | None = None
     tasks: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Levels or task tables by label; all if none is given."""
+    context: bool = False
+    """Shown and tested like the others, but without a say in the verdict: it explains, and is not what is claimed."""
 
     @model_validator(mode="after")
     def _one_other(self) -> Comparison:
         if (self.second is None) == (self.value is None):
             raise ValueError("give either second (another architecture) or value (a number)")
+        if self.first == self.second:
+            raise ValueError(f"an arm cannot be compared with itself; got {self.first!r} twice")
         return self
 
 
@@ -101,10 +106,15 @@ class Claim(Frozen):
             for arm in (comparison.first, comparison.second):
                 if arm is not None and arm not in experiment.architectures:
                     raise unknown("arm", arm, experiment.architectures, of=where)
-            known = {*level_labels(experiment, measure), *experiment.tasks}
+            levels = level_labels(experiment, measure)
+            known = {*levels, *(level.split(" ")[0] for level in levels)}
             for task in comparison.tasks:
                 if task not in known:
-                    raise unknown("task level", task, known, of=where)
+                    raise unknown("task level", task, known, of=f"{where} for {measure}")
+            if self.scale == "log":
+                _check_logarithm(measure, comparison.value, where)
+        if all(comparison.context for comparison in self.comparisons):
+            raise InputError(f"{where}: at least one comparison must have a say in the verdict; all are context")
         for name, budget in self.budget.items():
             if budget.seeds < FEWEST_SEEDS:
                 raise InputError(
@@ -114,17 +124,27 @@ class Claim(Frozen):
 
 
 def _check_measure(measure: str, experiment: Experiment, where: str) -> None:
-    base = measure.removeprefix(AREA)
-    if base not in MEASURES:
-        raise unknown("measure", measure, MEASURES, of=where, other=f"{AREA}test_skill and the like")
+    accepted = [*MEASURES, *(f"{AREA}{name}" for name in AREAS)]
+    if measure not in accepted:
+        raise unknown("measure", measure, accepted, of=where)
     if measure.startswith(AREA):
-        if base == TIMED or not level_labels(experiment, measure):
+        if not level_labels(experiment, measure):
             raise InputError(
                 f"{where}: {measure} is a mean over a ladder of training-set sizes and needs two rungs or more: give a "
                 "task table of its experiment a list, such as train_size = [50, 200, 1000]"
             )
-    elif base.startswith(("gradient_", "effective_memory_")) and not experiment.training.diagnostics:
+    elif measure.startswith("gradient_slope_") and not experiment.training.diagnostics:
         raise InputError(f"{where}: {measure} is measured with diagnostics = true in [training] of its experiment only")
+
+
+def _check_logarithm(measure: str, value: float | None, where: str) -> None:
+    if measure not in POSITIVE:
+        raise InputError(
+            f"{where}: a logarithmic scale needs a measure that is always above 0; got {measure}, and those are "
+            f"{', '.join(POSITIVE)}"
+        )
+    if value is not None and value <= 0:
+        raise InputError(f"{where}: on a logarithmic scale value must be above 0; got {value}")
 
 
 def parse(data: Mapping[str, Any], name: str) -> Claim:
@@ -156,4 +176,8 @@ def load(name_or_path: str) -> Claim:
 
 def chosen(names: Iterable[str]) -> list[Claim]:
     """The claims of these names or paths; all that there are if none is given."""
-    return [load(name) for name in names or available()]
+    found = [load(name) for name in names or available()]
+    labels = [claim.name for claim in found]
+    if repeated := [label for label in labels if labels.count(label) > 1]:
+        raise InputError(f"each claim once, and no two files of one name: a report has one entry each; got {repeated}")
+    return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from statistics import median
 
 import pandas as pd
 import torch
@@ -23,7 +24,9 @@ COLUMNS = ["architecture", "task", "seed", "value"]
 AREA = "area_"
 """Before a measure: its mean over the logarithm of the training-set size, see ``suite.diagnostics.overfitting``."""
 TIMED = "step_milliseconds"
-"""One training step, forward and back: timed for the claim itself, the arms in turns on one thread."""
+"""A batch forward and back through the untrained model: timed for the claim itself, the arms in turns on one thread."""
+PASSES = 9
+"""So many make one observation, their median."""
 MEASURES = {
     "test_skill": "skill on test data, at the best validation point",
     "validation_skill": "skill on validation data, at the best validation point",
@@ -41,9 +44,11 @@ MEASURES = {
     "gradient_norm_p99": "99th percentile of the gradient's norm before clipping",
     "gradient_slope_start": "change of the logarithm of the gradient through time per step, before training",
     "gradient_slope_end": "the same after training",
-    TIMED: "milliseconds of a training step",
+    TIMED: "milliseconds of a pass forward and back, timed for the claim itself",
 }
-"""What may be compared, by name."""
+"""What may be compared, by name; with ``AREA`` before it, each measure of ``suite.diagnostics.overfitting``."""
+POSITIVE = ("restricted_steps", "gradient_norm_p99", TIMED)
+"""Those that may be compared on a logarithmic scale."""
 SHARES = ("skill", "solved", "diverged", "clip_fraction")
 """How the names of measures between 0 and 1 end, but for gaps: two of them differ by at most 1."""
 SMOOTH = ("gradient_slope_start", "gradient_slope_end", TIMED)
@@ -72,8 +77,8 @@ def evidence(plan: Plan, measure: str) -> pd.DataFrame:
 def timed(experiment: Experiment, tick: Callable[[], None] = lambda: None) -> pd.DataFrame:
     """``TIMED`` of every arm on every level, as often as there are seeds; ``seed`` counts the repetitions.
 
-    Untuned, one thread, the arms in turns: a busy moment of the machine hits all alike. ``tick`` is called after each
-    repetition of a level.
+    Each is a median of ``PASSES``. The arms take turns, and a different one begins each time: a busy moment of the
+    machine hits all alike. ``tick`` is called after each repetition of a level.
     """
     kernels.warm_up()
     rows: list[tuple[str, str, int, float]] = []
@@ -81,14 +86,25 @@ def timed(experiment: Experiment, tick: Callable[[], None] = lambda: None) -> pd
         for level in experiment.levels:
             here = [study for study in studies(experiment) if study.level.label == level.label]
             steps = {study.variant.label: _step(study) for study in here}
-            for repetition in range(-1, len(experiment.evaluation.seed_list)):
-                for label, step in steps.items():
-                    started = time.perf_counter()
-                    step()
-                    if repetition >= 0:
-                        rows.append((label, level.label, repetition, 1000 * (time.perf_counter() - started)))
+            _passes(steps, 1)  # not counted
+            for repetition in range(len(experiment.evaluation.seed_list)):
+                taken = _passes(steps, PASSES)
+                rows += [(label, level.label, repetition, 1000 * median(times)) for label, times in taken.items()]
                 tick()
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _passes(steps: Mapping[str, Callable[[], None]], count: int) -> dict[str, list[float]]:
+    """Seconds of each step, ``count`` times, in turns."""
+    taken: dict[str, list[float]] = {label: [] for label in steps}
+    labels = list(steps)
+    for first in range(count):
+        for turn in range(len(labels)):
+            label = labels[(first + turn) % len(labels)]
+            started = time.perf_counter()
+            steps[label]()
+            taken[label].append(time.perf_counter() - started)
+    return taken
 
 
 def _step(study: Study) -> Callable[[], None]:

@@ -20,10 +20,11 @@ COLOURS = {"supported": "green", "refuted": "red", "conditional": "yellow", "unr
 LEGEND = f"""\
 effect: the first comparison of the claim, first arm minus second, with its 95 % interval (a mean over the levels where
 there are several). for, against: comparisons on single levels that support or contradict the claim, of so many; the
-rest are unresolved. A difference counts if it is beyond the margin and significant (paired, Holm over the whole claim);
-"no difference" if the whole interval lies within the margin. supported, refuted: at least half are resolved and all
-agree; conditional: some support it and some contradict it. Fewer than {FEW_SEEDS} seeds are an indication, not a
-result."""
+rest are unresolved, or uninformative: both arms at the floor or both at the ceiling. A difference counts if it is
+beyond the margin and significant (paired, Holm over the whole claim); "no difference" if the whole interval lies within
+the margin, which misses failures rarer than one in so many seeds. supported, refuted: at least half of the informative
+ones are resolved and all agree; conditional: some support it and some contradict it. Fewer than {FEW_SEEDS} seeds are
+an indication, not a result."""
 ROW_COLUMNS = ("first", "", "second", "level", "measure", "first", "second", "difference [95 %]", "margin", "p (Holm)",
                "pairs", "found", "says")  # fmt: skip
 COLUMNS = ("claim", "verdict", "effect [95 %]", "for", "against", "of", "seeds")
@@ -40,10 +41,12 @@ def headline(judged: Judged) -> str:
 def effect(row: pd.Series[Any], scale: str) -> str:
     """``+0.10 [0.02, 0.18]``, or as a ratio on a logarithmic scale: ``× 0.91 [0.88, 0.94]``."""
     numbers = [float(row[name]) for name in ("difference", "low", "high")]
-    if scale == "log":
-        point, low, high = (math.exp(min(number, 700.0)) for number in numbers)
+    if scale == "log" and all(map(math.isfinite, numbers)):
+        point, low, high = map(math.exp, numbers)
         return f"× {point:.2f} [{low:.2f}, {high:.2f}]"
     point, low, high = numbers
+    if math.isnan(point):
+        return "–"
     digits = 2 if max(abs(point), abs(row["margin"])) >= 0.02 else 3
     interval = f" [{low:.{digits}f}, {high:.{digits}f}]" if math.isfinite(low) else ""
     return f"{point:+.{digits}f}{interval}"
@@ -56,7 +59,7 @@ def _cells(judged: Judged) -> tuple[str, ...]:
         effect(judged.pooled.iloc[0], judged.claim.scale),
         str(judged.count(SUPPORTS)),
         str(judged.count(CONTRADICTS)),
-        str(len(judged.rows)),
+        str(judged.voting),
         str(judged.seeds),
     )
 
@@ -84,7 +87,8 @@ def _show_rows(judged: Judged, console: Console) -> None:
     for _, row in judged.rows.iterrows():
         table.add_row(
             f"{row['first']} {SIGN[row['direction']]} {row['second']} ({row['measure']})",
-            row["task"], effect(row, claim.scale), row["found"], row["says"],
+            row["task"], effect(row, claim.scale), row["found"],
+            f"({row['says']})" if row["context"] else row["says"],
         )  # fmt: skip
     console.print(table, "")
 
@@ -108,15 +112,18 @@ def markdown(found: Sequence[Judged]) -> str:
             f"|{'---|' * 5}{'--:|' * 6}---|---|",
         ]  # fmt: skip
         for _, r in judged.rows.iterrows():
+            pairs = f"{r['pairs']} ({r['lost']} lost)" if r["lost"] else str(r["pairs"])
+            says = f"({r['says']}, context)" if r["context"] else r["says"]
             lines.append(
                 f"| {r['first']} | {SIGN[r['direction']]} | {r['second']} | {r['task']} | {r['measure']} | "
                 f"{r['first_mean']:.3g} | {r['second_mean']:.3g} | {effect(r, claim.scale)} | {r['margin']:g} | "
-                f"{r['p_holm']:.2g} | {r['pairs']} | {r['found']} | {r['says']} |"
+                f"{r['p_holm']:.2g} | {pairs} | {r['found']} | {says} |"
             )
         pooled = judged.pooled[[len(set(t)) > 1 for t in _levels_of(judged)]]
         lines += [""]
         lines += [
-            f"Over all levels, {r['first']} − {r['second']}, {r['measure']}: {effect(r, claim.scale)}.  "
+            f"Over all levels, {r['first']} {'/' if claim.scale == 'log' else '−'} {r['second']}, {r['measure']}: "
+            f"{effect(r, claim.scale)}.  "
             for _, r in pooled.iterrows()
         ]
         if judged.few_seeds:

@@ -1,17 +1,23 @@
 """From numbers to a verdict: paired differences, Holm over the whole claim, and one rule.
 
 A row is one comparison on one level. It is *resolved* if its adjusted difference is beyond the margin, or if its whole
-interval lies within it ("tied"); and it supports or contradicts the claim. The claim is
+interval lies within it ("tied"; such intervals are not adjusted, and n seeds rarely show a failure rarer than 1/n). It
+then supports or contradicts the claim. A tie at the floor (nobody remembers anything) or at the ceiling (everybody
+does) is *uninformative*: the level is too hard or too easy to tell. A row is *unresolved* too where an arm lacks the
+measure on some seed, as a diverged run lacks its loss: what is left of it would be a selection. The claim is
 
 - *conditional* if some rows support and some contradict it;
-- *supported* or *refuted* if all that are resolved do, and at least half are resolved;
+- *supported* or *refuted* if all that are resolved do, and at least half of the informative ones are resolved;
 - *unresolved* otherwise.
+
+Comparisons that are ``context`` have no say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +28,9 @@ from suite.leaderboards.comparison import holm, paired_test, verdict_of
 from suite.leaderboards.statistics import FEW_SEEDS, OVERALL, Floats
 
 VERDICTS = ("supported", "refuted", "conditional", "unresolved")
-SUPPORTS, CONTRADICTS, OPEN = "supports", "contradicts", "unresolved"
+SUPPORTS, CONTRADICTS, OPEN, NOTHING = "supports", "contradicts", "unresolved", "uninformative"
+FLOOR, CEILING = 0.05, 0.95
+"""Of a share: two arms below or above tell nothing."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +42,9 @@ class Judged:
     verdict: str
     rows: pd.DataFrame
     """One per comparison and level: ``first``, ``second``, ``task``, ``measure``, ``direction``, ``margin``, ``pairs``,
-    ``first_mean``, ``second_mean``, ``difference``, ``low``, ``high``, ``p_holm``, ``found`` (above, below, tied,
-    unresolved) and ``says`` (supports, contradicts, unresolved). On a logarithmic scale the means are geometric."""
+    ``lost`` (seeds on which an arm lacks the measure), ``first_mean``, ``second_mean``, ``difference``, ``low``,
+    ``high``, ``p_holm``, ``found`` (above, below, tied, unresolved), ``says`` (supports, contradicts, unresolved,
+    uninformative) and ``context``. On a logarithmic scale the means are geometric."""
     pooled: pd.DataFrame
     """Per comparison, the same of the mean over its levels, untested."""
     observations: pd.DataFrame
@@ -50,37 +59,46 @@ class Judged:
         return self.seeds < FEW_SEEDS
 
     def count(self, says: str) -> int:
-        return int((self.rows["says"] == says).sum())
+        return int(((self.rows["says"] == says) & ~self.rows["context"]).sum())
+
+    @property
+    def voting(self) -> int:
+        """Rows that have a say."""
+        return int((~self.rows["context"]).sum())
 
 
 def judge(claim: Claim, budget: str, measured: Mapping[str, pd.DataFrame]) -> Judged:
     """The verdict on a claim; ``measured`` holds the evidence of each of its measures."""
-    rows, pooled, apart = [], [], []
+    rows, pooled = [], []
     for comparison in claim.comparisons:
         measure = comparison.measure or claim.measure
-        table = measured[measure].dropna(subset="value").assign(value=lambda t: _scaled(t["value"], claim.scale))
-        values = table.pivot_table(index=["task", "seed"], columns="architecture", values="value")
+        table = measured[measure].assign(value=lambda t: _scaled(t["value"], claim.scale))
+        values = table.set_index(["task", "seed", "architecture"])["value"].unstack("architecture")
         base = {
             "first": comparison.first,
             "second": comparison.second if comparison.second is not None else f"{comparison.value:g}",
             "measure": measure,
             "direction": comparison.direction or claim.direction,
             "margin": claim.margin if comparison.margin is None else comparison.margin,
+            "context": comparison.context,
         }
         here = []
         for task in _levels(claim, comparison, measure):
             level = values[values.index.get_level_values("task") == task]
             first, second = _arms(level, comparison, claim)
             here.append(first - second)
-            rows.append({**base, "task": task, **_effect([first - second], measure), **_means(first, second, claim)})
-        apart += here
-        pooled.append({**base, "task": OVERALL, **_effect(here, measure)})
+            effect = _effect([first - second], measure, claim.scale)
+            lost = int(level.index.nunique()) - len(first)
+            rows.append({**base, "task": task, **effect, "lost": lost, **_means(first, second, claim)})
+        pooled.append({**base, "task": OVERALL, **_effect(here, measure, claim.scale)})
     table = pd.DataFrame(rows)
     table["p_holm"] = holm(table["p"])
     table["found"] = [verdict_of(*row) for row in table[["difference", "low", "high", "p_holm", "margin"]].to_numpy()]
-    table["says"] = [_says(row["found"], row["direction"]) for _, row in table.iterrows()]
+    table["says"] = [_says(row) for _, row in table.iterrows()]
     observations = pd.concat(found.assign(measure=measure) for measure, found in measured.items())
-    return Judged(claim, budget, overall_verdict(table["says"]), table, pd.DataFrame(pooled), observations)
+    return Judged(
+        claim, budget, overall_verdict(table["says"][~table["context"]]), table, pd.DataFrame(pooled), observations
+    )
 
 
 def overall_verdict(says: pd.Series[str]) -> str:
@@ -88,15 +106,23 @@ def overall_verdict(says: pd.Series[str]) -> str:
     supporting, contradicting = int((says == SUPPORTS).sum()), int((says == CONTRADICTS).sum())
     if supporting and contradicting:
         return "conditional"
-    if 2 * (supporting + contradicting) < len(says) or not len(says):
+    informative = int((says != NOTHING).sum())
+    if 2 * (supporting + contradicting) < informative or not informative:
         return "unresolved"
     return "supported" if supporting else "refuted"
 
 
-def _says(found: str, direction: str) -> str:
-    if found == "unresolved":
+def _says(row: pd.Series[Any]) -> str:
+    means = row["first_mean"], row["second_mean"]
+    if row["found"] == "tied" and _is_share(row["measure"]) and (max(means) < FLOOR or min(means) > CEILING):
+        return NOTHING
+    if row["found"] == "unresolved" or row["lost"]:
         return OPEN
-    return SUPPORTS if found == {"equal": "tied"}.get(direction, direction) else CONTRADICTS
+    return SUPPORTS if row["found"] == {"equal": "tied"}.get(row["direction"], row["direction"]) else CONTRADICTS
+
+
+def _is_share(measure: str) -> bool:
+    return measure.endswith(SHARES) and "gap" not in measure
 
 
 def _levels(claim: Claim, comparison: Comparison, measure: str) -> list[str]:
@@ -122,9 +148,9 @@ def _arms(level: pd.DataFrame, comparison: Comparison, claim: Claim) -> tuple[Fl
     return first, np.full_like(first, np.log(value) if claim.scale == "log" else value)
 
 
-def _effect(differences: list[Floats], measure: str) -> dict[str, float]:
+def _effect(differences: list[Floats], measure: str, scale: str) -> dict[str, float]:
     difference, low, high, p = paired_test(differences, cautious=measure not in SMOOTH)
-    if measure.endswith(SHARES) and "gap" not in measure:
+    if _is_share(measure) and scale == "linear":
         low, high = max(-1.0, low), min(1.0, high)
     return {"pairs": min(map(len, differences)), "difference": difference, "low": low, "high": high, "p": p}
 

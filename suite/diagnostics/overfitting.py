@@ -44,6 +44,7 @@ def areas(points: pd.DataFrame) -> pd.DataFrame:
     ``solved``, ``steps_to_solve`` and ``steps_budget`` stand for the ladder as one: solved at every size, in the sum of
     the steps. A loss that is not finite leaves its area NaN.
     """
+    points = points.reindex(columns=points.columns.union(list(MEASURES)))  # a diverged run has no loss
     parts = []
     for ladder, here in points.groupby("ladder", sort=False):
         sizes = sorted(here["train_size"].unique())
@@ -77,6 +78,7 @@ def curves(points: pd.DataFrame) -> pd.DataFrame:
 
     Skills have the interval of the leaderboard; losses and gaps, which have no bounds to reckon with, Student's.
     """
+    points = points.reindex(columns=points.columns.union(list(MEASURES)))
     rows: list[tuple[object, ...]] = []
     for measure in SKILLS:
         bootstrap = Bootstrap.draw(points.assign(skill=points[measure]))

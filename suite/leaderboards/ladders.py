@@ -10,6 +10,7 @@ import pandas as pd
 from suite.config import TaskConfig, canonical_json
 from suite.diagnostics.horizon import EXTRAPOLATED, POINTS, TRAINED
 from suite.experiment import Experiment, Level, make_task
+from tasks import DataSet
 
 FEWEST_LENGTHS = 3
 """Of an extrapolated ladder: what one longer length shows, the table of longer lengths says already."""
@@ -32,8 +33,10 @@ def size_ladders(experiment: Experiment) -> list[Ladder]:
     return _ladders(experiment, lambda task: task.train_size)
 
 
-def _delay(task: TaskConfig, length: int) -> float:
-    return float(make_task(task.name, task.options).delay(length))
+def _delay(task: TaskConfig, length: int) -> float | None:
+    """None where it is 0, and for a data set: nobody knows how much of its past is of use."""
+    made = make_task(task.name, task.options)
+    return None if isinstance(made, DataSet) else made.delay(length) or None
 
 
 def _ladders(experiment: Experiment, measure: Callable[[TaskConfig], float | None]) -> list[Ladder]:
@@ -47,8 +50,12 @@ def _ladders(experiment: Experiment, measure: Callable[[TaskConfig], float | Non
             continue
         values = {level.label: value for level in levels if (value := measure(level.task)) is not None}
         settings = {level.label: _settings(level.task) for level in levels if level.label in values}
-        varying = [key for key in settings.get(levels[0].label, {}) if len({s[key] for s in settings.values()}) > 1]
-        others = [key for key in varying if not _moves(key, varying, settings, values)]
+        keys = next(iter(settings.values()), {})
+        varying = [key for key in keys if len({s[key] for s in settings.values()}) > 1]
+        moving = [key for key in varying if _moves(key, varying, settings, values)]
+        # Where several do, the length first: levels that differ in another option may be other tasks altogether.
+        rung = sorted(moving, key=lambda key: key != "length")[:1]
+        others = [key for key in varying if key not in rung]
         groups: dict[str, dict[str, float]] = {}
         for label, value in values.items():
             name = " ".join([table, *(f"{key}={settings[label][key]}" for key in others)])
@@ -94,7 +101,7 @@ def delay_points(runs: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
         if len(lengths) < FEWEST_LENGTHS:
             continue
         reach = {n: _delay(level.task, n) for n in lengths}
-        if len(set(reach.values())) < FEWEST_LENGTHS:
+        if None in reach.values() or len(set(reach.values())) < FEWEST_LENGTHS:
             continue
         here = runs[runs["task"] == level.label]
         for n, column in lengths.items():

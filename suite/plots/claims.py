@@ -6,16 +6,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from suite.claims.verdict import CONTRADICTS, OPEN, SUPPORTS, Judged
+from suite.claims.verdict import CONTRADICTS, NOTHING, OPEN, SUPPORTS, Judged
 from suite.plots.style import new_figure, tidy
 
-LOOK = {SUPPORTS: ("#228833", "o"), CONTRADICTS: ("#DD5533", "s"), OPEN: ("#888888", "D")}
+LOOK = {SUPPORTS: ("#228833", "o"), CONTRADICTS: ("#DD5533", "s"), OPEN: ("#888888", "D"), NOTHING: ("#BBBBBB", "x")}
 
 
 def claim_figure(judged: Judged) -> Figure:
     """One row per comparison and level: the difference with its 95 % interval, and what it says of the claim.
 
-    The grey band is the smallest difference that matters. Each measure has a panel of its own.
+    The grey band is the smallest difference that matters. Each measure has a panel of its own; what is context stands
+    in parentheses.
     """
     measures = list(dict.fromkeys(judged.rows["measure"]))
     heights = [int((judged.rows["measure"] == measure).sum()) for measure in measures]
@@ -38,14 +39,13 @@ def claim_figure(judged: Judged) -> Figure:
             axes.set_xlim(-reach, reach)
         sign = {"above": ">", "below": "<", "equal": "="}
         names = [f"{r['first']} {sign[r['direction']]} {r['second']}, {r['task']}" for _, r in rows.iterrows()]
+        names = [f"({name})" if context else name for name, context in zip(names, rows["context"], strict=True)]
         axes.set_yticks(range(len(rows)), names, fontsize="small")
         axes.set_ylim(len(rows) - 0.4, -0.6)
         unit = "difference of ln" if log else "difference in"
         tidy(axes, xlabel=f"{unit} {measure.replace('_', ' ')}, first minus second")
         axes.grid(visible=False, axis="y")
-    handles = [Line2D([], [], color=c, marker=m, markersize=5.5, label=f"{n} it") for n, (c, m) in LOOK.items()]
-    handles[2].set_label("unresolved")
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize="small")
-    seeds = f"{judged.seeds} {'pairs' if judged.seeds != 1 else 'pair'}"
-    figure.suptitle(f"{judged.claim.name}: {judged.verdict} ({seeds}, 95 % intervals)", fontsize="medium")
+    handles = [Line2D([], [], color=c, marker=m, markersize=5.5, label=says) for says, (c, m) in LOOK.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize="small")
+    figure.suptitle(f"{judged.claim.name}: {judged.verdict} ({judged.seeds} seeds, 95 % intervals)", fontsize="medium")
     return figure
