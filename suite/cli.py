@@ -264,6 +264,7 @@ def claims(
     if dry_run:
         for claim in wanted:
             if needs_runs(claim):
+                console.print(f"claim {claim.name}", style="bold", highlight=False)
                 _estimate(runner.open_plan(experiments[claim.name], opened), workers or _cores())
         return
     found = []

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from suite.architectures import Cell
 from suite.config import derived_seed
 from suite.errors import InputError
 from suite.experiment import available, load, parse
@@ -208,3 +210,46 @@ def test_a_median_pruner_compares_with_earlier_generations_alone() -> None:
     assert GenerationPruner(PrunerContext("median", "s", 5, good))(10, 0.1)
     assert not GenerationPruner(PrunerContext("median", "s", 5, good))(10, 0.95)
     assert not GenerationPruner(PrunerContext("median", "s", 0, ()))(10, 0.0)
+
+
+class Stateless(Cell[tuple[()]]):
+    """Carries nothing; its second parameter may be complex."""
+
+    def __init__(self, input_size: int, hidden_size: int, *, complex_too: bool = False) -> None:
+        super().__init__(input_size, hidden_size)
+        self.W = torch.nn.Parameter(torch.zeros(hidden_size, input_size))
+        if complex_too:
+            self.V = torch.nn.Parameter(torch.zeros(3, dtype=torch.complex64))
+
+    def initial_state(self, batch_size: int) -> tuple[()]:
+        return ()
+
+    def step(self, x: torch.Tensor, state: tuple[()]) -> tuple[torch.Tensor, tuple[()]]:
+        return x @ self.W.t(), state
+
+
+@pytest.mark.parametrize(
+    ("architecture", "training", "message"),
+    [
+        ({"complex_too": True}, {}, "all parameters of a model must have one type; got torch.complex64, torch.float32"),
+        ({}, {"diagnostics": True}, "diagnostics follow the gradient through the state, and there is none here"),
+    ],
+)
+def test_what_no_run_could_do_is_refused_before_it(
+    architecture: dict[str, Any], training: dict[str, Any], message: str
+) -> None:
+    table = {"architecture": "tests.test_experiment:Stateless", "hidden_size": 4, **architecture}
+    data = {"tasks": {"adding": {"length": 8}}, "architectures": {"own": table}, "training": training}
+    with pytest.raises(InputError, match=message):
+        studies(parse(data, "x"))
+
+
+def test_training_can_be_fixed_for_a_row() -> None:
+    data = changed("architectures/gru/training", {"clip": math.inf, "optimizer": "sgd"})
+    of = {study.variant.label: study for study in studies(parse(data, "x"))}
+    assert "clip" in of["rnn"].space
+    assert "clip" not in of["gru"].space
+    config = of["gru"].config(of["gru"].defaults, 0)
+    assert (config.training.clip, config.training.optimizer) == (math.inf, "sgd")
+    with pytest.raises(InputError, match=r"unknown key 'steps' of \[architectures.gru\] training"):
+        studies(parse(changed("architectures/gru/training", {"steps": 3}), "x"))

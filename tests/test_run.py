@@ -27,6 +27,7 @@ from suite.leaderboards import render
 from suite.leaderboards.table import leaderboard
 from suite.model import build_model
 from suite.module import Watcher, type_of_optimizer
+from suite.numerics import numerics
 from suite.registry import architectures
 from suite.tracking import Store
 from suite.training import train
@@ -320,3 +321,11 @@ def test_list_shows_what_there_is(tmp_path: Path) -> None:
     found = json.loads(memspan("list", "--json", cwd=tmp_path).stdout)
     assert set(found["architectures"]) == set(architectures.names())
     assert "quick" in found["experiments"]
+
+
+def test_the_smallest_numbers_are_zeros_during_a_run_and_only_then() -> None:
+    tiny = torch.tensor([1e-30])
+    with numerics(threads=1):
+        assert (tiny * 1e-10).item() == 0.0
+        assert torch.get_num_threads() == 1
+    assert (tiny * 1e-10).item() > 0.0

@@ -19,6 +19,7 @@ from suite.diagnostics.gradients import Decay, effective_memory, mean_log, memor
 from suite.errors import InputError
 from suite.experiment import parsed
 from suite.model import match_hidden_size, model_of
+from suite.numerics import numerics
 from suite.registry import architectures
 from tasks import Task
 
@@ -133,15 +134,11 @@ def survey(
         raise InputError(f"architectures must be named, each once; got {', '.join(labels) or 'none'}")
     data = [Data(TaskConfig(name="adding", options={}, length=length), seed, SEQUENCES) for seed in range(seeds)]
     configs = [_config(label, data[0].task, hidden_size, parameters) for label in labels]
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the fastest at these sizes
-    try:
+    with numerics():
         return [
             Row(label, config.hidden_size, np.stack([_curve(config, data[seed], seed) for seed in range(seeds)]))
             for label, config in zip(labels, configs, strict=True)
         ]
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _curve(config: ModelConfig, data: Data, seed: int) -> Floats:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 from numpy.typing import NDArray
 
-from suite.plots.style import new_figure, style_of, tidy
+from suite.plots.style import new_figure, style_of, styles_of, tidy
 
 if TYPE_CHECKING:  # what measures runs imports Lightning, which takes seconds
     from suite.diagnostics.during_run import Measured
@@ -32,10 +32,10 @@ def survey_figure(rows: Sequence[Row]) -> Figure:
     figure = new_figure(7.5, 4.0)
     axes = figure.subplots()
     length = rows[0].length
-    cut = []
+    cut, styles = [], styles_of(row.label for row in rows)
     for row in sorted(rows, key=_preserved, reverse=True):
         mean, low, high = (end / math.log(10) for end in row.curve)
-        style = style_of(row.label)
+        style = styles[row.label]
         last = _last(mean)
         zero = last < length and np.isneginf(mean[last + 1])
         axes.plot(

@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from suite.diagnostics.horizon import TRAINED, Fit
 from suite.leaderboards.sections import horizon_text
-from suite.plots.style import new_figure, style_of, tidy
+from suite.plots.style import new_figure, styles_of, tidy
 
 APART = 0.012
 """Of the width of the axis: by so much the points of two architectures are moved apart."""
@@ -30,9 +30,9 @@ def horizon_plot(ladder: str, kind: str, curves: pd.DataFrame, fits: pd.DataFram
     span = np.log(delays[-1] / delays[0])
     fine = np.geomspace(delays[0], delays[-1], 300)
     ordered = fits.sort_values(["d50", "d90", "architecture"], ascending=[False, False, True])
-    middle = (len(ordered) - 1) / 2
+    middle, styles = (len(ordered) - 1) / 2, styles_of(ordered["architecture"])
     for i, (_, row) in enumerate(ordered.iterrows()):
-        style = style_of(row["architecture"])
+        style = styles[row["architecture"]]
         here = curves[curves["architecture"] == row["architecture"]]
         moved = here["delay"] * np.exp(span * APART * (i - middle))
         errors = np.clip(np.nan_to_num([here["skill"] - here["low"], here["high"] - here["skill"]]), 0, None)

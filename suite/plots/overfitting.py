@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from suite.plots.style import new_figure, style_of, tidy
+from suite.plots.style import new_figure, styles_of, tidy
 
 PANELS = (
     ("skill", ("train_skill", "test_skill")),
@@ -47,8 +47,9 @@ def overfitting_plot(ladder: str, curves: pd.DataFrame) -> Figure:
         ]
         axes.legend(handles=lines, frameon=False, fontsize="small")
     handles = []
+    styles = styles_of(names)
     for name in names:
-        style = style_of(name)
+        style = styles[name]
         handles.append(Line2D([], [], color=style.color, marker=style.marker, markersize=5, label=name))
     figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize="small")
     figure.suptitle(
@@ -59,8 +60,9 @@ def overfitting_plot(ladder: str, curves: pd.DataFrame) -> Figure:
 
 def _draw(axes: Axes, curves: pd.DataFrame, names: list[str], linestyle: str) -> None:
     """One line with intervals per architecture, a little apart; markers on the continuous ones alone."""
+    styles = styles_of(names)
     for i, name in enumerate(names):
-        style, here = style_of(name), curves[curves["architecture"] == name]
+        style, here = styles[name], curves[curves["architecture"] == name]
         n, mean = here["train_size"] * APART ** (i - (len(names) - 1) / 2), here["mean"]
         errors = np.clip(np.nan_to_num([mean - here["low"], here["high"] - mean]), 0, None)
         look: dict[str, Any] = {"marker": style.marker, "markersize": 4.5} if linestyle == "-" else {"alpha": 0.7}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,6 +47,24 @@ def style_of(label: str) -> Style:
     digest = hashlib.sha256(label.encode()).digest()
     colour, marker, dash = OWN.get(label, (digest[0], digest[1], digest[2]))
     return Style(PALETTE[colour % len(PALETTE)], MARKERS[marker % len(MARKERS)], DASHES[dash % len(DASHES)])
+
+
+def styles_of(labels: Iterable[str]) -> dict[str, Style]:
+    """The styles of what one picture shows: no two alike, and no colour twice while there are enough.
+
+    A label that has not one of ``OWN`` gives way to the others of its picture.
+    """
+    found: dict[str, Style] = {}
+    for label in sorted(set(labels), key=lambda label: (label not in OWN, label)):
+        wanted = style_of(label)
+        start, taken = PALETTE.index(wanted.color), {style.color for style in found.values()}
+        colours = [PALETTE[(start + i) % len(PALETTE)] for i in range(len(PALETTE))]
+        colour = next((c for c in colours if c not in taken), wanted.color) if label not in OWN else wanted.color
+        marks = {(style.marker, style.linestyle) for style in found.values() if style.color == colour}
+        choices = [(marker, dash) for marker in (wanted.marker, *MARKERS) for dash in (wanted.linestyle, *DASHES)]
+        marker, dash = next((choice for choice in choices if choice not in marks), choices[0])
+        found[label] = Style(colour, marker, dash)
+    return found
 
 
 def new_figure(width: float = 7.5, height: float = 4.0, **options: Any) -> Figure:
