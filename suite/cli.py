@@ -425,7 +425,7 @@ class _Progress:
         errors.print("finishing the runs under way; Ctrl-C again stops at once")
 
     def done(self, job: Job, outcome: Outcome) -> None:
-        self.count = self.plan.done
+        self.count += 1
         self.bars.update(self.all, description="all runs", completed=self.count)
         if job.key in self.running:
             self.bars.update(self.running[job.key], visible=False)

@@ -36,6 +36,7 @@ class Study:
         self.level = level
         self.name = f"{experiment.name}/{level.label}/{variant.label}"
         self.sweep = experiment.sweep
+        self._configs: dict[tuple[str, int], RunConfig] = {}  # planning asks for each again after every run
 
     @cached_property
     def space(self) -> dict[str, Range | tuple[Any, ...]]:
@@ -71,6 +72,12 @@ class Study:
 
     def config(self, params: Mapping[str, Any], seed: int) -> RunConfig:
         """The run of these hyper-parameters on this seed; the hidden size is solved for where parameters are given."""
+        key = (canonical_json(params), seed)
+        if key not in self._configs:
+            self._configs[key] = self._new_config(params, seed)
+        return self._configs[key]
+
+    def _new_config(self, params: Mapping[str, Any], seed: int) -> RunConfig:
         where = f"study {self.name!r}"
         given = {**self.variant.fixed, **params}
         training = {name: value for name, value in given.items() if name in TUNABLE_TRAINING}
