@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from suite import kernels, sweep
 from suite.engines import Engine, Inline, Workers
 from suite.experiment import Experiment
 from suite.job import Job, Outcome
 from suite.plan import Plan, best, evaluations, missing, studies, trials
-from suite.tracking import Recorder, Store
-
-if TYPE_CHECKING:
-    from suite.diagnostics.during_run import Measured
+from suite.tracking import Store
 
 
 def open_plan(experiment: Experiment, store: Store) -> Plan:
@@ -26,6 +22,7 @@ def open_plan(experiment: Experiment, store: Store) -> Plan:
 
 def execute(job: Job, folder: Path, experiment: str, parent: str, on_progress: Callable[[int], None]) -> Outcome:
     """Do one run and record it."""
+    from suite.diagnostics.during_run import as_data
     from suite.module import Watcher
     from suite.plots.learning_curve import learning_curve
     from suite.training import train
@@ -38,18 +35,10 @@ def execute(job: Job, folder: Path, experiment: str, parent: str, on_progress: C
         result = train(job.config, watcher)
         path = "/".join(sorted({kernels.path(cell) for cell in result.model.cells}))  # type: ignore[arg-type]
         recorder.result(job, result.metrics, threads=1, path=path)
-        recorder.figure(learning_curve(job, result.curves), "learning_curve.png")
+        recorder.figure(learning_curve(job, result.curves, result.gradient_flow), "learning_curve.png")
         if result.gradient_flow:
-            _record_gradient_flow(recorder, job, result.gradient_flow)
+            recorder.data(as_data(result.gradient_flow), "gradient_flow.json")
     return Outcome(result.metrics, tuple((step, metrics["validation/skill"]) for step, metrics in result.curves))
-
-
-def _record_gradient_flow(recorder: Recorder, job: Job, measured: dict[str, Measured]) -> None:
-    from suite.diagnostics.during_run import as_data
-    from suite.plots.gradients import run_figure
-
-    recorder.data(as_data(measured), "gradient_flow.json")
-    recorder.figure(run_figure(job, measured), "gradient_flow.png")
 
 
 def run(

@@ -444,4 +444,4 @@ def test_a_recorded_run_has_the_curves_and_the_picture(tmp_path: Path) -> None:
         ("end", 90),
     ]
     assert found["end"]["slope"] == outcome.metrics["gradient_slope_end"]
-    assert (data.parent / "gradient_flow.png").stat().st_size > 10_000
+    assert (data.parent / "learning_curve.png").stat().st_size > 10_000

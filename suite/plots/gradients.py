@@ -12,12 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 from numpy.typing import NDArray
 
-from suite.plots.style import new_figure, style_of, styles_of, tidy
+from suite.plots.style import new_figure, styles_of, tidy
 
 if TYPE_CHECKING:  # what measures runs imports Lightning, which takes seconds
     from suite.diagnostics.during_run import Measured
     from suite.diagnostics.survey import Row
-    from suite.job import Job
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MOMENTS = {"start": (0.6, ":"), "half": (0.75, "--"), "end": (1.0, "-")}
@@ -63,28 +62,17 @@ def survey_figure(rows: Sequence[Row]) -> Figure:
     return figure
 
 
-def run_figure(job: Job, measured: Mapping[str, Measured]) -> Figure:
-    """State to state and state to loss, at the three moments of one run."""
-    figure = new_figure(7.5, 3.0, layout=None)
-    figure.subplots_adjust(left=0.09, right=0.98, bottom=0.17, top=0.8, wspace=0.06)  # a solved layout costs 60 ms
-    panels = figure.subplots(1, 2, sharey=True)
-    color = style_of(job.variant).color
+def draw_run(axes: Axes, measured: Mapping[str, Measured], color: str) -> None:
+    """The gradient from state to state at the three moments of one run."""
     for moment, (step, flow) in measured.items():
         alpha, line = MOMENTS[moment]
-        for axes, logs, first in zip(panels, flow, (0, 1), strict=True):
-            powers = np.asarray(logs) / math.log(10)
-            powers[~np.isfinite(powers)] = math.nan
-            tau = np.arange(first, first + len(powers))
-            axes.plot(tau, powers, linestyle=line, color=color, alpha=alpha, label=f"after {step:,} steps")
-    tidy(panels[0], title="later state: ∂s(T) / ∂s(T − τ)", xlabel="τ, steps", ylabel="norm")
-    tidy(panels[1], title="loss: ∂loss / ∂s(T − τ)", xlabel="τ, steps")
-    for axes in panels:
-        axes.title.set_fontsize("medium")
-        axes.xaxis.set_major_locator(MultipleLocator(max(1, round(len(tau) / 2))))
-    _decades(panels[0], 4)  # ticks are most of what the drawing costs
-    panels[0].legend(frameon=False, fontsize="small")
-    figure.suptitle(f"{job.variant} on {job.level}, {job.role} {job.number}", fontsize="medium")
-    return figure
+        powers = np.asarray(flow.state) / math.log(10)
+        powers[~np.isfinite(powers)] = math.nan
+        axes.plot(powers, linestyle=line, color=color, alpha=alpha, label=f"after {step:,} steps")
+    axes.set(xlabel="τ, steps", ylabel="norm of ∂s(T) / ∂s(T − τ)")
+    _decades(axes, 4)  # ticks are most of what the drawing costs
+    axes.xaxis.set_major_locator(MultipleLocator(max(1, round(len(powers) / 2))))
+    axes.legend(frameon=False, fontsize="small")
 
 
 def _preserved(row: Row) -> tuple[int, float]:

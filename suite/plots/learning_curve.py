@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
 from suite.job import Job
-from suite.plots.style import TRAIN, VALIDATION
+from suite.plots.gradients import draw_run
+from suite.plots.style import TRAIN, VALIDATION, style_of
+
+if TYPE_CHECKING:
+    from suite.diagnostics.during_run import Measured
 
 
-def learning_curve(job: Job, curves: Sequence[tuple[int, Mapping[str, float]]]) -> Figure:
-    """Loss and skill against optimiser steps."""
-    figure = Figure(figsize=(7.5, 3.0), dpi=90)
-    figure.subplots_adjust(left=0.08, right=0.98, bottom=0.17, top=0.86, wspace=0.22)  # a solved layout costs 60 ms
-    loss, skill = figure.subplots(1, 2)
+def learning_curve(
+    job: Job, curves: Sequence[tuple[int, Mapping[str, float]]], measured: Mapping[str, Measured] | None = None
+) -> Figure:
+    """Loss and skill against optimiser steps; and the gradient through time, where it was ``measured``."""
+    panels = 3 if measured else 2
+    figure = Figure(figsize=(3.75 * panels, 3.0), dpi=90)
+    # A layout that is solved for costs 60 ms.
+    figure.subplots_adjust(left=0.19 / panels, right=0.985, bottom=0.17, top=0.86, wspace=0.25)
+    loss, skill, *flow = figure.subplots(1, panels)
     steps = [step for step, _ in curves]
     for axes, name, label, colour in (
         (loss, "train/loss", "training (mean since the last validation)", TRAIN),
@@ -26,7 +35,9 @@ def learning_curve(job: Job, curves: Sequence[tuple[int, Mapping[str, float]]]) 
     loss.set(xlabel="optimiser steps", ylabel="loss")
     skill.set(xlabel="optimiser steps", ylabel="validation skill", ylim=(-0.03, 1.03))
     loss.legend(frameon=False, fontsize="small")
-    for axes in (loss, skill):
+    if measured:
+        draw_run(flow[0], measured, style_of(job.variant).color)
+    for axes in (loss, skill, *flow):
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"{job.variant} on {job.level}, {job.role} {job.number}", fontsize="medium")
     return figure
