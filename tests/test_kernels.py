@@ -154,6 +154,19 @@ def test_no_steps_as_in_the_definition(make: Any) -> None:
 
 
 @every_form
+@pytest.mark.parametrize("wrong", ["wider", "narrower", "states"])
+def test_wrong_sizes_are_refused_as_by_the_definition(make: Any, wrong: str) -> None:
+    """Compiled code would read beyond the end of its arrays."""
+    cell = new_cell(make, 4, 8)
+    inputs = torch.randn(5, 7, {"wider": 6, "narrower": 3}.get(wrong, 4))
+    state = cell.initial_state(3 if wrong == "states" else 5)
+    with pytest.raises(RuntimeError):
+        definition(cell, inputs, state)
+    with pytest.raises(RuntimeError):
+        cell(inputs, state)
+
+
+@every_form
 def test_cut_in_two(make: Any) -> None:
     cell = new_cell(make, 3, 12)
 

@@ -28,13 +28,20 @@ def flat(tensor: Tensor) -> Any:
     return tensor.detach().view(-1).numpy()
 
 
-def rows(inputs: Tensor, h: Tensor) -> Tensor:
+def rows(inputs: Tensor, W: Tensor, U: Tensor, h: Tensor, *others: Tensor) -> Tensor:
     """(x_t, 1, h_{t−1}) of every step, and room for the last h: ``[time + 1, batch, input + 1 + padded]``.
 
-    The kernel fills in every h but the first.
+    The kernel fills in every h but the first. Compiled code looks at no size, so all are looked at here: W is
+    ``[gates·hidden, input]``, U ``[gates·hidden, hidden]``, and every state, h and ``others``, ``[batch, hidden]``.
     """
     batch, time, size = inputs.shape
-    hidden = h.shape[1]
+    hidden = U.shape[1]
+    states = [tuple(state.shape) for state in (h, *others)]
+    if size != W.shape[1] or any(shape != (batch, hidden) for shape in states):
+        raise RuntimeError(
+            f"inputs must be [batch, time, {W.shape[1]}] and states [batch, {hidden}]; got {list(inputs.shape)} and "
+            f"{', '.join(str(list(shape)) for shape in states)}"
+        )
     room = inputs.new_empty(time + 1, batch, size + 1 + padded(hidden))
     room[:time, :, :size] = inputs.transpose(0, 1)
     room[:, :, size] = 1

@@ -70,7 +70,7 @@ class _CoupledLSTM(Function):
     def forward(ctx: Any, x: Tensor, h: Tensor, c: Tensor, W: Tensor, U: Tensor, b: Tensor) -> tuple[Tensor, ...]:
         (B, T, size), H = x.shape, U.shape[1]
         P, X = layout.padded(H), size + 1
-        s, cs, a = layout.rows(x, h), layout.history(c, T), x.new_empty(T, B, 3 * P)
+        s, cs, a = layout.rows(x, W, U, h, c), layout.history(c, T), x.new_empty(T, B, 3 * P)
         WbU = layout.pack_forward(3, W, b, U)
         _forward(flat(a), flat(s), flat(cs), flat(WbU), T, B, X, H, P)
         ctx.save_for_backward(a, s, cs, W, U)

@@ -59,7 +59,7 @@ class _Elman(Function):
     def forward(ctx: Any, x: Tensor, h: Tensor, W: Tensor, U: Tensor, b: Tensor, relu: bool) -> tuple[Tensor, ...]:
         (B, T, size), H = x.shape, U.shape[1]
         P, X = layout.padded(H), size + 1
-        s, WbU = layout.rows(x, h), layout.pack_forward(1, W, b, U)
+        s, WbU = layout.rows(x, W, U, h), layout.pack_forward(1, W, b, U)
         _forward(flat(s), flat(WbU), T, B, X, H, P, relu)
         ctx.save_for_backward(s, W, U)
         ctx.set_materialize_grads(False)

@@ -77,7 +77,7 @@ class _GRUAfter(Function):
     def forward(ctx: Any, x: Tensor, h: Tensor, W: Tensor, U: Tensor, b: Tensor, b_h: Tensor) -> tuple[Tensor, ...]:
         (B, T, size), H = x.shape, U.shape[1]
         P, X = layout.padded(H), size + 1
-        s, a, q = layout.rows(x, h), x.new_empty(T, B, 3 * P), x.new_empty(T, B, P)
+        s, a, q = layout.rows(x, W, U, h), x.new_empty(T, B, 3 * P), x.new_empty(T, B, P)
         WbU_rz = layout.pack_forward(2, W[: 2 * H], b[: 2 * H], U[: 2 * H])
         Wb_n, bU_n = layout.pack_forward(1, W[2 * H :], b[2 * H :]), layout.pack_forward(1, b_h, U[2 * H :])
         _forward(flat(a), flat(q), flat(s), flat(WbU_rz), flat(Wb_n), flat(bU_n), T, B, X, H, P)

@@ -85,7 +85,7 @@ class _GRUBefore(Function):
     def forward(ctx: Any, x: Tensor, h: Tensor, W: Tensor, U: Tensor) -> tuple[Tensor, ...]:
         (B, T, size), H = x.shape, U.shape[1]
         P, X = layout.padded(H), size + 1
-        s, a = layout.rows(x, h), x.new_empty(T, B, 3 * P)
+        s, a = layout.rows(x, W, U, h), x.new_empty(T, B, 3 * P)
         v = s[:T].clone()
         none = W.new_zeros(3 * H)  # this form has no biases
         WU_rz = layout.pack_forward(2, W[: 2 * H], none[: 2 * H], U[: 2 * H])

@@ -79,7 +79,7 @@ class _LSTM(Function):
     ) -> tuple[Tensor, ...]:
         (B, T, size), H = x.shape, U.shape[1]
         P, X = layout.padded(H), size + 1
-        s, cs, a = layout.rows(x, h), layout.history(c, T), x.new_empty(T, B, 4 * P)
+        s, cs, a = layout.rows(x, W, U, h, c), layout.history(c, T), x.new_empty(T, B, 4 * P)
         WbU = layout.pack_forward(4, W, b, U)
         _forward(flat(a), flat(s), flat(cs), flat(WbU), T, B, X, H, P)
         ctx.save_for_backward(a, s, cs, W, U)

@@ -90,7 +90,7 @@ class _DiagonalPeephole(Function):
     ) -> tuple[Tensor, ...]:
         (B, T, size), H = x.shape, U.shape[1]
         P, X = layout.padded(H), size + 1
-        s, cs, a = layout.rows(x, h), layout.history(c, T), x.new_empty(T, B, 4 * P)
+        s, cs, a = layout.rows(x, W, U, h, c), layout.history(c, T), x.new_empty(T, B, 4 * P)
         WbU, p = layout.pack_forward(4, W, b, U), layout.history(peep, 0)[0]
         _forward(flat(a), flat(s), flat(cs), flat(WbU), flat(p), T, B, X, H, P)
         ctx.save_for_backward(a, s, cs, W, U, p)

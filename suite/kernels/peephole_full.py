@@ -82,7 +82,7 @@ class _FullPeephole(Function):
     ) -> tuple[Tensor, ...]:
         (B, T, size), H = x.shape, U.shape[1]
         P, X = layout.padded(H), size + 1
-        s, cs, a = layout.rows(x, h), layout.history(c, T), x.new_empty(T, B, 4 * P)
+        s, cs, a = layout.rows(x, W, U, h, c), layout.history(c, T), x.new_empty(T, B, 4 * P)
         WbU = layout.pack_forward(4, W, b, U)
         P_if, P_o = layout.pack_forward(2, peep[: 2 * H]), layout.pack_forward(1, peep[2 * H :])
         _forward(flat(a), flat(s), flat(cs), flat(WbU), flat(P_if), flat(P_o), T, B, X, H, P)
