@@ -15,9 +15,10 @@ from suite.leaderboards.statistics import OVERALL
 from suite.leaderboards.table import Clipping, Leaderboard
 
 HORIZON_LEGEND = """\
-d50, d90: the delay at which the fitted curve keeps half and nine tenths of its plateau, with the 95 % interval over
-seeds; "≥" and "<": beyond the longest or shortest delay that was tried. Overall is the geometric mean over ladders, a
-censored horizon counted at the end of its ladder ("~": at both ends)."""
+d50, d90: the delay at which the fitted curve keeps half and nine tenths of its plateau, which is at least 0.9 of
+skill (a net that never learned has a short horizon); with the 95 % interval over seeds; "≥" and "<": beyond the
+longest or shortest delay that was tried. Overall is the geometric mean over ladders, a censored horizon counted at
+the end of its ladder ("~": at both ends)."""
 OVERFITTING_LEGEND = """\
 Means over the logarithm of the size of the training set. Ranked by the skill on test data of early-stopped nets, which
 is 0 for a net that learned nothing. test loss: early-stopped too. gap: skill on the training data minus skill on the
