@@ -385,14 +385,17 @@ def available() -> dict[str, Path]:
 
 def load(name_or_path: str | Path) -> Experiment:
     """The experiment of a name (``memspan list``) or of the path of a TOML file."""
-    text = str(name_or_path)
-    path = available().get(text) or Path(text)
+    return parse(*read("experiment", str(name_or_path), available()))
+
+
+def read(kind: str, name_or_path: str, known: Mapping[str, Path]) -> tuple[dict[str, Any], str]:
+    """The tables of a TOML file, by one of the ``known`` names or by its path, and the name of what is in it."""
+    path = known.get(name_or_path) or Path(name_or_path)
     if path.suffix != ".toml":
-        raise unknown("experiment", text, available(), other="a path ending in .toml")
+        raise unknown(kind, name_or_path, known, other="a path ending in .toml")
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8")), path.stem
     except OSError as error:
-        raise InputError(f"cannot read experiment {text!r}: {error.strerror}") from error
+        raise InputError(f"cannot read {kind} {name_or_path!r}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path.name} is not valid TOML: {error}") from error
-    return parse(data, path.stem)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,7 @@ from suite.claims.evidence import AREA, MEASURES, POSITIVE, level_labels
 from suite.config import Count, Frozen
 from suite.diagnostics.overfitting import MEASURES as AREAS
 from suite.errors import InputError, unknown
-from suite.experiment import EXPERIMENTS, Experiment, parsed
+from suite.experiment import EXPERIMENTS, Experiment, parsed, read
 from suite.experiment import load as load_experiment
 from suite.experiment import parse as parse_experiment
 
@@ -162,16 +161,7 @@ def available() -> dict[str, Path]:
 
 def load(name_or_path: str) -> Claim:
     """The claim of a name (``memspan list``) or of the path of a TOML file."""
-    path = available().get(name_or_path) or Path(name_or_path)
-    if path.suffix != ".toml":
-        raise unknown("claim", name_or_path, available(), other="a path ending in .toml")
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read claim {name_or_path!r}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path.name} is not valid TOML: {error}") from error
-    return parse(data, path.stem)
+    return parse(*read("claim", name_or_path, available()))
 
 
 def chosen(names: Iterable[str]) -> list[Claim]:

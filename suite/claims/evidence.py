@@ -82,10 +82,10 @@ def timed(experiment: Experiment, tick: Callable[[], None] = lambda: None) -> pd
     """
     kernels.warm_up()
     rows: list[tuple[str, str, int, float]] = []
+    every = studies(experiment)
     with numerics():
         for level in experiment.levels:
-            here = [study for study in studies(experiment) if study.level.label == level.label]
-            steps = {study.variant.label: _step(study) for study in here}
+            steps = {study.variant.label: _step(study) for study in every if study.level.label == level.label}
             _passes(steps, 1)  # not counted
             for repetition in range(len(experiment.evaluation.seed_list)):
                 taken = _passes(steps, PASSES)

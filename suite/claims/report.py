@@ -13,7 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from suite.claims.verdict import CONTRADICTS, SUPPORTS, Judged
+from suite.claims.verdict import CONTRADICTS, SIGN, SUPPORTS, Judged
 from suite.leaderboards.statistics import FEW_SEEDS, OVERALL
 
 COLOURS = {"supported": "green", "refuted": "red", "conditional": "yellow", "unresolved": "dim"}
@@ -91,9 +91,6 @@ def _show_rows(judged: Judged, console: Console) -> None:
             f"({row['says']})" if row["context"] else row["says"],
         )  # fmt: skip
     console.print(table, "")
-
-
-SIGN = {"above": ">", "below": "<", "equal": "="}
 
 
 def markdown(found: Sequence[Judged]) -> str:

@@ -29,6 +29,7 @@ from suite.leaderboards.statistics import FEW_SEEDS, OVERALL, Floats
 
 VERDICTS = ("supported", "refuted", "conditional", "unresolved")
 SUPPORTS, CONTRADICTS, OPEN, NOTHING = "supports", "contradicts", "unresolved", "uninformative"
+SIGN = {"above": ">", "below": "<", "equal": "="}
 FLOOR, CEILING = 0.05, 0.95
 """Of a share: two arms below or above tell nothing."""
 

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from suite.claims.verdict import CONTRADICTS, NOTHING, OPEN, SUPPORTS, Judged
+from suite.claims.verdict import CONTRADICTS, NOTHING, OPEN, SIGN, SUPPORTS, Judged
 from suite.plots.style import new_figure, tidy
 
 LOOK = {SUPPORTS: ("#228833", "o"), CONTRADICTS: ("#DD5533", "s"), OPEN: ("#888888", "D"), NOTHING: ("#BBBBBB", "x")}
@@ -37,8 +37,7 @@ def claim_figure(judged: Judged) -> Figure:
         if len(finite):
             reach = max(finite["high"].abs().max(), finite["low"].abs().max(), margin) * 1.08
             axes.set_xlim(-reach, reach)
-        sign = {"above": ">", "below": "<", "equal": "="}
-        names = [f"{r['first']} {sign[r['direction']]} {r['second']}, {r['task']}" for _, r in rows.iterrows()]
+        names = [f"{r['first']} {SIGN[r['direction']]} {r['second']}, {r['task']}" for _, r in rows.iterrows()]
         names = [f"({name})" if context else name for name, context in zip(names, rows["context"], strict=True)]
         axes.set_yticks(range(len(rows)), names, fontsize="small")
         axes.set_ylim(len(rows) - 0.4, -0.6)
