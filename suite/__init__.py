@@ -25,15 +25,18 @@ def run(experiment: str | Path, *, store: str | Path = "mlruns", workers: int = 
 
     Raises:
         InputError: if anything that was given is wrong; nothing has been started then.
+        RuntimeError: if runs have failed three times; the others are done.
     """
-    from suite import runner
+    from suite import engines, runner
     from suite.experiment import load
     from suite.leaderboards.table import leaderboard as table_of
-    from suite.tracking import Store
+    from suite.store import Store
 
     opened = Store(store)
     plan = runner.open_plan(load(experiment).select(**selection), opened)
-    runner.run(plan, opened, workers=workers)
+    failed = runner.run(plan, opened, engines.make(workers=workers))
+    if failed:
+        raise RuntimeError(f"{len(failed)} runs failed: {'; '.join(sorted(set(failed.values())))}")
     return table_of(plan).rows
 
 
@@ -42,7 +45,7 @@ def leaderboard(experiment: str | Path, *, store: str | Path = "mlruns", **selec
     from suite import runner
     from suite.experiment import load
     from suite.leaderboards.table import leaderboard as table_of
-    from suite.tracking import Store
+    from suite.store import Store
 
     board = table_of(runner.open_plan(load(experiment).select(**selection), Store(store)))
     if not board.scopes:

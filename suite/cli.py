@@ -8,24 +8,22 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from suite.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
     from suite.experiment import Experiment
-    from suite.job import Job, Outcome
     from suite.plan import Plan
-    from suite.tracking import Store
+    from suite.store import Store
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,7 +43,27 @@ Tasks = Annotated[str, typer.Option(help="Only these task tables, by label, sepa
 Seeds = Annotated[int | None, typer.Option(min=1, help="Evaluate on this many seeds instead of the file's.")]
 Trials = Annotated[int | None, typer.Option(min=0, help="Trials per study instead of the file's.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Optimiser steps per run instead of the file's.")]
-Workers = Annotated[int, typer.Option(min=0, help="Runs at a time, one thread each; 0 is one per core.")]
+Workers = Annotated[
+    int, typer.Option(min=0, help="Runs at a time, one thread each; 0 is one per GPU, or per core without GPUs.")
+]
+Devices = Annotated[
+    str | None, typer.Option(help="GPUs of the workers, such as '0,2,3', or 'cpu'.", show_default="all GPUs")
+]
+EngineName = Annotated[str, typer.Option("--engine", help="Where runs execute: local, or ray.")]
+Address = Annotated[str | None, typer.Option(help="Of a Ray cluster ('auto', 'host:6379'); without, one is started.")]
+Gpus = Annotated[float | None, typer.Option(min=0, help="GPUs of each run under Ray; also a fraction.")]
+Attempts = Annotated[int, typer.Option(min=1, help="A run that failed so often is given up; more try it again.")]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        envvar="OPTUNA_STORAGE",
+        help="PostgreSQL for the ledger and Optuna, postgresql://user@host/name, instead of files in the store.",
+    ),
+]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow server, http://host:5000, instead of files in the store."),
+]
 
 
 @app.command("list")
@@ -103,12 +121,20 @@ def run(
     trials: Trials = None,
     steps: Steps = None,
     workers: Workers = 0,
+    devices: Devices = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    gpus: Gpus = None,
+    attempts: Attempts = 3,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long it takes.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the leaderboard only.")] = False,
-) -> None:
+) -> int:
     """Run what is missing of an experiment, then print its leaderboard.
 
-    Interrupt it at any moment and run it again: what is finished is not done twice.
+    Interrupt it at any moment and run it again: what is finished is not done twice. Several of the same command at
+    once, also on several machines with the same --storage and --tracking-uri, share the work.
     """
     chosen = _experiment(experiment, architectures, tasks, seeds, trials, steps)
     from suite.plan import studies
@@ -117,30 +143,118 @@ def run(
     from suite import runner
     from suite.leaderboards.render import show
     from suite.leaderboards.table import leaderboard as table_of
-    from suite.tracking import Store
 
-    opened = Store(store)
+    hands = _Hands(engine, workers, devices, address, gpus, attempts, quiet)
+    opened = _open(store, storage, tracking_uri)
     plan = runner.open_plan(chosen, opened)
     if dry_run:
-        _estimate(plan, workers or _cores())
-        return
-    _run(plan, opened, workers or _cores(), quiet)
+        from suite.estimate import estimate
+
+        estimate(plan, hands.count, console)
+        return 0
+    failed = hands.run(plan, opened)
     show(table_of(plan), console)
+    return _incomplete(plan, failed)
 
 
-def _run(plan: Plan, store: Store, workers: int, quiet: bool) -> None:
-    """Do what a plan lacks, and show how it goes."""
+def _open(folder: Path, storage: str | None, tracking_uri: str | None) -> Store:
+    from suite.store import Store
+
+    return Store(folder, storage, tracking_uri)
+
+
+def _open_existing(folder: Path, storage: str | None, tracking_uri: str | None, remedy: str) -> Store:
+    from suite.store import exists
+
+    if not storage and not exists(folder):
+        raise InputError(f"no store in {str(folder)!r}; run `memspan run {remedy}` first, or give --store or --storage")
+    return _open(folder, storage, tracking_uri)
+
+
+@dataclass(frozen=True)
+class _Hands:
+    """Who does the runs, as the command line has it."""
+
+    engine: str
+    workers: int
+    devices: str | None
+    address: str | None
+    gpus: float | None
+    attempts: int
+    quiet: bool
+
+    @property
+    def count(self) -> int:
+        from suite.engines.devices import slots
+
+        return self.workers or len(slots(0, self.devices))
+
+    def run(self, plan: Plan, store: Store) -> dict[str, str]:
+        """Do what a plan lacks, and show how it goes; the reasons of the runs that failed for good."""
+        from suite import engines, runner
+        from suite.progress import Bars
+
+        with Bars(plan, errors, lambda: self.count, self.quiet) as bars:
+            engine = engines.make(
+                self.engine,
+                workers=self.workers,
+                devices=self.devices,
+                address=self.address,
+                gpus=self.gpus,
+            )
+            if isinstance(engine, engines.Ray) and engine.nodes > 1 and store.place.embedded:
+                raise InputError(
+                    f"the {engine.nodes} machines of the Ray cluster cannot share files of this one: "
+                    "give --storage and --tracking-uri"
+                )
+            return runner.run(plan, store, engine, bars.told, attempts=self.attempts)
+
+
+def _incomplete(plan: Plan, failed: dict[str, str]) -> int:
+    """Say what is missing; the exit code."""
+    if plan.done == plan.planned:
+        return 0
+    why = f": {len(failed)} failed for good, and others wait for them" if failed else ""
+    errors.print(
+        f"memspan: {plan.planned - plan.done} of {plan.planned} runs are missing{why}; "
+        f"see `memspan status {plan.experiment.name}`",
+        style="red",
+        soft_wrap=True,
+        highlight=False,
+    )
+    return 1
+
+
+@app.command()
+def status(
+    experiment: Name,
+    store: StoreOption = Path("mlruns"),
+    architectures: Architectures = "",
+    tasks: Tasks = "",
+    seeds: Seeds = None,
+    trials: Trials = None,
+    steps: Steps = None,
+    attempts: Attempts = 3,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> int:
+    """Show what of an experiment is done, running, failed and missing, also while it runs. Options as for `run`.
+
+    The exit code is 0 when it is complete and 1 otherwise.
+    """
+    chosen = _experiment(experiment, architectures, tasks, seeds, trials, steps)
+    opened = _open_existing(store, storage, tracking_uri, experiment)
     from suite import runner
+    from suite.status import show
+    from suite.status import status as status_of
 
-    with _Progress(plan, workers, quiet) as progress:
-        runner.run(
-            plan,
-            store,
-            workers=workers,
-            on_done=progress.done,
-            on_progress=progress.step,
-            on_interrupt=progress.interrupted,
-        )
+    found = status_of(runner.open_plan(chosen, opened), opened.ledger, attempts)
+    if as_json:
+        print(json.dumps(found.as_data(), indent=2))
+    else:
+        show(found, console)
+    return 0 if found.complete else 1
 
 
 @app.command()
@@ -152,26 +266,25 @@ def leaderboard(
     seeds: Seeds = None,
     trials: Trials = None,
     steps: Steps = None,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write tables (Markdown, CSV, JSON) and pictures there.")] = None,
 ) -> None:
     """Print the leaderboard of what is recorded. Give the same options as to `run`."""
     chosen = _experiment(experiment, architectures, tasks, seeds, trials, steps)
-    if not (store / "mlflow.db").exists():
-        raise InputError(f"no store in {str(store)!r}; run `memspan run {experiment}` first, or give --store")
+    opened = _open_existing(store, storage, tracking_uri, experiment)
     from suite import runner
     from suite.leaderboards import render
     from suite.leaderboards.table import leaderboard as table_of
-    from suite.tracking import Store
 
-    opened = Store(store)
     board = table_of(runner.open_plan(chosen, opened))
     if output is not None:
         try:
             written = render.write(board, output)
         except OSError as error:
             raise InputError(f"--output {str(output)!r} cannot be written: {error.strerror}") from error
-        opened.keep_report(chosen.name, "leaderboard", written)
+        opened.tracking.keep_report(chosen.name, "leaderboard", written)
         for path in written:
             errors.print(f"wrote {path}")
     if as_json:
@@ -183,53 +296,37 @@ def leaderboard(
 @app.command()
 def ui(
     store: StoreOption = Path("mlruns"),
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 5000,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than this machine get in without a password.")
+    ] = "127.0.0.1",
 ) -> None:
     """Open the store in MLflow's own UI, on this machine only."""
     folder = store.resolve()
     if not (folder / "mlflow.db").exists():
         raise InputError(f"no store in {str(store)!r}; run `memspan run quick` first, or give --store")
     with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", port)) == 0:
-            raise InputError(f"port {port} on 127.0.0.1 is in use; give another --port")
+        if probe.connect_ex((host, port)) == 0:
+            raise InputError(f"port {port} on {host} is in use; give another --port")
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     uri = f"sqlite:///{folder / 'mlflow.db'}"
-    arguments = ["ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    console.print(f"MLflow starts on http://127.0.0.1:{port} in some ten seconds; Ctrl-C stops it.")
+    arguments = ["ui", "--backend-store-uri", uri, "--host", host, "--port", str(port), "--workers", "1"]
+    console.print(f"MLflow starts on http://{host}:{port} in some ten seconds; Ctrl-C stops it.")
     os.execve(sys.executable, [sys.executable, "-m", "mlflow", *arguments], environment)
 
 
 @app.command()
-def doctor(store: StoreOption = Path("mlruns")) -> None:
-    """Check versions, devices, threads, kernels and the store."""
-    from importlib.metadata import version
-    from importlib.util import find_spec
-
-    import torch
-
-    from suite import kernels
-    from suite.registry import architectures
-    from suite.tracking import PACKAGES, Store
+def doctor(store: StoreOption = Path("mlruns"), storage: Storage = None, tracking_uri: TrackingUri = None) -> int:
+    """Check versions, devices, threads, kernels and whether the store answers."""
+    from suite.doctor import checks
 
     table = Table(box=None, show_header=False, padding=(0, 2))
-    table.add_row("Python", sys.version.split()[0])
-    for name in PACKAGES:
-        table.add_row(name, version(name))
-    missing = [name for name in ("sklearn", "statsmodels") if find_spec(name) is None]
-    table.add_row(
-        "extra data", "missing: pip install 'memspan[data]' for digits and sunspots" if missing else "installed"
-    )
-    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    table.add_row("GPUs", ", ".join(gpus) or "none")
-    table.add_row("cores", f"{_cores()}, of which one per worker")
-    for name in architectures.names():
-        cell = architectures.get(name)(4, 8)
-        table.add_row(f"path of {name}", kernels.path(cell))
-    try:
-        table.add_row("store", f"{Store(store).folder}: can be written")
-    except InputError as error:
-        table.add_row("store", f"[red]{error}[/red]")
+    healthy = True
+    for name, text, good in checks(store, storage, tracking_uri):
+        table.add_row(name, escape(text), style="" if good else "red")
+        healthy = healthy and good
     console.print(table)
+    return 0 if healthy else 1
 
 
 @app.command()
@@ -240,12 +337,19 @@ def claims(
     ] = "small",
     store: StoreOption = Path("mlruns"),
     workers: Workers = 0,
+    devices: Devices = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    gpus: Gpus = None,
+    attempts: Attempts = 3,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder of the report. Default: claims/BUDGET in the store.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long it takes.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the verdicts only.")] = False,
-) -> None:
+) -> int:
     """Put the lesson's claims, or your own, to the test: run what is missing, print and write the verdicts."""
     from suite.claims.claim import chosen
 
@@ -258,22 +362,26 @@ def claims(
     from suite import runner
     from suite.claims import report
     from suite.claims.testing import needs_runs, put_to_the_test
-    from suite.tracking import Store
 
-    opened = Store(store)
+    hands = _Hands(engine, workers, devices, address, gpus, attempts, quiet)
+    opened = _open(store, storage, tracking_uri)
     if dry_run:
+        from suite.estimate import estimate
+
         for claim in wanted:
             if needs_runs(claim):
                 console.print(f"claim {claim.name}", style="bold", highlight=False)
-                _estimate(runner.open_plan(experiments[claim.name], opened), workers or _cores())
-        return
+                estimate(runner.open_plan(experiments[claim.name], opened), hands.count, console)
+        return 0
     found = []
+    incomplete = 0
     for number, claim in enumerate(wanted, start=1):
         if not quiet:
             errors.print(f"claim {number} of {len(wanted)}: {claim.name}", highlight=False)
 
         def run(plan: Plan) -> None:
-            _run(plan, opened, workers or _cores(), quiet)
+            nonlocal incomplete
+            incomplete |= _incomplete(plan, hands.run(plan, opened))
 
         found.append(put_to_the_test(claim, budget, opened, run, _ticking))
     folder = output or opened.folder / "claims" / budget
@@ -283,9 +391,10 @@ def claims(
         raise InputError(f"--output {str(folder)!r} cannot be written: {error.strerror}") from error
     for judged in found:
         mine = [path for path in written if path.stem == judged.claim.name]
-        opened.keep_report(experiments[judged.claim.name].name, f"claim, budget {budget}", mine)
+        opened.tracking.keep_report(experiments[judged.claim.name].name, f"claim, budget {budget}", mine)
     report.show(found, console)
     errors.print(f"wrote {written[0]} and {len(written) - 1} files beside it", soft_wrap=True)
+    return incomplete
 
 
 @contextmanager
@@ -380,108 +489,6 @@ def _overhead(repetitions: int, as_json: bool) -> None:
         table.add_row(f"  {name}", f"{found[name]:.3f}")
     table.add_row("bare loop, whole run", f"{found['bare_seconds']:.2f} s, {found['whole_seconds']:.2f} s")
     console.print(table)
-
-
-class _Progress:
-    """A bar with the time left on a terminal; elsewhere a line per run."""
-
-    def __init__(self, plan: Plan, workers: int, quiet: bool) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self.plan = plan
-        self.quiet = quiet
-        self.bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=errors,
-            disable=quiet or not errors.is_terminal,
-            speed_estimate_period=600,
-        )
-        self.workers = workers
-        self.seconds: list[float] = []
-        self.already = plan.done
-        self.count = self.already
-
-    def __enter__(self) -> _Progress:
-        self.bars.start()
-        self.all = self.bars.add_task("all runs (starting)", total=self.plan.planned, completed=self.already)
-        self.running: dict[str, TaskID] = {}
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.bars.stop()
-
-    def step(self, job: Job, step: int) -> None:
-        """A bar for each current run; called from the engine's thread."""
-        if job.key not in self.running:
-            number = f"trial {job.number}" if job.role == "trial" else f"seed {job.number}"
-            text = f"{job.variant} on {job.level}, {number}"
-            self.running[job.key] = self.bars.add_task(text, total=job.config.training.steps)
-        self.bars.update(self.running[job.key], completed=step)
-
-    def interrupted(self) -> None:
-        errors.print("finishing the runs under way; Ctrl-C again stops at once")
-
-    def done(self, job: Job, outcome: Outcome) -> None:
-        self.count += 1
-        self.bars.update(self.all, description="all runs", completed=self.count)
-        if job.key in self.running:
-            self.bars.update(self.running[job.key], visible=False)
-        if not self.quiet and not errors.is_terminal:
-            self.seconds.append(outcome.metrics["wall_seconds"])
-            left = fmean(self.seconds) * (self.plan.planned - self.count) / self.workers
-            state = (
-                "diverged"
-                if outcome.metrics["diverged"]
-                else f"validation skill {outcome.metrics['validation_skill']:.2f}"
-            )
-            errors.print(
-                f"{self.count}/{self.plan.planned} {job.study} {job.role} {job.number}: {state}, "
-                f"{outcome.metrics['wall_seconds']:.1f} s; about {_duration(left)} left",
-                soft_wrap=True,
-                highlight=False,
-            )
-
-
-def _estimate(plan: Plan, workers: int) -> None:
-    """Print the missing runs of each study, and the time they take by a few measured steps of each."""
-    from suite.plan import known
-    from suite.training import train
-
-    table = Table(box=None, padding=(0, 2))
-    for heading in ("study", "runs missing", "hidden size", "seconds per run"):
-        table.add_column(heading, justify="left" if heading == "study" else "right")
-    total = 0.0
-    for study in plan.studies:
-        done = sum(key in plan.finished for key in known(study, plan.finished))
-        config = study.config(study.defaults, study.sweep.seed)
-        few = config.training.model_copy(update={"steps": 20, "validation_size": 8, "test_size": 8})
-        task = config.task.model_copy(update={"test_lengths": ()})
-        train(config.model_copy(update={"training": few, "task": task}))  # compiles
-        measured = train(config.model_copy(update={"training": few, "task": task}))
-        seconds = measured.metrics["training_seconds"] / 20 * config.training.steps
-        total += seconds * (plan.experiment.runs_per_study - done)
-        table.add_row(
-            study.name, str(plan.experiment.runs_per_study - done), str(config.model.hidden_size), f"{seconds:.1f}"
-        )
-    console.print(table)
-    console.print(
-        f"{plan.planned - plan.done} of {plan.planned} runs are missing: at most about {total / workers / 60:.1f} "
-        f"minutes with {workers} worker{'s' * (workers > 1)}, less where runs stop early because they solved the task."
-    )
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not Linux
-        return os.cpu_count() or 1
 
 
 INTERRUPTED = 130

@@ -18,3 +18,11 @@ def unknown(kind: str, name: str, accepted: Iterable[str], *, of: str = "", othe
     owner = f" of {of}" if of else ""
     more = f", or {other}" if other else ""
     return InputError(f"unknown {kind} {name!r}{owner}; available: {', '.join(names) or 'none'}{more}{hint}")
+
+
+class StoreError(RuntimeError):
+    """The store cannot be written or does not answer, also after trying for a while. No run is to blame for it."""
+
+
+class StoppedError(RuntimeError):
+    """A run was asked to stop and did, after keeping a checkpoint."""

@@ -43,5 +43,10 @@ class Outcome:
     """What planning needs to know of a finished run."""
 
     metrics: Mapping[str, float]
-    curve: tuple[tuple[int, float], ...] = ()
-    """(step, validation skill); filled in where a pruner asks for it."""
+    curves: tuple[tuple[int, Mapping[str, float]], ...] = ()
+    """(step, metrics) at each validation; read where somebody asks for it."""
+
+    @property
+    def curve(self) -> tuple[tuple[int, float], ...]:
+        """(step, validation skill)."""
+        return tuple((step, metrics["validation/skill"]) for step, metrics in self.curves)

@@ -23,6 +23,18 @@ BLOCK = 20
 """Optimiser steps in one ``training_step``: Lightning's own work per call is then paid once in twenty steps."""
 CHUNK = 256
 """Sequences evaluated at a time."""
+KEPT = (
+    "steps",
+    "training_seconds",
+    "validation_seconds",
+    "curves",
+    "best_step",
+    "best_loss",
+    "best_weights",
+    "solved_at",
+    "diverged",
+)
+"""What a checkpoint keeps of a module, beside weights, optimiser and random numbers."""
 
 type_of_optimizer = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop, "sgd": torch.optim.SGD}
 
@@ -54,6 +66,8 @@ class Watcher:
     """After each validation, with the metrics of the curve at that step."""
     should_prune: Callable[[int, float], bool] = lambda step, skill: False
     """After each validation, with its skill: whether to stop an unpromising trial."""
+    should_stop: Callable[[], bool] = lambda: False
+    """After each block: whether to keep a checkpoint and end, to be taken up again later."""
 
 
 class MemoryModule(pl.LightningModule):
@@ -84,6 +98,34 @@ class MemoryModule(pl.LightningModule):
         self.solved_at: int | None = None
         self.diverged = False
         self.pruned = False
+        self.resumed: dict[str, Any] | None = None
+        self.after_block: Callable[[MemoryModule], None] = lambda module: None
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the rest of the training depends on, and everything measured so far."""
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        return {
+            "weights": self.model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+            "norms": torch.stack(self.norms),
+            "losses": torch.stack(self.losses) if self.losses else torch.empty(0),
+            **{name: getattr(self, name) for name in KEPT},
+        }
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`; call it before the training starts."""
+        self.resumed = state
+        for name in KEPT:
+            setattr(self, name, state[name])
+        self.norms, self.losses = list(state["norms"]), list(state["losses"])
+        self.model.load_state_dict(state["weights"])
+        torch.set_rng_state(state["random"])
+        for step, metrics in self.curves:  # so that whoever watches knows what an uninterrupted run would have told
+            self.watcher.on_metrics(step, metrics)
+            self.watcher.should_prune(step, metrics["validation/skill"])
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         config = self.training_config
@@ -93,6 +135,10 @@ class MemoryModule(pl.LightningModule):
         optimizer: torch.optim.Optimizer = make(
             [self.flat.values], lr=config.learning_rate, weight_decay=config.weight_decay, **options
         )
+        if self.resumed is not None:
+            optimizer.load_state_dict(self.resumed["optimizer"])
+            if self.resumed["random_cuda"] is not None and self.device.type == "cuda":
+                torch.cuda.set_rng_state(self.resumed["random_cuda"], self.device)
         return optimizer
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -105,7 +151,8 @@ class MemoryModule(pl.LightningModule):
         ends = sorted({*range(every, last, every), last})
         spans = zip([0, *ends], ends, strict=False)
         blocks = [range(i, min(i + BLOCK, end)) for start, end in spans for i in range(start, end, BLOCK)]
-        return DataLoader(blocks, batch_size=None)  # type: ignore[arg-type]  # a list is a dataset
+        left = [block for block in blocks if block.start >= self.steps]
+        return DataLoader(left, batch_size=None)  # type: ignore[arg-type]  # a list is a dataset
 
     def training_step(self, block: Sequence[int]) -> None:
         optimizer = self.optimizers(use_pl_optimizer=False)
@@ -131,6 +178,7 @@ class MemoryModule(pl.LightningModule):
             self.validate()
             self.validation_seconds += time.perf_counter() - started
         self.watcher.on_progress(self.steps)
+        self.after_block(self)
 
     def validate(self) -> None:
         """Measure the validation split, keep the best weights, and decide whether to go on."""

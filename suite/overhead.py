@@ -5,19 +5,21 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from statistics import median
+from uuid import uuid4
 
 import torch
 
 from suite.config import ModelConfig, RunConfig, TaskConfig, Training
 from suite.data import Data
+from suite.engines import Signals
 from suite.job import Job
+from suite.ledger import Hand
 from suite.model import model_of
 from suite.numerics import numerics
 from suite.registry import architectures
 from suite.runner import execute
-from suite.tracking import Store
+from suite.store import Store
 
 SHARES = ("training", "validation", "testing", "the rest of Lightning", "recording")
 
@@ -61,9 +63,12 @@ def _pair(config: RunConfig, store: Store) -> dict[str, float]:
 
 
 def _whole(config: RunConfig, store: Store) -> tuple[float, Mapping[str, float]]:
-    job = Job(config.key, config, "overhead", config.model.architecture, "adding", "trial", 0)
+    job = Job(uuid4().hex, config, "overhead", config.model.architecture, "adding", "trial", 0)
     started = time.perf_counter()
-    outcome = execute(job, Path(store.folder), "overhead", "", lambda step: None)
+    with Hand(store.ledger, "overhead") as hand:
+        hand.take(job)
+        outcome = execute(job, store.place, "overhead", "", hand.owner, Signals())
+    assert outcome is not None
     return time.perf_counter() - started, outcome.metrics
 
 

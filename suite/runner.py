@@ -1,17 +1,29 @@
-"""What of an experiment is missing, and getting it done."""
+"""What of an experiment is missing, and getting it done: alone, or together with others on the same store."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Any
 
 from suite import kernels, sweep
-from suite.engines import Engine, Inline, Workers
+from suite.config import digest
+from suite.engines import Ended, Engine, Kind, Signals
+from suite.errors import StoreError
 from suite.experiment import Experiment
 from suite.job import Job, Outcome
+from suite.ledger import Hand, Taken
 from suite.plan import Plan, best, evaluations, missing, studies, trials
-from suite.tracking import Store
+from suite.store import Place, Store
+
+LOOK_SECONDS = 2.0
+"""Between two looks at what others do."""
 
 
 def open_plan(experiment: Experiment, store: Store) -> Plan:
@@ -20,90 +32,205 @@ def open_plan(experiment: Experiment, store: Store) -> Plan:
     return Plan(experiment, found, store.finished(experiment.name, curves=experiment.sweep.pruner != "none"))
 
 
-def execute(job: Job, folder: Path, experiment: str, parent: str, on_progress: Callable[[int], None]) -> Outcome:
-    """Do one run and record it."""
+@cache
+def _opened(place: Place) -> Store:
+    """The store, once in each process."""
+    return Store.at(place)
+
+
+def execute(job: Job, place: Place, experiment: str, parent: str, owner: str, signals: Signals) -> Outcome | None:
+    """Do one run and record it; None if it belongs to another owner by the time it is done."""
+    from suite.checkpoint import discard
     from suite.diagnostics.during_run import as_data
     from suite.module import Watcher
     from suite.plots.learning_curve import learning_curve
     from suite.training import train
 
-    watcher = Watcher(on_progress)
+    store = _opened(place)
+    checkpoint = store.checkpoints / f"{job.key}.pt"
+    watcher = Watcher(on_progress=signals.report, should_stop=signals.should_stop)
     if job.pruner:
         watcher.should_prune = sweep.GenerationPruner(job.pruner)
-    with Store(folder).recording(job, experiment, parent) as recorder:
+    with store.tracking.recording(job, experiment, parent, owner) as recorder:
         watcher.on_metrics = recorder.curve
-        result = train(job.config, watcher)
-        path = "/".join(sorted({kernels.path(cell) for cell in result.model.cells}))  # type: ignore[arg-type]
-        recorder.result(job, result.metrics, threads=1, path=path)
+        result = train(job.config, watcher, signals.device, checkpoint=checkpoint)
+        outcome = Outcome(result.metrics, tuple(result.curves))
+        tags = {
+            "path": "/".join(sorted({kernels.path(cell) for cell in result.model.cells})),  # type: ignore[arg-type]
+            "threads": "1",
+            "device": signals.device,
+            "visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
+        }
+        recorder.result(job, outcome, tags)
         recorder.figure(learning_curve(job, result.curves, result.gradient_flow), "learning_curve.png")
         if result.gradient_flow:
             recorder.data(as_data(result.gradient_flow), "gradient_flow.json")
-    return Outcome(result.metrics, tuple((step, metrics["validation/skill"]) for step, metrics in result.curves))
+    discard(checkpoint)
+    return outcome if recorder.counts else None
+
+
+@dataclass
+class Told:
+    """What somebody wants to know while an experiment is under way; each call returns at once."""
+
+    step: Callable[[Job, int], None] = lambda job, step: None
+    """A run has come so far; now and then, also from another thread."""
+    done: Callable[[Job, Outcome], None] = lambda job, outcome: None
+    """A run is finished, here or elsewhere."""
+    failed: Callable[[Job, Ended, bool], None] = lambda job, end, last: None
+    """A run has failed; ``last`` says that it is not tried again."""
+    stopping: Callable[[], None] = lambda: None
+    """After Ctrl-C: what is under way keeps checkpoints and ends."""
+    waiting: Callable[[int], None] = lambda count: None
+    """So many runs that others do are waited for."""
+
+
+@dataclass
+class _Work:
+    """The state of the work: every run that can be named and is not finished is in one of these, by key."""
+
+    ready: dict[str, Job] = field(default_factory=dict)
+    running: dict[str, Job] = field(default_factory=dict)
+    elsewhere: dict[str, Job] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    """With the reason."""
+
+    def add(self, jobs: dict[str, Job]) -> None:
+        known = (self.running, self.elsewhere, self.failed)
+        self.ready.update({key: job for key, job in jobs.items() if not any(key in part for part in known)})
 
 
 def run(
-    state: Plan,
-    store: Store,
-    *,
-    workers: int = 1,
-    on_done: Callable[[Job, Outcome], None] = lambda job, outcome: None,
-    on_progress: Callable[[Job, int], None] = lambda job, step: None,
-    on_interrupt: Callable[[], None] = lambda: None,
-) -> None:
-    """Do every run of a plan that the store lacks; afterwards ``state.finished`` has them all.
+    plan: Plan, store: Store, engine: Engine, told: Told | None = None, *, attempts: int = 3, do: Any = execute
+) -> dict[str, str]:
+    """Do every run of a plan that the store lacks; afterwards ``plan.finished`` has them all.
 
     A study's runs are taken up in the order in which it names them. Interrupted and called again, it goes on with what
-    is missing.
+    is missing; called several times at once, also on several machines, the callers share the work, and each returns
+    when all of it is done.
 
     Args:
-        state: what to do.
+        plan: what to do.
         store: where it is recorded.
-        workers: runs at a time, each in a process of its own with one thread; 1 stays in this process.
-        on_done: called with each finished run.
-        on_progress: called now and then with the optimiser steps that a current run has done, also from a thread.
-        on_interrupt: called after Ctrl-C, before what is under way in other processes is waited for.
+        engine: where runs execute; it is left at the end.
+        told: what is told to whoever watches.
+        attempts: a run that has failed so often is given up.
+        do: does one run; see `execute`.
+
+    Returns:
+        The reason of each run that was given up, by key; empty if the plan is complete.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C or SIGTERM. Once: runs under way have kept a checkpoint. Twice: at once.
+        StoreError: if the store is full or stays away.
     """
-    store.experiment_id(state.experiment.name)
-    store.close_unfinished(state.experiment.name)
-    study_of = {study.name: study for study in state.studies}
-    submitted: dict[str, Job] = {}
+    told = told or Told()
+    name = plan.experiment.name
+    study_of = {study.name: study for study in plan.studies}
+    work = _Work()
+    work.add(plan.missing())
 
     def listener(key: str, step: int) -> None:
-        on_progress(submitted[key], step)
+        if key in work.running:
+            told.step(work.running[key], step)
 
-    engine: Engine = Inline(listener) if workers == 1 else Workers(workers, listener)
+    engine.listener = listener
+    with engine, Hand(store.ledger, name, attempts) as hand, _interruptible(engine, told) as stopping:
+        if work.ready:
+            store.tracking.close_abandoned(name)
 
-    def submit(jobs: dict[str, Job]) -> None:
-        for key, job in jobs.items():
-            if key not in submitted:
-                submitted[key] = job
-                parent = store.study_run(study_of[job.study])
-                engine.submit(key, partial(execute, job, store.folder, state.experiment.name, parent))
+        def done(job: Job, outcome: Outcome) -> None:
+            plan.finished[job.key] = outcome
+            told.done(job, outcome)
+            work.add(missing(study_of[job.study], plan.finished))
 
-    with engine:
-        try:
-            submit(state.missing())
-            while engine.pending:
-                for key, outcome in engine.wait():
-                    state.finished[key] = outcome
-                    job = submitted[key]
-                    on_done(job, outcome)
-                    submit(missing(study_of[job.study], state.finished))
-        except KeyboardInterrupt:
-            on_interrupt()
-            raise
-        finally:
-            if state.missing():
-                store.interrupt_studies()
-    _keep_studies(state, store)
+        def start(job: Job) -> None:
+            taken, outcome, note = hand.take(job)
+            if taken is Taken.MINE:
+                if note:
+                    store.tracking.close(note, "its process died")
+                parent = store.tracking.study_run(study_of[job.study])
+                work.running[job.key] = job
+                engine.submit(job.key, partial(do, job, store.place, name, parent, hand.owner))
+            elif outcome is not None:
+                done(job, outcome)
+            elif taken is Taken.FAILED:
+                work.failed[job.key] = note
+            else:
+                work.elsewhere[job.key] = job
+
+        def end(key: str, how: Ended) -> None:
+            job = work.running.pop(key)
+            if how.kind is Kind.DONE:
+                if how.value is not None:
+                    done(job, how.value)
+                else:  # somebody else's by now
+                    work.elsewhere[key] = job
+            elif how.kind is Kind.STORE:
+                raise StoreError(how.reason)
+            else:
+                failed = how.kind is Kind.FAILED
+                failures = hand.give_back(key, how.reason, failed)
+                if failed:
+                    told.failed(job, how, failures >= attempts)
+                if how.kind is not Kind.STOPPED:
+                    work.ready[key] = job
+
+        looked = time.monotonic()
+        while work.running or (not stopping.is_set() and (work.ready or work.elsewhere)):
+            while work.ready and engine.free > 0 and not stopping.is_set():
+                start(work.ready.pop(next(iter(work.ready))))
+            if work.elsewhere and time.monotonic() - looked > LOOK_SECONDS:
+                looked = time.monotonic()
+                work.ready.update(work.elsewhere)
+                work.elsewhere.clear()
+            elif engine.pending:
+                for key, how in engine.wait(LOOK_SECONDS):
+                    end(key, how)
+            elif work.elsewhere:
+                told.waiting(len(work.elsewhere))
+                stopping.wait(LOOK_SECONDS)
+        if stopping.is_set() or work.failed:
+            busy = {entry.study for entry in store.ledger.unfinished(name) if entry.state == "running"}
+            store.tracking.interrupt_studies(busy)
+        if stopping.is_set():
+            raise KeyboardInterrupt
+        _keep_studies(plan, store, hand)
+    return work.failed
 
 
-def _keep_studies(state: Plan, store: Store) -> None:
-    """Sum up each study in its own run, and put its trials into Optuna's journal, for Optuna's own tools."""
-    journal = sweep.storage(store.journal)
-    for study in state.studies:
-        tried = [(job, state.finished[job.key]) for job in trials(study, state.finished)]
-        if tried:
-            sweep.record(study, tried, journal)
-        evaluated = [state.finished[job.key].metrics for job in evaluations(study, state.finished)]
-        store.summarise(study, best(study, state.finished) or {}, evaluated)
+@contextmanager
+def _interruptible(engine: Engine, told: Told) -> Iterator[threading.Event]:
+    """Ctrl-C or SIGTERM once sets the event and stops the engine; a second Ctrl-C interrupts as usual."""
+    stopping = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopping
+        return
+
+    def stop(number: int, frame: Any) -> None:
+        if stopping.is_set():
+            raise KeyboardInterrupt
+        stopping.set()
+        engine.stop()
+        told.stopping()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _keep_studies(plan: Plan, store: Store, hand: Hand) -> None:
+    """Sum up each finished study in its own run, and put its trials into Optuna's storage, for Optuna's own tools."""
+    for study in plan.studies:
+        evaluated = [plan.finished.get(job.key) for job in evaluations(study, plan.finished)]
+        metrics = [outcome.metrics for outcome in evaluated if outcome is not None]
+        name = f"summary {plan.experiment.name} {digest(study.name)} {study.version}"
+        if metrics and len(metrics) == len(evaluated) and hand.once(name):
+            tried = [(job, plan.finished[job.key]) for job in trials(study, plan.finished)]
+            if tried:
+                sweep.record(study, tried, sweep.storage(store.journal))
+            store.tracking.summarise(study, best(study, plan.finished) or {}, metrics)
+            hand.did(name)

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
-import torch
-
 from suite.config import ModelConfig, RunConfig, Training, canonical_json, digest
 from suite.errors import InputError
 from suite.experiment import (
@@ -22,7 +20,7 @@ from suite.experiment import (
     make_task,
     parsed,
 )
-from suite.model import build_model, match_hidden_size, model_of, state_size
+from suite.model import build_model, match_hidden_size, model_of, only_looked_at, state_size
 from suite.registry import architectures, tasks
 from tasks import Task
 
@@ -147,7 +145,7 @@ class Study:
 
     def _check_builds(self, config: RunConfig) -> None:
         try:
-            with torch.device("meta"):
+            with only_looked_at(config.model.hidden_size):
                 model = model_of(config.model, self._task)
         except (ValueError, TypeError) as error:
             raise InputError(f"study {self.name!r}: {error}") from error

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-import optuna.importance
 import optuna.storages.journal
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.pruners import BasePruner
@@ -176,10 +175,11 @@ class GenerationPruner:
         return self.trial.should_prune()
 
 
-def storage(path: Path) -> optuna.storages.BaseStorage:
-    """The journal that keeps every study, for Optuna's own tools."""
-    backend = optuna.storages.journal.JournalFileBackend(str(path))
-    return optuna.storages.JournalStorage(backend)
+def storage(place: str | Path) -> optuna.storages.BaseStorage:
+    """What keeps every study for Optuna's own tools: a database, by its address, or a journal file."""
+    if isinstance(place, str):
+        return optuna.storages.RDBStorage(place)
+    return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(place)))
 
 
 def record(study: Study, trials: Sequence[tuple[Job, Outcome]], store: optuna.storages.BaseStorage) -> None:
@@ -223,6 +223,8 @@ def importances(
 
 
 def _importances(trials: Sequence[FrozenTrial]) -> dict[str, float]:
+    import optuna.importance  # takes two seconds, for scikit-learn where that is installed
+
     study = optuna.create_study(direction="maximize")
     study.add_trials(trials)
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE)

@@ -1,4 +1,4 @@
-"""The store: every run in MLflow's database, its files beside it. The only importer of mlflow."""
+"""Every run in MLflow, for people to look at. The only importer of mlflow."""
 
 from __future__ import annotations
 
@@ -9,75 +9,112 @@ import platform
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+from urllib.request import urlopen
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # trying again is `patiently`'s, which says so
 
 import torch
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
 
-from suite.errors import InputError
+from suite.addresses import redacted
+from suite.config import digest
+from suite.errors import InputError, StoppedError, StoreError
 from suite.job import Job, Outcome
+from suite.ledger import Ledger, alive, machine
+from suite.patience import patiently
+from suite.store import Place
 from suite.study import Study
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table that it makes
 
-FORMAT = 1
-"""Of the store. Raised when older versions of memspan could not read it."""
 FLUSH_SECONDS = 5.0
+LOCK_SECONDS = 60
+"""A writer waits so long for the others who write to an embedded database."""
 PACKAGES = ("memspan", "torch", "lightning", "mlflow", "optuna", "numba", "numpy", "scipy", "pandas")
 
 
-class Store:
-    """A folder with an MLflow database (``mlflow.db``), its artifacts, and Optuna's journal.
+class Tracking:
+    """MLflow's record of a store. Every call waits for a server or database that is away for a moment.
 
-    A run counts once its status is FINISHED, which is the last thing written of it: what a crash leaves half-written
-    stays in the store and is not counted.
+    What is recorded of a run half-way stays there and is not counted: the ledger says which runs are finished, and of
+    those alone MLflow says FINISHED.
     """
 
-    def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder).resolve()
-        _prepare(self.folder)
+    def __init__(self, place: Place, ledger: Ledger) -> None:
+        self.folder = place.folder
+        self.ledger = ledger
+        self.own_artifacts = place.tracking is None or not place.tracking.startswith("http")
+        if place.tracking is None:
+            database = self.folder / "mlflow.db"
+            if not database.exists():
+                _create(database)
+            self.uri = f"sqlite:///{database}?timeout={LOCK_SECONDS}"
+        else:
+            self.uri = place.tracking
+        self.client: Any = _Patient(patiently(MlflowClient, tracking_uri=self.uri))
         self._study_runs: dict[str, str] = {}
-        database = self.folder / "mlflow.db"
-        if not database.exists():
-            _create(database)
-        self.uri = f"sqlite:///{database}"
-        self.client = MlflowClient(tracking_uri=self.uri)
+        self._experiments: dict[str, str] = {}
 
-    @property
-    def journal(self) -> Path:
-        """Optuna's record of every study."""
-        return self.folder / "optuna.journal"
+    def version(self) -> str:
+        """What answers: the version of the server, which should be that of the library here.
+
+        Raises:
+            InputError: if the server's major version is another.
+        """
+        self.client.search_experiments(max_results=1)
+        here = version("mlflow")
+        if not self.uri.startswith("http"):
+            return f"database of version {here}"
+        found = str(patiently(_server_version, self.uri))
+        if found.split(".")[0] != here.split(".")[0]:
+            raise InputError(f"the server has MLflow {found}, which does not go with {here} here; install the same")
+        return f"server of version {found}"
 
     def experiment_id(self, name: str) -> str:
         """The id of MLflow's experiment ``name``, which is created when it is not there."""
-        found = self.client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
-        folder = str(self.folder / "artifacts" / name)
+        if name not in self._experiments:
+            found = self.client.get_experiment_by_name(name)
+            self._experiments[name] = str(found.experiment_id) if found is not None else self._new_experiment(name)
+        return self._experiments[name]
+
+    def _new_experiment(self, name: str) -> str:
+        folder = str(self.folder / "artifacts" / name) if self.own_artifacts else None
         kind = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's UI opens on runs, not on chat traces
-        return str(self.client.create_experiment(name, artifact_location=folder, tags=kind))
+        try:
+            return str(self.client.create_experiment(name, artifact_location=folder, tags=kind))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            return str(self.client.get_experiment_by_name(name).experiment_id)  # another process was first
 
-    def finished(self, experiment: str, curves: bool = False) -> dict[str, Outcome]:
-        """Every finished run of an experiment by its key; with ``curves``, the validation skill by step as well."""
+    def finished(self, experiment: str) -> Iterator[tuple[dict[str, Any], Outcome]]:
+        """Every finished run that MLflow has, with what the ledger wants to know; each key once, the first of it."""
+        seen: set[str] = set()
         runs = self._runs(experiment, "attributes.status = 'FINISHED' and tags.key LIKE '%'")
-        outcomes: dict[str, Outcome] = {}
         for run in sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id)):
-            curve = self._curve(run.info.run_id) if curves else ()
-            outcomes.setdefault(run.data.tags["key"], Outcome(run.data.metrics, curve))
-        return outcomes
+            tags, run_id = run.data.tags, str(run.info.run_id)
+            if tags["key"] not in seen:
+                seen.add(tags["key"])
+                names = {"key": tags["key"], "study": tags["study"], "role": tags["role"], "run_id": run_id}
+                yield {**names, "number": int(tags["number"])}, Outcome(run.data.metrics, self._curves(run_id, run))
 
-    def _curve(self, run_id: str) -> tuple[tuple[int, float], ...]:
-        history = self.client.get_metric_history(run_id, "validation/skill")
-        return tuple(sorted((metric.step, metric.value) for metric in history))
+    def _curves(self, run_id: str, run: Run) -> tuple[tuple[int, dict[str, float]], ...]:
+        points: dict[int, dict[str, float]] = {}
+        for name in run.data.metrics:
+            if name.startswith(("train/", "validation/")):
+                for metric in self.client.get_metric_history(run_id, name):
+                    points.setdefault(metric.step, {})[name] = metric.value
+        return tuple(sorted(points.items()))
 
     def _runs(self, experiment: str, condition: str) -> Iterator[Run]:
         found = self.client.get_experiment_by_name(experiment)
@@ -91,15 +128,21 @@ class Store:
 
     def study_run(self, study: Study) -> str:
         """The run under which those of a study are nested; made when it is not there."""
+        if study.name not in self._study_runs:
+            self._study_runs[study.name] = self._find_study_run(study)
+        return self._study_runs[study.name]
+
+    def _find_study_run(self, study: Study) -> str:
         experiment = study.experiment.name
-        if study.name in self._study_runs:
-            return self._study_runs[study.name]
+        fact = f"study {experiment} {digest(study.name)} {study.version}"
+        known = self.ledger.fact(fact)
+        if known is not None and (status := self._status(known)) is not None:
+            if status not in ("FINISHED", "RUNNING"):
+                self.client.update_run(known, "RUNNING")
+            return known
         mine = f"tags.role = 'study' and tags.study = '{study.name}' and tags.study_version = '{study.version}'"
-        for run in self._runs(experiment, mine):
-            self._study_runs[study.name] = str(run.info.run_id)
-            if run.info.status != "FINISHED":
-                self.client.update_run(run.info.run_id, "RUNNING")
-            return self._study_runs[study.name]
+        for run in self._runs(experiment, mine):  # made before there was a ledger
+            return str(self.ledger.fact(fact, str(run.info.run_id)))
         tags = {
             "role": "study",
             "experiment": experiment,
@@ -107,12 +150,29 @@ class Store:
             "study_version": study.version,
             "task": study.level.label,
             "architecture": study.variant.label,
-            **_process(),
         }
         name = f"{study.variant.label} on {study.level.label}"
-        run = self.client.create_run(self.experiment_id(experiment), run_name=name, tags=tags)
-        self._study_runs[study.name] = str(run.info.run_id)
-        return self._study_runs[study.name]
+        run_id = str(self.client.create_run(self.experiment_id(experiment), run_name=name, tags=tags).info.run_id)
+        first = str(self.ledger.fact(fact, run_id))
+        if first in (run_id, known):
+            return run_id
+        self.client.delete_run(run_id)  # another process was first
+        return first
+
+    def _status(self, run_id: str) -> str | None:
+        """None for a run that MLflow does not know, as after a loss of its database."""
+        try:
+            return str(self.client.get_run(run_id).info.status)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+
+    def interrupt_studies(self, busy: Collection[str]) -> None:
+        """Mark as KILLED the studies that were taken up here, are not finished, and on which nobody works."""
+        for study, run_id in self._study_runs.items():
+            if study not in busy and self._status(run_id) == "RUNNING":
+                self.client.set_terminated(run_id, "KILLED")
 
     def summarise(self, study: Study, best: Mapping[str, Any], evaluations: Sequence[Mapping[str, float]]) -> None:
         """Close the run of a finished study with its best hyper-parameters and the means over its seeds."""
@@ -137,22 +197,35 @@ class Store:
             self.client.log_artifact(run.info.run_id, str(path))
         self.client.set_terminated(run.info.run_id, "FINISHED")
 
-    def close_unfinished(self, experiment: str) -> None:
-        """Mark as KILLED the runs that processes of this machine, now gone, have left RUNNING."""
-        for run in list(self._runs(experiment, "attributes.status = 'RUNNING'")):
-            tags = run.data.tags
-            if tags.get("host") == platform.node() and not _alive(int(tags["pid"])):
-                self.client.set_terminated(run.info.run_id, "KILLED")
+    def close(self, run_id: str, reason: str, status: str = "KILLED") -> None:
+        """Close a run that nobody goes on with."""
+        if run_id and self._status(run_id) == "RUNNING":
+            self.client.set_tag(run_id, "error", redacted(reason)[:4000])
+            self.client.set_terminated(run_id, status)
 
-    def interrupt_studies(self) -> None:
-        """Mark as KILLED the studies that were taken up and not finished."""
-        for run_id in self._study_runs.values():
-            if self.client.get_run(run_id).info.status == "RUNNING":
+    def close_abandoned(self, experiment: str) -> None:
+        """Bring the status of runs in line with the ledger, where a process died before it could.
+
+        A run under way is left alone, here and elsewhere.
+        """
+        left = [run for run in self._runs(experiment, "attributes.status = 'RUNNING'") if "key" in run.data.tags]
+        if not left:
+            return
+        under_way = {entry.run_id for entry in self.ledger.unfinished(experiment) if entry.state == "running"}
+        done = set(self.ledger.run_ids(experiment).values())
+        for run in left:
+            tags, run_id = run.data.tags, run.info.run_id
+            if run_id in done:
+                self.client.set_terminated(run_id, "FINISHED")
+            elif run_id not in under_way and not alive(tags.get("machine", ""), int(tags.get("pid", "0"))):
                 self.client.set_terminated(run_id, "KILLED")
 
     @contextmanager
-    def recording(self, job: Job, experiment: str, parent: str) -> Iterator[Recorder]:
-        """Record one run: FINISHED at the end, FAILED after an error, KILLED after an interruption."""
+    def recording(self, job: Job, experiment: str, parent: str, owner: str) -> Iterator[Recorder]:
+        """Record one run: FAILED after an error, KILLED after an interruption.
+
+        At the end the ledger is told, and then MLflow: FINISHED; or KILLED, if the run belongs to another owner by now.
+        """
         number = f"trial {job.number}" if job.role == "trial" else f"seed {job.number}"
         run = self.client.create_run(
             self.experiment_id(experiment),
@@ -172,26 +245,35 @@ class Store:
                 **_origin(),
             },
         )
-        recorder = Recorder(self.client, run.info.run_id)
+        run_id = str(run.info.run_id)
+        self.ledger.begun(experiment, job.key, owner, run_id)
+        recorder = Recorder(self.client, run_id)
         try:
             yield recorder
+            recorder.flush()
+        except StoreError:
+            raise  # nothing can be written now; the status is put right by whoever takes the run up
         except Exception as error:
-            self.client.set_tag(run.info.run_id, "error", f"{type(error).__name__}: {error}"[:4000])
-            self.client.set_terminated(run.info.run_id, "FAILED")
+            status = "KILLED" if isinstance(error, StoppedError) else "FAILED"
+            self.close(run_id, f"{type(error).__name__}: {error}", status)
             raise
         except BaseException:
-            self.client.set_terminated(run.info.run_id, "KILLED")
+            self.client.set_terminated(run_id, "KILLED")
             raise
-        recorder.flush()
-        self.client.set_terminated(run.info.run_id, "FINISHED")
+        assert recorder.outcome is not None, "Recorder.result was not called"
+        recorder.counts = self.ledger.finish(experiment, job.key, owner, run_id, recorder.outcome)
+        self.client.set_terminated(run_id, "FINISHED" if recorder.counts else "KILLED")
 
 
 class Recorder:
     """Buffers what a run measures and hands it to MLflow in batches."""
 
-    def __init__(self, client: MlflowClient, run_id: str) -> None:
+    def __init__(self, client: Any, run_id: str) -> None:
         self.client = client
         self.run_id = run_id
+        self.outcome: Outcome | None = None
+        self.counts = False
+        """Afterwards: whether the run is the one that counts."""
         self.waiting: list[Metric] = []
         self.flushed = time.monotonic()
 
@@ -202,8 +284,9 @@ class Recorder:
         if time.monotonic() - self.flushed > FLUSH_SECONDS:
             self.flush()
 
-    def result(self, job: Job, metrics: Mapping[str, float], threads: int, path: str) -> None:
+    def result(self, job: Job, outcome: Outcome, tags: Mapping[str, str]) -> None:
         """The configuration, the summary of the run and its environment."""
+        self.outcome = outcome
         config = job.config.model_dump()
         flat = {
             **{f"task.{name}": value for name, value in config["task"].items() if name != "options"},
@@ -214,16 +297,12 @@ class Recorder:
             "seed": config["seed"],
         }
         params = [Param(name, str(value)) for name, value in flat.items()]
-        tags = [
-            RunTag("path", path),
-            RunTag("threads", str(threads)),
-            RunTag("cpu_capability", torch.backends.cpu.get_cpu_capability()),
-        ]
-        self.client.log_batch(self.run_id, params=params, tags=tags)
+        tags = {**tags, "cpu_capability": torch.backends.cpu.get_cpu_capability()}
+        self.client.log_batch(self.run_id, params=params, tags=[RunTag(*tag) for tag in tags.items()])
         self.client.log_dict(self.run_id, json.loads(job.config.json_text.replace("Infinity", '"inf"')), "config.json")
         self.client.log_dict(self.run_id, _environment(), "environment.json")
         now = int(time.time() * 1000)
-        self.waiting += [Metric(name, value, now, 0) for name, value in metrics.items()]
+        self.waiting += [Metric(name, value, now, 0) for name, value in outcome.metrics.items()]
 
     def data(self, data: Mapping[str, Any], name: str) -> None:
         self.client.log_dict(self.run_id, dict(data), name)
@@ -239,29 +318,6 @@ class Recorder:
         self.flushed = time.monotonic()
 
 
-def _prepare(folder: Path) -> None:
-    """Make the folder, and refuse one that cannot be written or that a newer version has made."""
-    marker = folder / "memspan.json"
-    try:
-        (folder / "artifacts").mkdir(parents=True, exist_ok=True)
-        if not marker.exists():
-            marker.write_text(json.dumps({"format": FORMAT}), encoding="utf-8")
-        found = json.loads(marker.read_text(encoding="utf-8"))["format"]
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(13, "permission denied")
-    except OSError as error:
-        raise InputError(
-            f"the store {str(folder)!r} cannot be written: {error.strerror}; give another --store"
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"the store {str(folder)!r} is not one of memspan: {marker.name} cannot be read") from error
-    if found > FORMAT:
-        raise InputError(
-            f"the store {str(folder)!r} has format {found} of a newer memspan; this one reads up to {FORMAT}: "
-            "upgrade memspan or give another --store"
-        )
-
-
 def _create(database: Path) -> None:
     """Create MLflow's database beside its place and move it there whole.
 
@@ -274,6 +330,21 @@ def _create(database: Path) -> None:
     with suppress(FileExistsError):  # another process was first, and its database is as good
         os.link(unfinished, database)
     unfinished.unlink()
+
+
+class _Patient:
+    """An MLflow client each of whose calls waits for a store that is away for a moment."""
+
+    def __init__(self, client: MlflowClient) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return partial(patiently, getattr(self._client, name))
+
+
+def _server_version(uri: str) -> str:
+    with urlopen(f"{uri.rstrip('/')}/version", timeout=10) as answer:  # http or https, see `addresses.tracking`
+        return str(answer.read().decode())
 
 
 @cache
@@ -292,17 +363,7 @@ def _environment() -> dict[str, Any]:
 
 def _process() -> dict[str, str]:
     """Where this runs, so that what it leaves behind can be told from what is still under way."""
-    return {"host": platform.node(), "pid": str(os.getpid())}
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's
-        return True
-    return True
+    return {"host": platform.node(), "machine": machine(), "pid": str(os.getpid())}
 
 
 def _processor() -> str:

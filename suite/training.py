@@ -9,13 +9,16 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
 
+from suite.checkpoint import Checkpoint
 from suite.config import RunConfig, Training, derived_seed
 from suite.data import Data
 from suite.diagnostics.during_run import DuringRun, Measured
+from suite.errors import StoppedError
 from suite.memory import PeakMemory
 from suite.model import SequenceModel, model_of, parameter_count, state_size
 from suite.module import MemoryModule, Watcher, evaluate, finite
@@ -36,7 +39,13 @@ class Result:
     """By moment of the run; empty without ``Training.diagnostics``."""
 
 
-def train(config: RunConfig, watcher: Watcher | None = None, device: str = "cpu", threads: int = 1) -> Result:
+def train(
+    config: RunConfig,
+    watcher: Watcher | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+    checkpoint: Path | None = None,
+) -> Result:
     """Train and test one configuration.
 
     The result depends on ``config`` alone (and, in the last bits, on machine, library versions and ``threads``).
@@ -46,16 +55,28 @@ def train(config: RunConfig, watcher: Watcher | None = None, device: str = "cpu"
         watcher: is told of the progress and may prune.
         device: ``"cpu"`` or ``"cuda"``.
         threads: threads inside one operation; one is the fastest at these sizes, and leaves the other cores to others.
+        checkpoint: the file from which an interrupted run goes on, and in which it keeps its state every half minute;
+            left there, for the caller to discard once the result is safe.
+
+    Raises:
+        StoppedError: if the watcher asked for it; the checkpoint is there.
     """
+    watcher = watcher or Watcher()
     with numerics(threads), torch.random.fork_rng(), PeakMemory(device) as memory:
         torch.manual_seed(derived_seed("training", config.seed))  # for cells that draw, as dropout does
         started = time.perf_counter()
         data = Data(config.task, config.seed, config.training.batch_size)
         model = model_of(config.model, data.task, seed=derived_seed("weights", config.seed))
         _compile(model, data)
-        module = MemoryModule(model, data, config.training, watcher or Watcher())
+        module = MemoryModule(model, data, config.training, watcher)
         diagnostics = [DuringRun(config.seed)] if config.training.diagnostics else []
+        kept = [Checkpoint(checkpoint, watcher.should_stop)] if checkpoint else []
+        for one in kept:
+            one.restore(module, diagnostics[0] if diagnostics else None)
+            started -= one.earlier_seconds
         _fit(module, device, diagnostics)
+        if any(one.stopped for one in kept):
+            raise StoppedError(f"stopped after {module.steps} of {config.training.steps} steps, with a checkpoint")
         model.to(device)
         testing = time.perf_counter()
         metrics = _test(module, device)

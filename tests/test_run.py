@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import signal
 import subprocess
@@ -25,11 +24,12 @@ from suite.experiment import load
 from suite.flat import FlatParameters
 from suite.leaderboards import render
 from suite.leaderboards.table import leaderboard
+from suite.ledger import machine
 from suite.model import build_model
 from suite.module import Watcher, type_of_optimizer
 from suite.numerics import numerics
 from suite.registry import architectures
-from suite.tracking import Store
+from suite.store import Store
 from suite.training import train
 
 TINY = """
@@ -185,25 +185,24 @@ def test_another_budget_in_the_same_store_is_another_study(tiny: Path, tmp_path:
     store = tmp_path / "store"
     for steps in (10, 30, 10):
         suite.run(tiny, store=store, steps=steps)
-    parents = list(Store(store)._runs("tiny", "tags.role = 'study'"))
+    parents = list(Store(store).tracking._runs("tiny", "tags.role = 'study'"))
     assert len(parents) == 4  # two architectures, two budgets
     assert {run.info.status for run in parents} == {"FINISHED"}
     assert all("test_skill" in run.data.metrics for run in parents)
-    assert len(list(Store(store)._runs("tiny", "tags.role != 'study'"))) == 20
+    assert len(list(Store(store).tracking._runs("tiny", "tags.role != 'study'"))) == 20
 
 
-def test_what_a_killed_process_left_running_is_closed(tiny: Path, tmp_path: Path) -> None:
-    store = Store(tmp_path / "store")
+def test_what_a_killed_process_left_running_is_closed(tmp_path: Path) -> None:
+    tracking = Store(tmp_path / "store").tracking
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    experiment = store.experiment_id("tiny")
-    tags = {"role": "trial", "key": "x", "host": platform.node()}
-    left = store.client.create_run(experiment, tags={**tags, "pid": str(gone.pid)})
-    alive = store.client.create_run(experiment, tags={**tags, "pid": str(os.getpid())})
-    store.close_unfinished("tiny")
-    assert store.client.get_run(left.info.run_id).info.status == "KILLED"
-    assert store.client.get_run(alive.info.run_id).info.status == "RUNNING"
-    assert not store.finished("tiny")
+    experiment = tracking.experiment_id("tiny")
+    tags = {"role": "trial", "key": "x", "machine": machine()}
+    left = tracking.client.create_run(experiment, tags={**tags, "pid": str(gone.pid)})
+    alive = tracking.client.create_run(experiment, tags={**tags, "pid": str(os.getpid())})
+    tracking.close_abandoned("tiny")
+    assert tracking.client.get_run(left.info.run_id).info.status == "KILLED"
+    assert tracking.client.get_run(alive.info.run_id).info.status == "RUNNING"
 
 
 def test_killed_at_any_moment_and_run_again_the_leaderboard_is_the_same(tiny: Path, tmp_path: Path) -> None:
@@ -287,8 +286,13 @@ def test_a_store_of_a_newer_version_or_that_is_a_file_is_refused(tmp_path: Path)
     assert json.loads((tmp_path / "memspan.json").read_text()) == {"format": 999}
 
 
-def test_interrupted_once_it_finishes_what_is_under_way_and_exits_with_1(tiny: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "suite", "run", str(tiny), "--store", "store", "--workers", "2", "--steps", "600"]
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_once_it_keeps_checkpoints_and_the_same_command_goes_on(
+    tiny: Path, tmp_path: Path, workers: int, number: signal.Signals
+) -> None:
+    arguments = ["run", str(tiny), "--store", "store", "--steps", "3000", "--trials", "0", "--seeds", "2"]
+    command = [sys.executable, "-m", "suite", *arguments, "--workers", str(workers)]
     process = subprocess.Popen(
         command,
         cwd=tmp_path,
@@ -300,13 +304,19 @@ def test_interrupted_once_it_finishes_what_is_under_way_and_exits_with_1(tiny: P
     )
     assert process.stderr is not None
     process.stderr.readline()  # a first run is finished
-    os.killpg(process.pid, signal.SIGINT)  # what a terminal does
+    time.sleep(0.7)
+    os.killpg(process.pid, number)  # what a terminal does
     said = process.stderr.read()
     assert process.wait(timeout=60) == 1
     assert "Traceback" not in said
+    assert "keeping checkpoints" in said
     assert "the same command goes on from there" in said
-    runs = Store(tmp_path / "store")._runs("tiny", "tags.role != 'study'")
-    assert {run.info.status for run in runs} == {"FINISHED"}
+    runs = list(Store(tmp_path / "store").tracking._runs("tiny", "tags.role != 'study'"))
+    assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}
+    assert len(list((tmp_path / "store" / "checkpoints").iterdir())) >= 1
+    done = memspan(*arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not list((tmp_path / "store" / "checkpoints").iterdir())
 
 
 def test_the_overhead_is_the_sum_of_its_shares() -> None:

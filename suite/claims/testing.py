@@ -12,7 +12,7 @@ from suite.claims.claim import Claim
 from suite.claims.evidence import TIMED, evidence, timed
 from suite.claims.verdict import Judged, judge
 from suite.plan import Plan
-from suite.tracking import Store
+from suite.store import Store
 
 
 def measures(claim: Claim) -> list[str]:

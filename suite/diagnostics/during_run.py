@@ -38,8 +38,22 @@ class DuringRun(pl.Callback):
         self.measured: dict[str, Measured] = {}
         self.seconds = 0.0
 
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint: plain values and tensors."""
+        return {
+            "seconds": self.seconds,
+            "measured": {moment: (found.step, tuple(found.flow)) for moment, found in self.measured.items()},
+        }
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        self.seconds = state["seconds"]
+        self.measured = {
+            moment: Measured(step, GradientFlow(*flow)) for moment, (step, flow) in state["measured"].items()
+        }
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._measure("start", pl_module)
+        if "start" not in self.measured:
+            self._measure("start", pl_module)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: Any) -> None:
         assert isinstance(pl_module, MemoryModule)

@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
-from collections import deque
+import os
 from functools import partial
-from typing import Any
 
-from suite.engines._base import Engine, Listener, Task
+from suite.engines._base import Ended, Engine, Signals, Task, ended
+from suite.engines.devices import available
 
 
 class Inline(Engine):
-    """For one worker, and for debugging."""
+    """For one worker, and for debugging.
 
-    def __init__(self, listener: Listener) -> None:
-        self.listener = listener
-        self.waiting: deque[tuple[str, Task]] = deque()
+    Args:
+        device: CUDA_VISIBLE_DEVICES; None for the CPU.
+    """
 
-    def submit(self, key: str, task: Task) -> None:
-        self.waiting.append((key, task))
+    def __init__(self, device: str | None = None) -> None:
+        self.signals = Signals()
+        if device is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = device
+            self.signals.device = available()
+        self.waiting: list[tuple[str, Task]] = []
 
-    def wait(self) -> list[tuple[str, Any]]:
-        key, task = self.waiting.popleft()
-        return [(key, task(partial(self.listener, key)))]
+    @property
+    def free(self) -> int:
+        return 1 - len(self.waiting)
 
     @property
     def pending(self) -> int:
         return len(self.waiting)
+
+    def submit(self, key: str, task: Task) -> None:
+        self.waiting.append((key, task))
+
+    def wait(self, seconds: float) -> list[tuple[str, Ended]]:
+        key, task = self.waiting.pop()
+        self.signals.report = partial(self.listener, key)  # type: ignore[method-assign]
+        return [(key, ended(task, self.signals))]
+
+    def stop(self) -> None:
+        self.signals.stopping = True
 
     def __exit__(self, *error: object) -> None:
         self.waiting.clear()

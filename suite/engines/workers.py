@@ -2,69 +2,138 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from functools import partial
-from multiprocessing.queues import SimpleQueue
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from typing import Any
 
-from suite.engines._base import Engine, Listener, Task
+from suite.engines._base import Ended, Engine, Kind, Listener, Signals, Task, ended
+from suite.engines.devices import CPU, available
 
 REPORT_SECONDS = 0.25
 """A worker reports its progress at most so often."""
 
+_context = multiprocessing.get_context("spawn")  # threads of numerical libraries do not survive a fork
+
 
 class Workers(Engine):
-    """A pool of processes, started afresh (not forked: threads of numerical libraries do not survive a fork)."""
+    """One executor of one process each: one that is killed takes nobody along, and is replaced.
 
-    def __init__(self, count: int, listener: Listener) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.reports: SimpleQueue[tuple[str, int] | None] = context.SimpleQueue()
-        self.pool = ProcessPoolExecutor(count, mp_context=context, initializer=_start, initargs=(self.reports,))
-        self.running: dict[Future[Any], str] = {}
-        self.listening = threading.Thread(target=self._listen, args=(listener,), daemon=True)
-        self.listening.start()
+    Args:
+        devices: the CUDA_VISIBLE_DEVICES of each worker; None for the CPU.
+    """
 
-    def _listen(self, listener: Listener) -> None:
-        while (report := self.reports.get()) is not None:
-            listener(*report)
+    def __init__(self, devices: Sequence[str | None]) -> None:
+        self.stopping: Any = _context.RawValue(ctypes.c_bool, False)  # without a lock that a killed worker could hold
+        self.idle = [_Worker(device, self.stopping, self._tell) for device in reversed(devices)]
+        self.running: dict[Future[Ended], tuple[str, _Worker]] = {}
 
-    def submit(self, key: str, task: Task) -> None:
-        self.running[self.pool.submit(_do, key, task)] = key
+    def _tell(self, key: str, step: int) -> None:
+        self.listener(key, step)
 
-    def wait(self) -> list[tuple[str, Any]]:
-        done, _ = wait(self.running, return_when=FIRST_COMPLETED)
-        return [(self.running.pop(future), future.result()) for future in done]
+    @property
+    def free(self) -> int:
+        return len(self.idle)
 
     @property
     def pending(self) -> int:
         return len(self.running)
 
-    def __exit__(self, *error: object) -> None:
-        """Wait for what is under way; interrupted once more, stop it at once."""
+    def submit(self, key: str, task: Task) -> None:
+        worker = self.idle.pop()
         try:
-            self.pool.shutdown(wait=True, cancel_futures=True)
-        except KeyboardInterrupt:
+            future = worker.pool.submit(_do, key, task)
+        except BrokenProcessPool:  # killed while it had nothing to do
+            worker.renew()
+            future = worker.pool.submit(_do, key, task)
+        self.running[future] = key, worker
+
+    def wait(self, seconds: float) -> list[tuple[str, Ended]]:
+        done, _ = wait(self.running, timeout=seconds, return_when=FIRST_COMPLETED)
+        return [self._end(future) for future in done]
+
+    def _end(self, future: Future[Ended]) -> tuple[str, Ended]:
+        key, worker = self.running.pop(future)
+        try:
+            end = future.result()
+        except BrokenProcessPool:
+            end = Ended(Kind.FAILED, reason="the worker's process died: killed, or out of memory")
+            worker.renew()
+        self.idle.append(worker)
+        return key, end
+
+    def stop(self) -> None:
+        self.stopping.value = True
+
+    def __exit__(self, *error: object) -> None:
+        """Wait for what is under way; after an error or an interruption, end it at once."""
+        if error[0] is not None:
             for process in multiprocessing.active_children():
                 process.kill()
-            raise
-        self.reports.put(None)
-        self.listening.join()
+        for worker in (*self.idle, *(worker for _, worker in self.running.values())):
+            worker.pool.shutdown(wait=True, cancel_futures=True)
 
 
-_reports: SimpleQueue[tuple[str, int] | None] | None = None
-_reported = 0.0
+class _Worker:
+    """A process that does one task after the other."""
+
+    def __init__(self, device: str | None, stopping: Any, listener: Listener) -> None:
+        self.device = device
+        self.stopping = stopping
+        self.listener = listener
+        self.renew()
+
+    def renew(self) -> None:
+        # A pipe of its own: in a shared queue, a worker that is killed while it writes would block the others.
+        here, there = _context.Pipe(duplex=False)
+        arguments = (there, self.stopping, self.device)
+        self.pool = ProcessPoolExecutor(1, mp_context=_context, initializer=_start, initargs=arguments)
+        threading.Thread(target=self._listen, args=(here,), daemon=True).start()
+
+    def _listen(self, reports: Connection) -> None:
+        with suppress(EOFError, OSError):  # the worker is gone
+            while True:
+                self.listener(*reports.recv())
 
 
-def _start(reports: SimpleQueue[tuple[str, int] | None]) -> None:
-    """In each worker, once."""
-    global _reports
-    _reports = reports
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that hands out the work
+class _WorkerSignals(Signals):
+    """Of the task that this worker does."""
+
+    def __init__(self, reports: Connection, stopping: Any) -> None:
+        self.reports = reports
+        self.stopping = stopping
+        self.key = ""
+        self.reported = 0.0
+
+    def report(self, step: int) -> None:
+        now = time.monotonic()
+        if now - self.reported > REPORT_SECONDS:
+            self.reported = now
+            self.reports.send((self.key, step))
+
+    def should_stop(self) -> bool:
+        return bool(self.stopping.value)
+
+
+_signals: _WorkerSignals
+
+
+def _start(reports: Connection, stopping: Any, device: str | None) -> None:
+    """In each worker, once, before anything is calculated."""
+    global _signals
+    os.environ["CUDA_VISIBLE_DEVICES"] = device or ""
+    _signals = _WorkerSignals(reports, stopping)
+    _signals.device = available() if device else CPU
+    for number in (signal.SIGINT, signal.SIGTERM):  # they are for the process that hands out the work
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -76,13 +145,6 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _do(key: str, task: Task) -> Any:
-    return task(partial(_report, key))
-
-
-def _report(key: str, step: int) -> None:
-    global _reported
-    now = time.monotonic()
-    if _reports is not None and now - _reported > REPORT_SECONDS:
-        _reported = now
-        _reports.put((key, step))
+def _do(key: str, task: Task) -> Ended:
+    _signals.key = key
+    return ended(task, _signals)

@@ -1,0 +1,59 @@
+"""Addresses of databases and servers; their passwords are never shown, logged or recorded."""
+
+from __future__ import annotations
+
+import re
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from suite.errors import InputError, unknown
+
+HIDDEN = "***"
+_PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):([^\s/]*)@")
+_KEYWORD = re.compile(r"(?i)(password\s*=\s*)('[^']*'|[^\s&]+)")
+
+
+def redacted(text: str) -> str:
+    """``text`` with the password of each address in it replaced by ``***``."""
+    return _KEYWORD.sub(rf"\g<1>{HIDDEN}", _PASSWORD.sub(rf"\g<1>:{HIDDEN}@", text))
+
+
+def database(address: str) -> str:
+    """A checked address of a database, with the driver that memspan brings.
+
+    Raises:
+        InputError: if it is none, or its driver is not installed.
+    """
+    try:
+        url = make_url(address)
+    except ArgumentError as error:
+        rule = "--storage must be the address of a database, such as postgresql://user@host/name"
+        raise InputError(f"{rule}; got {redacted(address)!r}") from error
+    backend = "postgresql" if url.drivername == "postgres" else url.get_backend_name()
+    if backend not in ("postgresql", "sqlite"):
+        raise unknown("kind of database in --storage:", backend, ["postgresql", "sqlite"])
+    if backend == "sqlite":
+        return url.render_as_string(hide_password=False)
+    try:
+        import psycopg  # noqa: F401
+    except ImportError as error:
+        raise InputError("PostgreSQL needs an extra: pip install 'memspan[postgresql]'") from error
+    return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def tracking(address: str) -> str:
+    """A checked address of MLflow's tracking: a server, or a database.
+
+    Raises:
+        InputError: if it is neither.
+    """
+    scheme = address.split("://", 1)[0] if "://" in address else ""
+    if scheme in ("http", "https"):
+        return address
+    if scheme.split("+")[0] in ("postgresql", "postgres", "sqlite"):
+        return database(address)
+    raise InputError(
+        f"--tracking-uri must be a server (http://host:5000) or a database (postgresql://user@host/name); "
+        f"got {redacted(address)!r}"
+    )

@@ -1,0 +1,150 @@
+"""Runs as tasks of a Ray cluster: many machines, many GPUs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from suite.engines._base import Ended, Engine, Kind, Signals, Task, ended
+from suite.engines.devices import CPU, available
+from suite.errors import InputError
+
+LOOK_SECONDS = 1.0
+"""A task tells its progress, and looks whether to stop, at most so often."""
+
+
+class Ray(Engine):
+    """One Ray task per run, on one GPU where the cluster has GPUs and on one core otherwise.
+
+    Args:
+        address: of a running cluster (``auto``, ``host:6379``, ``ray://host:10001``); None starts one on this machine.
+        workers: runs at a time; 0 is as many as the cluster has room for, also when it grows.
+        gpus: of each run, also a fraction; None is 1 where the cluster has any, otherwise 0.
+
+    Raises:
+        InputError: if Ray is not installed, or the cluster does not answer.
+    """
+
+    def __init__(self, address: str | None = None, workers: int = 0, gpus: float | None = None) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise InputError("--engine ray needs an extra: pip install 'memspan[ray]'") from error
+        self.ray: Any = ray
+        self.started_here = not ray.is_initialized()
+        try:
+            ray.init(
+                address=address,
+                include_dashboard=False if address is None else None,
+                log_to_driver=False,
+                ignore_reinit_error=True,
+                logging_level=logging.ERROR,
+            )
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise InputError(f"no Ray cluster answers at --address {address!r}: {error}") from error
+        self.workers = workers
+        self.gpus = float(self._has("GPU") > 0) if gpus is None else gpus
+        self.board: Any = ray.remote(num_cpus=0)(_Board).remote()
+        self.running: dict[Any, str] = {}
+        self.looked = 0.0
+
+    def _has(self, resource: str) -> float:
+        return float(self.ray.cluster_resources().get(resource, 0.0))
+
+    @property
+    def nodes(self) -> int:
+        """Machines in the cluster."""
+        return len({node["NodeManagerHostname"] for node in self.ray.nodes() if node["Alive"]})
+
+    @property
+    def free(self) -> int:
+        room = int(self._has("GPU") / self.gpus) if self.gpus else int(self._has("CPU"))
+        return min(room, self.workers or room) - len(self.running)
+
+    @property
+    def pending(self) -> int:
+        return len(self.running)
+
+    def submit(self, key: str, task: Task) -> None:
+        # Whether and when to try again is decided in one place, by whoever hands out the work.
+        remote = self.ray.remote(num_cpus=0 if self.gpus else 1, num_gpus=self.gpus, max_retries=0)(_do)
+        self.running[remote.remote(key, task, self.board)] = key
+
+    def wait(self, seconds: float) -> list[tuple[str, Ended]]:
+        done, _ = self.ray.wait(list(self.running), num_returns=1, timeout=min(seconds, LOOK_SECONDS))
+        if not done and time.monotonic() - self.looked > LOOK_SECONDS:
+            self.looked = time.monotonic()
+            for key, step in self.ray.get(self.board.steps.remote()).items():
+                if key in self.running.values():
+                    self.listener(key, step)
+        return [(self.running.pop(task), self._end(task)) for task in done]
+
+    def _end(self, task: Any) -> Ended:
+        errors = self.ray.exceptions
+        try:
+            end: Ended = self.ray.get(task)
+            return end
+        except (errors.NodeDiedError, errors.ObjectLostError) as error:
+            return Ended(Kind.LOST, reason=f"its machine was lost: {_first_line(error)}")
+        except errors.RayError as error:
+            return Ended(Kind.FAILED, reason=f"the worker's process died: {_first_line(error)}")
+
+    def stop(self) -> None:
+        self.board.stop.remote()
+
+    def __exit__(self, *error: object) -> None:
+        for task in self.running:
+            self.ray.cancel(task, force=True)
+        self.running.clear()
+        if self.started_here:
+            self.ray.shutdown()
+
+
+class _Board:
+    """An actor: how far every task has come, and whether they are to stop."""
+
+    def __init__(self) -> None:
+        self.done: dict[str, int] = {}
+        self.stopping = False
+
+    def report(self, key: str, step: int) -> bool:
+        self.done[key] = step
+        return self.stopping
+
+    def steps(self) -> dict[str, int]:
+        found, self.done = self.done, {}
+        return found
+
+    def stop(self) -> None:
+        self.stopping = True
+
+
+class _RaySignals(Signals):
+    def __init__(self, key: str, tell: Callable[[str, int], bool]) -> None:
+        self.key = key
+        self.tell = tell
+        self.step = 0
+        self.looked = time.monotonic()
+
+    def report(self, step: int) -> None:
+        self.step = step
+
+    def should_stop(self) -> bool:
+        if time.monotonic() - self.looked > LOOK_SECONDS:
+            self.stopping = self.tell(self.key, self.step)
+            self.looked = time.monotonic()
+        return self.stopping
+
+
+def _do(key: str, task: Task, board: Any) -> Ended:
+    import ray
+
+    signals = _RaySignals(key, lambda key, step: bool(ray.get(board.report.remote(key, step))))
+    signals.device = available() if ray.get_runtime_context().get_accelerator_ids().get("GPU") else CPU
+    return ended(task, signals)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

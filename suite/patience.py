@@ -1,0 +1,68 @@
+"""Waiting for a store that is away for a moment: a database that restarts, a server, a network, a lock."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from suite.addresses import redacted
+from suite.errors import StoreError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+LONGEST_PAUSE = 5.0
+"""Seconds between two tries, at most."""
+
+FULL = ("disk is full", "no space left", "disk quota", "errno 28", "file too large", "could not extend file")
+AWAY = (
+    "operationalerror",
+    "database is locked",
+    "connection",  # refused, reset, aborted, closed
+    "max retries exceeded",
+    "timed out",
+    "starting up",
+    "shutting down",
+    "terminating",
+    "temporarily",
+    "502",
+    "503",
+    "504",
+)
+
+
+def patience() -> float:
+    """Seconds for which a store may be away (``MEMSPAN_PATIENCE``): ten minutes."""
+    return float(os.environ.get("MEMSPAN_PATIENCE", "600"))
+
+
+def patiently(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """``call(*arguments, **named)``, again and again while the store is away.
+
+    What is called must be harmless when done twice: an answer that was lost on its way back is asked for again.
+
+    Raises:
+        StoreError: when the disk is full, or the store stayed away for `patience` seconds.
+    """
+    started, pause, said = time.monotonic(), 0.1, False
+    while True:
+        try:
+            return call(*arguments, **named)
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}".lower()
+            reason = redacted(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
+            if any(sign in text for sign in FULL):
+                raise StoreError(f"the disk of the store is full ({reason}); make room") from error
+            if not any(sign in text for sign in AWAY):
+                raise
+            waited = time.monotonic() - started
+            if waited > patience():
+                raise StoreError(f"the store did not answer for {waited:.0f} seconds ({reason})") from error
+            if waited > 2 and not said:
+                said = True
+                print(f"memspan: the store does not answer, trying again ({reason})", file=sys.stderr)
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
