@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from hypothesis import settings
+
+from tests import servers
 
 torch.set_num_threads(1)
 settings.register_profile("memspan", deadline=None, derandomize=True, database=None, max_examples=20)
@@ -14,3 +18,22 @@ settings.load_profile("memspan")
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.PostgreSQL]:
+    """A PostgreSQL server of this test process."""
+    if servers.postgresql_programs() is None:
+        pytest.skip("PostgreSQL is not installed")
+    with servers.postgresql(tmp_path_factory.mktemp("postgresql")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def shared_store(
+    postgresql: servers.PostgreSQL, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, servers.MLflow]]:
+    """The address of a database for the ledger, and an MLflow server that has another one."""
+    database = postgresql.create("mlflow")
+    with servers.mlflow_server(database, tmp_path_factory.mktemp("mlflow")) as server:
+        yield postgresql.create("memspan"), server

@@ -109,7 +109,7 @@ class _WorkerSignals(Signals):
 
     def __init__(self, reports: Connection, stopping: Any) -> None:
         self.reports = reports
-        self.stopping = stopping
+        self.flag = stopping
         self.key = ""
         self.reported = 0.0
 
@@ -120,7 +120,7 @@ class _WorkerSignals(Signals):
             self.reports.send((self.key, step))
 
     def should_stop(self) -> bool:
-        return bool(self.stopping.value)
+        return bool(self.flag.value)
 
 
 _signals: _WorkerSignals

@@ -1,0 +1,173 @@
+"""A run that was interrupted, and taken up again, is the run that was not, to the last bit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import dropout, linear
+
+from suite.architectures._base import Cell, input_weight, recurrent_weight
+from suite.config import ModelConfig, RunConfig, TaskConfig, Training
+from suite.errors import StoppedError
+from suite.job import PrunerContext
+from suite.module import Watcher
+from suite.registry import architectures
+from suite.sweep import GenerationPruner
+from suite.training import Result, train
+
+MEASURED = ("_seconds", "peak_memory_mb", "sequences_per_second")
+
+
+class Noisy(Cell[Tensor]):
+    """Draws random numbers while it is trained."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.W = input_weight(1, hidden_size, input_size)
+        self.U = recurrent_weight(1, hidden_size, "orthogonal")
+
+    def initial_state(self, batch_size: int) -> Tensor:
+        return self.zeros(batch_size, self.hidden_size)
+
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        h = torch.tanh(linear(x, self.W) + linear(dropout(state, 0.2, self.training), self.U))
+        return h, h
+
+
+def config(architecture: str = "gru", train_size: int | None = None, **training: Any) -> RunConfig:
+    given = {"steps": 150, "validate_every": 30, "validation_size": 32, "test_size": 32, "learning_rate": 1e-2}
+    return RunConfig(
+        task=TaskConfig(name="adding", options={}, length=10, train_size=train_size),
+        model=ModelConfig(architecture=architecture, options=architectures.options(architecture, {}), hidden_size=8),
+        training=Training(**{**given, "stop_when_solved": False, **training}),
+        seed=3,
+        source="",
+    )
+
+
+def facts(result: Result) -> dict[str, Any]:
+    """Everything of a result but measured time and memory."""
+    return {
+        "metrics": {name: value for name, value in result.metrics.items() if not name.endswith(MEASURED)},
+        "curves": result.curves,
+        "weights": {name: tensor.tolist() for name, tensor in result.model.state_dict().items()},
+        "flow": {
+            moment: (found.step, *(curve.tolist() for curve in found.flow))
+            for moment, found in result.gradient_flow.items()
+        },
+    }
+
+
+def in_pieces(run: RunConfig, path: Path, every: int, watch: Any = Watcher) -> tuple[Result, list[Watcher]]:
+    """Stopped after every so many blocks, and taken up again with a new watcher."""
+    watchers = []
+    while True:
+        blocks = iter(range(1, 1000))
+        watcher = watch()
+        watcher.should_stop = lambda blocks=blocks: next(blocks) % every == 0
+        watchers.append(watcher)
+        try:
+            return train(run, watcher, checkpoint=path), watchers
+        except StoppedError:
+            assert path.exists()
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        pytest.param(config(), id="streamed"),
+        pytest.param(config(train_size=50), id="finite"),
+        pytest.param(config("lstm", optimizer="rmsprop", clip=0.1), id="rmsprop"),
+        pytest.param(config("rnn", optimizer="sgd", weight_decay=1e-3), id="sgd"),
+        pytest.param(config("lstm", diagnostics=True), id="diagnostics"),
+        pytest.param(config("tests.test_checkpoint:Noisy"), id="random numbers"),
+        pytest.param(config(stop_when_solved=True, steps=2000), id="solved"),
+        pytest.param(config("rnn", learning_rate=1e30, clip=float("inf"), optimizer="sgd"), id="diverged"),
+    ],
+)
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_run_in_pieces_is_the_run_in_one(run: RunConfig, every: int, tmp_path: Path) -> None:
+    whole = train(run)
+    result, watchers = in_pieces(run, tmp_path / "run.pt", every)
+    assert len(watchers) > 1 or whole.metrics["diverged"]
+    assert facts(result) == facts(whole)
+
+
+def test_somebody_who_watches_a_resumed_run_is_told_what_went_before(tmp_path: Path) -> None:
+    told: list[tuple[int, float]] = []
+
+    def watch() -> Watcher:
+        told.clear()
+        return Watcher(on_metrics=lambda step, metrics: told.append((step, metrics["validation/skill"])))
+
+    result, watchers = in_pieces(config(), tmp_path / "run.pt", 2, watch)
+    assert len(watchers) > 2
+    assert told == [(step, metrics["validation/skill"]) for step, metrics in result.curves]
+
+
+def test_a_pruned_trial_is_pruned_at_the_same_step_when_it_is_resumed(tmp_path: Path) -> None:
+    earlier = tuple(tuple((step, 0.5 + 0.01 * trial) for step in range(30, 151, 30)) for trial in range(4))
+    context = PrunerContext("median", "study", 4, earlier)
+
+    def watch() -> Watcher:
+        return Watcher(should_prune=GenerationPruner(context))
+
+    run = config(learning_rate=1e-6)
+    whole = train(run, watch())
+    result, watchers = in_pieces(run, tmp_path / "run.pt", 1, watch)
+    assert whole.metrics["pruned"] == 1.0
+    assert len(watchers) > 1
+    assert facts(result) == facts(whole)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half a file", b"\x80\x04cos\nsystem\n(S'true'\ntR."])
+def test_a_checkpoint_that_cannot_be_read_is_not_used(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "run.pt"
+    path.write_bytes(content)
+    assert facts(train(config(), checkpoint=path)) == facts(train(config()))
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from suite.training import train
+from tests.test_checkpoint import config, facts
+result = train(config("lstm", steps=1200, diagnostics=True), checkpoint=Path(sys.argv[1]))
+import json
+print(json.dumps(facts(result)))
+"""
+
+
+def test_killed_between_and_inside_checkpoints_it_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    """It does nothing but train and save, so that many of the kills hit a file half-written."""
+    environment = {**os.environ, "MEMSPAN_CHECKPOINT_SECONDS": "0", "PYTHONPATH": str(Path(__file__).parent.parent)}
+    path = tmp_path / "run.pt"
+    command = [sys.executable, "-c", CHILD, str(path)]
+    steps = []
+    half_written = 0
+    for delay in (0.02, 0.11, 0.05, 0.17):
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+        before = path.stat().st_mtime_ns if path.exists() else 0
+        while not path.exists() or path.stat().st_mtime_ns == before:  # it has begun to save
+            assert process.poll() is None
+            time.sleep(0.001)
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        steps.append(torch.load(path, weights_only=True)["module"]["steps"])
+        half_written += len(list(tmp_path.glob("run.pt.*")))
+    assert steps == sorted(steps)
+    assert 0 < steps[0] < steps[-1] < 1200
+    resumed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    whole = subprocess.run([*command[:-1], str(tmp_path / "other.pt")], env=environment, capture_output=True, text=True)
+    assert resumed.stdout == whole.stdout != ""
