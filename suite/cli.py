@@ -50,7 +50,9 @@ Devices = Annotated[
     str | None, typer.Option(help="GPUs of the workers, such as '0,2,3', or 'cpu'.", show_default="all GPUs")
 ]
 EngineName = Annotated[str, typer.Option("--engine", help="Where runs execute: local, or ray.")]
-Address = Annotated[str | None, typer.Option(help="Of a Ray cluster ('auto', 'host:6379'); without, one is started.")]
+Address = Annotated[
+    str | None, typer.Option(help="Of a Ray cluster, such as 'host:6379'; without, one on this machine.")
+]
 Gpus = Annotated[float | None, typer.Option(min=0, help="GPUs of each run under Ray; also a fraction.")]
 Attempts = Annotated[int, typer.Option(min=1, help="A run that failed so often is given up; more try it again.")]
 Storage = Annotated[

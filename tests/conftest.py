@@ -37,3 +37,13 @@ def shared_store(
     database = postgresql.create("mlflow")
     with servers.mlflow_server(database, tmp_path_factory.mktemp("mlflow")) as server:
         yield postgresql.create("memspan"), server
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[servers.RayCluster]:
+    """Three nodes on this machine, one without cores and two with two each."""
+    pytest.importorskip("ray")
+    with servers.ray_cluster() as cluster:
+        for node in ("127.0.0.3", "127.0.0.4"):
+            cluster.start(node, "--num-cpus", "2")
+        yield cluster

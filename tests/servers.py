@@ -8,14 +8,20 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+
+# Shared by the nodes of a cluster and by whoever sends them work; Ray reads it when it is imported.
+os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex}
 
 
 def free_port() -> int:
@@ -145,3 +151,66 @@ def mlflow_server(store: str, folder: Path) -> Iterator[MLflow]:
         yield server
     finally:
         server.stop()
+
+
+@dataclass
+class RayCluster:
+    """Nodes of one machine on loopback addresses of their own; 127.0.0.1 itself is rewritten by Ray."""
+
+    folder: Path
+    port: int
+    nodes: dict[str, set[int]]
+    """The processes of each node by its address."""
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.2:{self.port}"
+
+    def start(self, node: str, *resources: str) -> None:
+        before = self._processes()
+        head = ["--head", "--port", str(self.port), "--include-dashboard", "false"]
+        arguments = head if node == "127.0.0.2" else ["--address", self.address]
+        command = [str(Path(sys.executable).parent / "ray"), "start", "--node-ip-address", node, *arguments, *resources]
+        ports = [f"--{name}-port={free_port()}" for name in ("node-manager", "object-manager")]
+        workers = ["--min-worker-port", "30000", "--max-worker-port", "31999"]
+        folder = [f"--temp-dir={self.folder}"] if head is arguments else []
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+        done = subprocess.run(
+            [*command, *ports, *workers, *folder, "--disable-usage-stats"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        self.nodes[node] = self._processes() - before
+
+    def kill(self, node: str) -> None:
+        for pid in self.nodes.pop(node):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _processes(self) -> set[int]:
+        """Of Ray's own, not of its workers, which end with them."""
+        found = set()
+        for path in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if (
+                    b"ray/core/src/ray" in (path / "cmdline").read_bytes()
+                    and str(self.folder).encode() in (path / "cmdline").read_bytes()
+                ):
+                    found.add(int(path.name))
+        return found
+
+
+@contextmanager
+def ray_cluster() -> Iterator[RayCluster]:
+    """A head without cores, so that work goes to the nodes that are added."""
+    with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as folder:  # the paths of its sockets must be short
+        cluster = RayCluster(Path(folder), free_port(), {})
+        try:
+            cluster.start("127.0.0.2", "--num-cpus", "0")
+            yield cluster
+        finally:
+            for node in list(cluster.nodes):
+                cluster.kill(node)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +21,8 @@ class Ray(Engine):
     """One Ray task per run, on one GPU where the cluster has GPUs and on one core otherwise.
 
     Args:
-        address: of a running cluster (``auto``, ``host:6379``, ``ray://host:10001``); None starts one on this machine.
+        address: of a running cluster (``host:6379``, ``ray://host:10001``); None is RAY_ADDRESS, or one on this
+            machine. None is ever started here, as Ray listens on every network of its machine.
         workers: runs at a time; 0 is as many as the cluster has room for, also when it grows.
         gpus: of each run, also a fraction; None is 1 where the cluster has any, otherwise 0.
 
@@ -33,17 +36,16 @@ class Ray(Engine):
         except ImportError as error:
             raise InputError("--engine ray needs an extra: pip install 'memspan[ray]'") from error
         self.ray: Any = ray
-        self.started_here = not ray.is_initialized()
+        where = address or os.environ.get("RAY_ADDRESS") or "auto"
+        self.joined_here = not ray.is_initialized()
         try:
-            ray.init(
-                address=address,
-                include_dashboard=False if address is None else None,
-                log_to_driver=False,
-                ignore_reinit_error=True,
-                logging_level=logging.ERROR,
-            )
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise InputError(f"no Ray cluster answers at --address {address!r}: {error}") from error
+            _knock(where)
+            ray.init(where, log_to_driver=False, ignore_reinit_error=True, logging_level=logging.ERROR)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise InputError(
+                f"no Ray cluster answers at --address {where!r} ({_first_line(error)}); start one with "
+                "`ray start --head`, or use --engine local"
+            ) from error
         self.workers = workers
         self.gpus = float(self._has("GPU") > 0) if gpus is None else gpus
         self.board: Any = ray.remote(num_cpus=0)(_Board).remote()
@@ -98,7 +100,7 @@ class Ray(Engine):
         for task in self.running:
             self.ray.cancel(task, force=True)
         self.running.clear()
-        if self.started_here:
+        if self.joined_here:
             self.ray.shutdown()
 
 
@@ -144,6 +146,13 @@ def _do(key: str, task: Task, board: Any) -> Ended:
     signals = _RaySignals(key, lambda key, step: bool(ray.get(board.report.remote(key, step))))
     signals.device = available() if ray.get_runtime_context().get_accelerator_ids().get("GPU") else CPU
     return ended(task, signals)
+
+
+def _knock(address: str) -> None:
+    """Raise ``OSError`` if nobody listens at an address; Ray itself goes on trying for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=5).close()
 
 
 def _first_line(error: Exception) -> str:
