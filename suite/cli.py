@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from suite.errors import InputError
+from suite.errors import InputError, StoreError
 
 if TYPE_CHECKING:
     from suite.experiment import Experiment
@@ -512,6 +512,10 @@ def main() -> None:
     except InputError as error:
         errors.print(f"memspan: {error}", style="red", highlight=False, soft_wrap=True, markup=False)
         sys.exit(2)
+    except StoreError as error:
+        text = f"memspan: {error}; what is finished is kept, and the same command goes on from there"
+        errors.print(text, style="red", highlight=False, soft_wrap=True, markup=False)
+        sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):
         _say_interrupted()
     except Exception as error:

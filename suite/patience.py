@@ -17,7 +17,16 @@ T = TypeVar("T")
 LONGEST_PAUSE = 5.0
 """Seconds between two tries, at most."""
 
-FULL = ("disk is full", "no space left", "disk quota", "errno 28", "file too large", "could not extend file")
+UNWRITABLE = (
+    "disk is full",
+    "no space left",
+    "disk quota",
+    "errno 28",
+    "file too large",
+    "could not extend file",
+    "disk i/o error",
+    "readonly database",
+)
 AWAY = (
     "operationalerror",
     "database is locked",
@@ -45,7 +54,7 @@ def patiently(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
     What is called must be harmless when done twice: an answer that was lost on its way back is asked for again.
 
     Raises:
-        StoreError: when the disk is full, or the store stayed away for `patience` seconds.
+        StoreError: when it cannot be written, as on a full disk, or the store stayed away for `patience` seconds.
     """
     started, pause, said = time.monotonic(), 0.1, False
     while True:
@@ -54,8 +63,8 @@ def patiently(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         except Exception as error:
             text = f"{type(error).__name__}: {error}".lower()
             reason = redacted(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
-            if any(sign in text for sign in FULL):
-                raise StoreError(f"the disk of the store is full ({reason}); make room") from error
+            if any(sign in text for sign in UNWRITABLE):
+                raise StoreError(f"the store cannot be written, its disk may be full ({reason})") from error
             if not any(sign in text for sign in AWAY):
                 raise
             waited = time.monotonic() - started

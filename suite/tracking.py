@@ -36,6 +36,7 @@ from suite.store import Place
 from suite.study import Study
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table that it makes
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # errors with their traces, which are raised too
 
 FLUSH_SECONDS = 5.0
 LOCK_SECONDS = 60

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import pytest
 
-
 # Shared by the nodes of a cluster and by whoever sends them work; Ray reads it when it is imported.
 os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex}
 
