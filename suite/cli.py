@@ -447,11 +447,26 @@ def gradients(
 def speed(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     overhead: Annotated[bool, typer.Option("--overhead", help="A whole run against a bare loop instead.")] = False,
+    workers: Annotated[bool, typer.Option("--workers", help="Two workers against one instead.")] = False,
+    scheduler: Annotated[
+        bool, typer.Option("--scheduler", help="Handing out 100, 1,000 and 10,000 runs that do nothing instead.")
+    ] = False,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
     repetitions: Annotated[int, typer.Option(min=3, help="Interleaved repetitions; medians are shown.")] = 5,
 ) -> None:
-    """Time forward and backward of every architecture against torch's own cells, on one thread: ratios first."""
+    """Time forward and backward of every architecture against torch's own cells, on one thread: ratios first.
+
+    With an option, something else instead; --scheduler also on --storage and --tracking-uri.
+    """
     if overhead:
         _overhead(repetitions, as_json)
+        return
+    if workers:
+        _workers(repetitions, as_json)
+        return
+    if scheduler:
+        _scheduler(storage, tracking_uri, as_json)
         return
     from suite.speed import speed_table
 
@@ -490,6 +505,35 @@ def _overhead(repetitions: int, as_json: bool) -> None:
     for name in SHARES:
         table.add_row(f"  {name}", f"{found[name]:.3f}")
     table.add_row("bare loop, whole run", f"{found['bare_seconds']:.2f} s, {found['whole_seconds']:.2f} s")
+    console.print(table)
+
+
+def _workers(repetitions: int, as_json: bool) -> None:
+    from suite.scaling import workers
+
+    found = workers(repetitions)
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    table.add_row("two workers, as a multiple of one", f"{found['ratio']:.2f}")
+    table.add_row("runs per minute of one and of two", f"{found['one']:.1f}, {found['two']:.1f}")
+    console.print(table)
+
+
+def _scheduler(storage: str | None, tracking_uri: str | None, as_json: bool) -> None:
+    from suite.scaling import SIZES, scheduler
+
+    found = [scheduler(runs, storage, tracking_uri) for runs in SIZES]
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for heading in ("runs", "ms per run", "in the second half", "s to plan when all are done"):
+        table.add_column(heading, justify="right")
+    for row in found:
+        numbers = (row["milliseconds_per_run"], row["milliseconds_in_the_second_half"], row["planning_seconds"])
+        table.add_row(f"{row['runs']:,.0f}", *(f"{number:.1f}" for number in numbers))
     console.print(table)
 
 

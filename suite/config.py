@@ -90,6 +90,12 @@ class RunConfig(Frozen):
         """The identity of the run: the same key is never run twice, and a changed source has another."""
         return digest(f"memspan {PROTOCOL} {self.json_text}")
 
+    def with_seed(self, seed: int) -> RunConfig:
+        """The same run on another seed."""
+        return RunConfig.model_construct(
+            task=self.task, model=self.model, training=self.training, seed=seed, source=self.source
+        )
+
     def __hash__(self) -> int:
         return hash(self.key)
 

@@ -330,6 +330,8 @@ def _schema_at(schema: Any, path: list[str]) -> Iterable[str]:
 
 def parse(data: Mapping[str, Any], name: str) -> Experiment:
     """A validated experiment from the tables of a TOML file."""
+    if not re.fullmatch(r"[A-Za-z0-9_][\w .+-]*", name):  # it names a folder of the store
+        raise InputError(f"the name of an experiment is letters, digits, '_', '-' and '.'; got {name!r}")
     experiment = _validated(data, name)
     _check_space(experiment)
     return experiment

@@ -9,10 +9,11 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from pydantic import ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from suite.errors import InputError, unknown
 
@@ -109,12 +110,18 @@ def option_types(cls: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
     return {p.name: (p.annotation, p.default) for p in parameters if p.default is not p.empty}
 
 
+@cache
+def _schema(cls: Callable[..., Any]) -> type[BaseModel]:
+    config = ConfigDict(strict=True, allow_inf_nan=False)
+    schema: type[BaseModel] = create_model("Options", __config__=config, **option_types(cls))  # type: ignore[call-overload]
+    return schema
+
+
 def _validated(cls: Callable[..., Any], owner: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    types = option_types(cls)
+    schema = _schema(cls)
     for key in given:
-        if key not in types:
-            raise unknown("option", key, types, of=owner)
-    schema = create_model("Options", __config__=ConfigDict(strict=True, allow_inf_nan=False), **types)  # type: ignore[call-overload]
+        if key not in schema.model_fields:
+            raise unknown("option", key, schema.model_fields, of=owner)
     try:
         filled: dict[str, Any] = schema(**given).model_dump()
         return filled

@@ -34,7 +34,9 @@ class Study:
         self.level = level
         self.name = f"{experiment.name}/{level.label}/{variant.label}"
         self.sweep = experiment.sweep
-        self._configs: dict[tuple[str, int], RunConfig] = {}  # planning asks for each again after every run
+        # Planning asks for each again after every run.
+        self._bases: dict[str, RunConfig] = {}
+        self._configs: dict[tuple[str, int], RunConfig] = {}
 
     @cached_property
     def space(self) -> dict[str, Range | tuple[Any, ...]]:
@@ -70,12 +72,14 @@ class Study:
 
     def config(self, params: Mapping[str, Any], seed: int) -> RunConfig:
         """The run of these hyper-parameters on this seed; the hidden size is solved for where parameters are given."""
-        key = (canonical_json(params), seed)
-        if key not in self._configs:
-            self._configs[key] = self._new_config(params, seed)
-        return self._configs[key]
+        text = canonical_json(params)
+        if (text, seed) not in self._configs:
+            if text not in self._bases:
+                self._bases[text] = self._new_config(params)
+            self._configs[text, seed] = self._bases[text].with_seed(seed)
+        return self._configs[text, seed]
 
-    def _new_config(self, params: Mapping[str, Any], seed: int) -> RunConfig:
+    def _new_config(self, params: Mapping[str, Any]) -> RunConfig:
         where = f"study {self.name!r}"
         given = {**self.variant.fixed, **params}
         training = {name: value for name, value in given.items() if name in TUNABLE_TRAINING}
@@ -113,7 +117,7 @@ class Study:
                 where,
             ),
             training=parsed(Training, {**self.level.training.model_dump(), **training}, where),
-            seed=seed,
+            seed=0,
             source=self.source,
         )
 

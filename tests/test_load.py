@@ -41,7 +41,8 @@ def test_sixteen_writers_lose_nothing(kind: str, tmp_path: Path, request: pytest
         place = Place(tmp_path / "store", *addresses)
     store = Store.at(place)
     store.tracking.experiment_id("load")  # MLflow makes its tables
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["suite.tracking", "tests.test_ledger"])  # imported once
     writers = [context.Process(target=_write, args=(place, writer)) for writer in range(WRITERS)]
     for process in writers:
         process.start()
