@@ -20,7 +20,7 @@ from suite.claims.verdict import Judged, judge, overall_verdict
 from suite.cli import app
 from suite.errors import InputError
 from suite.plan import studies
-from suite.tracking import Store
+from suite.store import Store
 from tests.synthetic import made_up
 
 TABLES: dict[str, Any] = {

@@ -41,7 +41,7 @@ from suite.plots.gradients import survey_figure
 from suite.plots.style import save
 from suite.registry import architectures, tasks
 from suite.runner import execute
-from suite.tracking import Store
+from suite.store import Store
 from suite.training import train
 from tasks import Batch
 from tests.helpers import discovered, with_leaves

@@ -20,8 +20,8 @@ from scipy import stats
 from suite.errors import InputError
 from suite.leaderboards.statistics import LEVEL, Bootstrap, Floats
 
-SKILLS = ("test_skill", "train_skill")
-OTHERS = ("test_loss", "train_loss", "gap_skill", "final_gap_skill", "gap_loss", "final_gap_loss")
+SKILLS = ("test_skill", "validation_skill", "train_skill")
+OTHERS = ("test_loss", "validation_loss", "train_loss", "gap_skill", "final_gap_skill", "gap_loss", "final_gap_loss")
 MEASURES = (*SKILLS, *OTHERS)
 """At the best validation point; ``final_`` at the last step. A gap is how much worse test is than training."""
 

@@ -1,4 +1,4 @@
-"""Train and test against the size of the training set, every architecture of one ladder."""
+"""Train, validation and test against the size of the training set, every architecture of one ladder."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from suite.plots.style import new_figure, styles_of, tidy
 
 PANELS = (
-    ("skill", ("train_skill", "test_skill")),
-    ("loss", ("train_loss", "test_loss")),
-    ("gap in skill, train − test", ("final_gap_skill", "gap_skill")),
+    ("skill", {"--": "train_skill", ":": "validation_skill", "-": "test_skill"}),
+    ("loss", {"--": "train_loss", ":": "validation_loss", "-": "test_loss"}),
+    ("gap in skill, train − test", {"--": "final_gap_skill", "-": "gap_skill"}),
 )
-"""Label of an axis and what it shows, dashed and continuous."""
+"""Label of an axis, and what it shows in which line."""
 APART = 1.05
 """Ratio of the places of two neighbours on the axis."""
 
@@ -34,17 +34,16 @@ def overfitting_plot(ladder: str, curves: pd.DataFrame) -> Figure:
     panels = figure.subplots(1, 3)
     names = sorted(curves["architecture"].unique())
     for axes, (label, measures) in zip(panels, PANELS, strict=True):
-        for measure, linestyle in zip(measures, ("--", "-"), strict=True):
+        for linestyle, measure in measures.items():
             _draw(axes, curves[curves["measure"] == measure], names, linestyle)
         tidy(axes, xscale="log", xlabel="training sequences n", ylabel=label)
         _ticks(axes, np.sort(curves["train_size"].unique()))
     panels[0].set_ylim(-0.03, 1.03)
     _losses(panels[1], curves)
-    for axes, dashed, continuous in ((panels[0], "train", "test"), (panels[2], "last step", "early-stopped")):
-        lines = [
-            Line2D([], [], color="#555555", linestyle="-", label=continuous),
-            Line2D([], [], color="#555555", linestyle="--", label=dashed),
-        ]
+    kinds = {"-": "test", ":": "validation", "--": "train"}, {"-": "early-stopped", "--": "last step"}
+    for axes, labels in zip((panels[0], panels[2]), kinds, strict=True):
+        options: list[dict[str, Any]] = [{"linestyle": line, "label": label} for line, label in labels.items()]
+        lines = [Line2D([], [], color="#555555", **one) for one in options]
         axes.legend(handles=lines, frameon=False, fontsize="small")
     handles = []
     styles = styles_of(names)
@@ -71,7 +70,7 @@ def _draw(axes: Axes, curves: pd.DataFrame, names: list[str], linestyle: str) ->
 
 def _losses(axes: Axes, curves: pd.DataFrame) -> None:
     """Logarithmic where losses span more than a decade; never below the smallest mean by more than a factor of two."""
-    means = curves[curves["measure"].isin(PANELS[1][1])]["mean"]
+    means = curves[curves["measure"].isin(PANELS[1][1].values())]["mean"]
     if means.min() > 0 and means.max() / means.min() > 10:
         axes.set(yscale="log", ylim=(means.min() / 2, means.max() * 1.5))
     else:
