@@ -44,5 +44,9 @@ def test_a_file_imports_only_what_its_place_allows(path: Path) -> None:
         assert not any(within(name, ("mlflow",)) for name in names)
     if place != "suite/sweep.py":
         assert not any(within(name, ("optuna",)) for name in names)
+    if place != "suite/engines/ray.py":
+        assert not any(within(name, ("ray",)) for name in names)
+    if place not in ("suite/ledger.py", "suite/addresses.py"):
+        assert not any(within(name, ("sqlalchemy", "psycopg")) for name in names)
     if place != "suite/__main__.py":
         assert not any(within(name, ("suite.cli",)) for name in names)

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+MACHINES = (ROOT / "suite/engines/README.md").read_text(encoding="utf-8")
 CELL, TASK = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 EXPERIMENT, CLAIM = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
@@ -59,9 +60,12 @@ def test_every_file_and_command_that_the_readme_names_is_there() -> None:
     from suite.cli import app
 
     commands = get_command(app).commands  # type: ignore[attr-defined]
-    named = set(re.findall(r"^    memspan (\w+)", README, re.MULTILINE))
-    assert named
-    assert named <= set(commands)
+    lines = re.findall(r"(?:^ {4}|srun |')memspan (\w+)([^`\n#']*)", README + MACHINES, re.MULTILINE)
+    assert len(lines) > 20
+    for name, rest in lines:
+        assert name in commands, name
+        options = {option for parameter in commands[name].params for option in parameter.opts}
+        assert set(re.findall(r"--[a-z-]+", rest)) <= options, (name, rest)
     for path in re.findall(r"`((?:suite|tasks|experiments|tests|mlruns)/[\w/.]*)`", README):
         assert (ROOT / path).exists() or path.endswith(("leaky.py", "first_symbol.py")), path
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

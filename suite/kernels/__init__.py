@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import pkgutil
+import sys
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -66,9 +67,36 @@ def path(cell: Cell[Any]) -> Literal["fused", "cudnn", "definition"]:
 
 def warm_up() -> bool:
     """Compile every kernel, or load it from disk, so that no run is charged for it; whether all can be used."""
-    names = [module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")]
-    usable = [available(name) for name in names if name != "cudnn"]  # all of them, also after one that cannot
+    found = [module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")]
+    names = [name for name in found if name != "cudnn"]
+    if sys.platform == "linux" and available("_product"):
+        _compile_side_by_side(names)
+    usable = [available(name) for name in names]  # all of them, also after one that cannot
     return all(usable)
+
+
+def _compile_side_by_side(names: list[str]) -> None:
+    """Compile kernels on all cores, for the cache on disk; what goes wrong here goes wrong again where it is said.
+
+    Children are forked, which have Numba imported and the products of all kernels compiled; they use torch for nothing.
+    """
+    count = len(os.sched_getaffinity(0))
+    children = []
+    for share in (names[first::count] for first in range(1, count)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads
+            child = os.fork()
+        if child == 0:
+            try:
+                for name in share:
+                    import_module(f"{__name__}.{name}")
+            finally:
+                os._exit(0)
+        children.append(child)
+    for name in names[::count]:
+        available(name)
+    for child in children:
+        os.waitpid(child, 0)
 
 
 @cache
