@@ -122,7 +122,6 @@ class MemoryModule(pl.LightningModule):
             setattr(self, name, state[name])
         self.norms, self.losses = list(state["norms"]), list(state["losses"])
         self.model.load_state_dict(state["weights"])
-        torch.set_rng_state(state["random"])
         for step, metrics in self.curves:  # so that whoever watches knows what an uninterrupted run would have told
             self.watcher.on_metrics(step, metrics)
             self.watcher.should_prune(step, metrics["validation/skill"])
@@ -137,8 +136,6 @@ class MemoryModule(pl.LightningModule):
         )
         if self.resumed is not None:
             optimizer.load_state_dict(self.resumed["optimizer"])
-            if self.resumed["random_cuda"] is not None and self.device.type == "cuda":
-                torch.cuda.set_rng_state(self.resumed["random_cuda"], self.device)
         return optimizer
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -157,6 +154,11 @@ class MemoryModule(pl.LightningModule):
     def training_step(self, block: Sequence[int]) -> None:
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
+        if self.resumed is not None:  # not before, for a data loader that starts draws a number
+            torch.set_rng_state(self.resumed["random"])
+            if self.resumed["random_cuda"] is not None and self.device.type == "cuda":
+                torch.cuda.set_rng_state(self.resumed["random_cuda"], self.device)
+            self.resumed = None
         started = time.perf_counter()
         for step in block:
             batch = self.data.train_batch(step).to(self.device)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -96,13 +98,24 @@ def _compile(model: SequenceModel, data: Data) -> None:
     model.zero_grad(set_to_none=True)
 
 
+class _OwnSignals(pl.Callback):
+    """Gives SIGTERM back to whoever had it: Lightning would end the training on it, without a checkpoint."""
+
+    def __init__(self) -> None:
+        self.handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.handler)
+
+
 def _fit(module: MemoryModule, device: str, callbacks: Sequence[pl.Callback]) -> None:
     with _quiet_lightning():
         trainer = pl.Trainer(
             accelerator="gpu" if device == "cuda" else device,
             devices=1,
             max_epochs=1,
-            callbacks=list(callbacks),
+            callbacks=[*callbacks, _OwnSignals()],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,

@@ -330,10 +330,10 @@ def test_a_claim_of_one_s_own_runs_once_and_writes_its_report(tmp_path: Path, mo
     first = CliRunner().invoke(app, arguments)
     assert first.exit_code == 0, first.output
     assert "mine" in first.output
-    ran = len(list(Store(tmp_path / "mlruns")._runs("claim_mine", "tags.key LIKE '%'")))
+    ran = len(list(Store(tmp_path / "mlruns").tracking._runs("claim_mine", "tags.key LIKE '%'")))
     again = CliRunner().invoke(app, arguments)
     assert again.exit_code == 0, again.output
-    assert len(list(Store(tmp_path / "mlruns")._runs("claim_mine", "tags.key LIKE '%'"))) == ran == 6
+    assert len(list(Store(tmp_path / "mlruns").tracking._runs("claim_mine", "tags.key LIKE '%'"))) == ran == 6
     names = {path.name for path in (tmp_path / "report").iterdir()}
     assert names == {"claims.md", "claims.json", "observations.csv", "mine.png", "mine.svg"}
     (page,) = json.loads((tmp_path / "report" / "claims.json").read_text())

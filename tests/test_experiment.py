@@ -147,7 +147,8 @@ def test_the_key_knows_every_setting_and_not_the_label() -> None:
 
 
 def outcome(value: float, pruned: float = 0.0) -> Outcome:
-    return Outcome({"objective": value, "validation_loss": 1.0, "pruned": pruned}, ((10, value / 2), (20, value)))
+    curves = tuple((step, {"validation/skill": skill}) for step, skill in ((10, value / 2), (20, value)))
+    return Outcome({"objective": value, "validation_loss": 1.0, "pruned": pruned}, curves)
 
 
 @pytest.mark.parametrize("sampler", ["sobol", "random", "tpe"])

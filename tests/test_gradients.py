@@ -34,8 +34,10 @@ from suite.diagnostics.gradients import (
 from suite.diagnostics.scan import Scan, leaves
 from suite.diagnostics.survey import Row, interval, survey
 from suite.diagnostics.survey_table import as_json, show
+from suite.engines import Signals
 from suite.errors import InputError
 from suite.job import Job
+from suite.ledger import Hand
 from suite.model import SequenceModel, build_model
 from suite.plots.gradients import survey_figure
 from suite.plots.style import save
@@ -433,8 +435,12 @@ def test_a_run_that_diverges_records_what_is_finite() -> None:
 
 def test_a_recorded_run_has_the_curves_and_the_picture(tmp_path: Path) -> None:
     job = Job("key", config(), "study", "gru", "adding", "trial", 0)
-    outcome = execute(job, tmp_path, "e", "", lambda step: None)
-    (run,) = Store(tmp_path)._runs("e", "")
+    store = Store(tmp_path)
+    with Hand(store.ledger, "e") as hand:
+        hand.take(job)
+        outcome = execute(job, store.place, "e", "", hand.owner, Signals())
+    assert outcome is not None
+    (run,) = store.tracking._runs("e", "")
     assert run.data.metrics["effective_memory_end"] == outcome.metrics["effective_memory_end"]
     (data,) = tmp_path.rglob("gradient_flow.json")
     found = json.loads(data.read_text(encoding="utf-8"), parse_constant=pytest.fail)

@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from suite.engines._base import Ended, Engine, Kind, Signals, Task, ended
@@ -48,7 +48,8 @@ class Ray(Engine):
             ) from error
         self.workers = workers
         self.gpus = float(self._has("GPU") > 0) if gpus is None else gpus
-        self.board: Any = ray.remote(num_cpus=0)(_Board).remote()
+        self.board: Any = ray.remote(num_cpus=0, max_restarts=-1)(_Board).remote()  # its machine may be lost too
+        self.stopping = False
         self.running: dict[Any, str] = {}
         self.looked = 0.0
 
@@ -78,9 +79,10 @@ class Ray(Engine):
         done, _ = self.ray.wait(list(self.running), num_returns=1, timeout=min(seconds, LOOK_SECONDS))
         if not done and time.monotonic() - self.looked > LOOK_SECONDS:
             self.looked = time.monotonic()
-            for key, step in self.ray.get(self.board.steps.remote()).items():
-                if key in self.running.values():
-                    self.listener(key, step)
+            with suppress(self.ray.exceptions.RayError):  # the board is on its way to another machine
+                for key, step in self.ray.get(self.board.steps.remote(self.stopping), timeout=10).items():
+                    if key in self.running.values():
+                        self.listener(key, step)
         return [(self.running.pop(task), self._end(task)) for task in done]
 
     def _end(self, task: Any) -> Ended:
@@ -94,7 +96,7 @@ class Ray(Engine):
             return Ended(Kind.FAILED, reason=f"the worker's process died: {_first_line(error)}")
 
     def stop(self) -> None:
-        self.board.stop.remote()
+        self.stopping = True  # the next look tells the board
 
     def __exit__(self, *error: object) -> None:
         for task in self.running:
@@ -115,18 +117,16 @@ class _Board:
         self.done[key] = step
         return self.stopping
 
-    def steps(self) -> dict[str, int]:
+    def steps(self, stopping: bool) -> dict[str, int]:
+        self.stopping = stopping
         found, self.done = self.done, {}
         return found
 
-    def stop(self) -> None:
-        self.stopping = True
-
 
 class _RaySignals(Signals):
-    def __init__(self, key: str, tell: Callable[[str, int], bool]) -> None:
+    def __init__(self, key: str, board: Any) -> None:
         self.key = key
-        self.tell = tell
+        self.board = board
         self.step = 0
         self.looked = time.monotonic()
 
@@ -134,8 +134,11 @@ class _RaySignals(Signals):
         self.step = step
 
     def should_stop(self) -> bool:
+        import ray
+
         if time.monotonic() - self.looked > LOOK_SECONDS:
-            self.stopping = self.tell(self.key, self.step)
+            with suppress(ray.exceptions.RayError):  # a run does not depend on who watches it
+                self.stopping = bool(ray.get(self.board.report.remote(self.key, self.step), timeout=10))
             self.looked = time.monotonic()
         return self.stopping
 
@@ -143,7 +146,7 @@ class _RaySignals(Signals):
 def _do(key: str, task: Task, board: Any) -> Ended:
     import ray
 
-    signals = _RaySignals(key, lambda key, step: bool(ray.get(board.report.remote(key, step))))
+    signals = _RaySignals(key, board)
     signals.device = available() if ray.get_runtime_context().get_accelerator_ids().get("GPU") else CPU
     return ended(task, signals)
 
