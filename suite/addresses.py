@@ -10,7 +10,7 @@ from sqlalchemy.exc import ArgumentError
 from suite.errors import InputError, unknown
 
 HIDDEN = "***"
-_PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):([^\s/]*)@")
+_PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):([^\n]*)@")
 _KEYWORD = re.compile(r"(?i)(password\s*=\s*)('[^']*'|[^\s&]+)")
 
 
@@ -27,9 +27,11 @@ def database(address: str) -> str:
     """
     try:
         url = make_url(address)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         rule = "--storage must be the address of a database, such as postgresql://user@host/name"
         raise InputError(f"{rule}; got {redacted(address)!r}") from error
+    if "@" in (url.host or ""):
+        raise InputError(f"a password with '@' is written with '%40' in an address; got {redacted(address)!r}")
     backend = "postgresql" if url.drivername == "postgres" else url.get_backend_name()
     if backend not in ("postgresql", "sqlite"):
         raise unknown("kind of database in --storage:", backend, ["postgresql", "sqlite"])

@@ -12,11 +12,16 @@ import torch
 
 from suite.diagnostics.during_run import DuringRun
 from suite.module import MemoryModule
+from suite.patience import seconds
 
 
 def seconds_between() -> float:
     """Between two checkpoints of a run (``MEMSPAN_CHECKPOINT_SECONDS``): half a minute."""
-    return float(os.environ.get("MEMSPAN_CHECKPOINT_SECONDS", "30"))
+    return seconds("MEMSPAN_CHECKPOINT_SECONDS", 30.0)
+
+
+FORMAT = 1
+"""Of a checkpoint. Raised when what it holds changes; one of another format is not used."""
 
 
 class Checkpoint:
@@ -45,6 +50,8 @@ class Checkpoint:
         module.after_block = self.after_block
         try:
             state = torch.load(self.path, weights_only=True, map_location="cpu")
+            if not isinstance(state, dict) or state.get("format") != FORMAT:
+                raise RuntimeError("a checkpoint of another version")
         except FileNotFoundError:
             return
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):  # of another version, or of a broken disk
@@ -67,6 +74,7 @@ class Checkpoint:
 
     def save(self, module: MemoryModule) -> None:
         state = {
+            "format": FORMAT,
             "module": module.state(),
             "seconds": self.earlier_seconds + time.monotonic() - self.started,
             "diagnostics": self.diagnostics.state() if self.diagnostics is not None else None,

@@ -29,6 +29,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,  # some hold passwords
     help="How far back can a sequence architecture remember, and how badly does it overfit?\n\n"
     "[bold]memspan run quick[/bold] trains every architecture on three tasks and prints a leaderboard; "
     "[bold]memspan list[/bold] shows what there is; [bold]memspan ui[/bold] opens the runs in MLflow.",
@@ -160,7 +161,11 @@ def run(
 
 
 def _open(folder: Path, storage: str | None, tracking_uri: str | None) -> Store:
+    from suite.patience import seconds
     from suite.store import Store
+
+    for variable in ("MEMSPAN_PATIENCE", "MEMSPAN_CHECKPOINT_SECONDS"):
+        seconds(variable, 0)  # wrong ones are said now
 
     return Store(folder, storage, tracking_uri)
 

@@ -12,7 +12,7 @@ import torch
 
 from suite import addresses, kernels
 from suite.engines.devices import cores
-from suite.errors import InputError, StoreError
+from suite.errors import InputError
 from suite.registry import architectures
 from suite.store import Store
 from suite.tracking import PACKAGES
@@ -53,8 +53,8 @@ def _store(folder: Path, storage: str | None, tracking: str | None) -> Iterator[
         where = f"{addresses.redacted(address)}: " if address else ""
         try:
             yield name, f"{where}answers, {look()}", True
-        except (StoreError, InputError) as error:
-            yield name, f"{where}{error}", False
+        except Exception as error:  # whatever keeps it from answering
+            yield name, f"{where}{addresses.redacted(str(error))}", False
     if (storage is None) != (tracking is None):
         here = "--storage" if storage is None else "--tracking-uri"
         yield "sharing", f"with this machine only, as {here} is not given", True

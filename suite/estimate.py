@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from suite.plan import Plan, known
+from suite.plan import Plan, places
 from suite.progress import duration
 from suite.training import train
 
@@ -19,7 +19,7 @@ def estimate(plan: Plan, workers: int, console: Console) -> None:
         table.add_column(heading, justify="left" if heading == "study" else "right", overflow="fold")
     total = 0.0
     for study in plan.studies:
-        done = sum(key in plan.finished for key in known(study, plan.finished))
+        done = sum(job.key in plan.finished for job in places(study, plan.finished))
         config = study.config(study.defaults, study.sweep.seed)
         few = config.training.model_copy(update={"steps": STEPS, "validation_size": 8, "test_size": 8})
         task = config.task.model_copy(update={"test_lengths": ()})

@@ -33,6 +33,16 @@ GRACE_SECONDS = 30.0
 ABANDONED_SECONDS = 600.0
 """What is done once, as summing up a study, is done again by somebody else after so long."""
 
+_POSTGRESQL = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    "options": "-c idle_in_transaction_session_timeout=30s -c lock_timeout=30s",
+}
+"""A machine that is gone holds no row, and is noticed, after half a minute."""
+
 RUNNING, WAITING, DONE = "running", "waiting", "done"
 
 _tables = sa.MetaData()
@@ -97,7 +107,7 @@ class Ledger:
         self.address = address
         sqlite = address.startswith("sqlite")
         self.engine = sa.create_engine(
-            address, pool_pre_ping=not sqlite, connect_args={"timeout": 60} if sqlite else {"connect_timeout": 10}
+            address, pool_pre_ping=not sqlite, connect_args={"timeout": 60} if sqlite else _POSTGRESQL
         )
         if sqlite:
             sa.event.listen(self.engine, "connect", _set_up_sqlite)

@@ -158,6 +158,7 @@ class MemoryModule(pl.LightningModule):
             torch.set_rng_state(self.resumed["random"])
             if self.resumed["random_cuda"] is not None and self.device.type == "cuda":
                 torch.cuda.set_rng_state(self.resumed["random_cuda"], self.device)
+            self.norms, self.losses = ([one.to(self.device) for one in kept] for kept in (self.norms, self.losses))
             self.resumed = None
         started = time.perf_counter()
         for step in block:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from suite.addresses import redacted
-from suite.errors import StoreError
+from suite.errors import InputError, StoreError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,6 +29,16 @@ UNWRITABLE = (
     "disk i/o error",
     "readonly database",
 )
+MISTAKEN = (
+    "password authentication failed",
+    "no password supplied",
+    "does not exist",
+    "no such table",
+    "unable to open database file",
+    "failed to resolve host",
+    "name or service not known",
+)
+"""What waiting does not help against."""
 AWAY = (
     "operationalerror",
     "database is locked",
@@ -37,15 +49,29 @@ AWAY = (
     "shutting down",
     "terminating",
     "temporarily",
-    "502",
-    "503",
-    "504",
 )
+GATEWAY = re.compile(r"\b(error|status|code)\b\D{0,20}\b50[234]\b")
+
+
+def seconds(variable: str, default: float) -> float:
+    """The seconds that an environment variable says.
+
+    Raises:
+        InputError: if it says something else.
+    """
+    text = os.environ.get(variable, str(default))
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not found >= 0:
+        raise InputError(f"{variable} must be a number of seconds, 0 or more; got {text!r}")
+    return found
 
 
 def patience() -> float:
     """Seconds for which a store may be away (``MEMSPAN_PATIENCE``): ten minutes."""
-    return float(os.environ.get("MEMSPAN_PATIENCE", "600"))
+    return seconds("MEMSPAN_PATIENCE", 600.0)
 
 
 def patiently(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
@@ -65,7 +91,9 @@ def patiently(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
             reason = redacted(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
             if any(sign in text for sign in UNWRITABLE):
                 raise StoreError(f"the store cannot be written, its disk may be full ({reason})") from error
-            if not any(sign in text for sign in AWAY):
+            if any(sign in text for sign in MISTAKEN) and "operationalerror" in text:
+                raise StoreError(f"the store cannot be used ({reason})") from error
+            if not any(sign in text for sign in AWAY) and not GATEWAY.search(text):
                 raise
             waited = time.monotonic() - started
             if waited > patience():

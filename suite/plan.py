@@ -105,10 +105,15 @@ def _job(
     )
 
 
+def places(study: Study, finished: Finished) -> list[Job]:
+    """The runs that can be named now, each place of the study; two may be taken by the same run."""
+    reruns = [job for runs in finalists(study, finished) or () for job in runs[1:]]
+    return [*trials(study, finished), *reruns, *evaluations(study, finished)]
+
+
 def known(study: Study, finished: Finished) -> dict[str, Job]:
     """The runs that can be named now, by key."""
-    reruns = [job for runs in finalists(study, finished) or () for job in runs]
-    return {job.key: job for job in (*trials(study, finished), *reruns, *evaluations(study, finished))}
+    return {job.key: job for job in places(study, finished)}
 
 
 def missing(study: Study, finished: Finished) -> dict[str, Job]:
@@ -132,7 +137,7 @@ class Plan:
     @property
     def done(self) -> int:
         """How many of them are finished."""
-        return sum(key in self.finished for study in self.studies for key in known(study, self.finished))
+        return sum(job.key in self.finished for study in self.studies for job in places(study, self.finished))
 
     def missing(self) -> dict[str, Job]:
         """The runs that can be started now, by key."""

@@ -45,7 +45,7 @@ class Bars:
         self.count = plan.done
         self.running: dict[str, TaskID] = {}
         self.traces: set[str] = set()
-        self.waited = 0
+        self.waited = (0, 0)
 
     def __enter__(self) -> Bars:
         self.bars.start()
@@ -57,7 +57,7 @@ class Bars:
 
     @property
     def told(self) -> Told:
-        return Told(self.step, self.done, self.failed, self.stopping, self.waiting)
+        return Told(self.step, self.done, self.failed, self.stopping, self.waiting, self.trouble)
 
     def step(self, job: Job, step: int) -> None:
         """How far a run has come; called from a thread of the engine."""
@@ -68,10 +68,15 @@ class Bars:
     def stopping(self) -> None:
         self._say("keeping checkpoints of the runs under way; Ctrl-C again stops at once")
 
-    def waiting(self, count: int) -> None:
-        if count != self.waited:
-            self.waited = count
-            self._say(f"waiting for {count} run{'s' * (count > 1)} that others do")
+    def waiting(self, ready: int, elsewhere: int) -> None:
+        count = ready or elsewhere
+        if (ready, elsewhere) != self.waited:
+            self.waited = (ready, elsewhere)
+            runs = f"{count} run{'s' * (count > 1)}"
+            self._say(f"{runs} wait for room in the cluster" if ready else f"waiting for {runs} that others do")
+
+    def trouble(self, text: str) -> None:
+        self._say(text, style="red")
 
     def failed(self, job: Job, end: Ended, last: bool) -> None:
         self._hide(job)

@@ -13,14 +13,17 @@ from functools import cache, partial
 from typing import Any
 
 from suite import kernels, sweep
+from suite.addresses import redacted
 from suite.config import digest
 from suite.engines import Ended, Engine, Kind, Signals
 from suite.errors import StoreError
 from suite.experiment import Experiment
 from suite.job import Job, Outcome
 from suite.ledger import Hand, Taken
+from suite.patience import patiently
 from suite.plan import Plan, best, evaluations, missing, studies, trials
 from suite.store import Place, Store
+from suite.study import Study
 
 LOOK_SECONDS = 2.0
 """Between two looks at what others do."""
@@ -81,8 +84,10 @@ class Told:
     """A run has failed; ``last`` says that it is not tried again."""
     stopping: Callable[[], None] = lambda: None
     """After Ctrl-C: what is under way keeps checkpoints and ends."""
-    waiting: Callable[[int], None] = lambda count: None
-    """So many runs that others do are waited for."""
+    waiting: Callable[[int, int], None] = lambda ready, elsewhere: None
+    """Nothing is under way here: so many runs have no room, and others do so many."""
+    trouble: Callable[[str], None] = lambda text: None
+    """Something went wrong that does not touch any result."""
 
 
 @dataclass
@@ -127,12 +132,22 @@ def run(
     told = told or Told()
     name = plan.experiment.name
     study_of = {study.name: study for study in plan.studies}
+    askers: dict[str, set[str]] = {}  # the studies of each run: two may ask for the same configuration
     work = _Work()
-    work.add(plan.missing())
+
+    def add(study: Study) -> None:
+        jobs = missing(study, plan.finished)
+        for key in jobs:
+            askers.setdefault(key, set()).add(study.name)
+        work.add(jobs)
+
+    for study in plan.studies:
+        add(study)
 
     def listener(key: str, step: int) -> None:
-        if key in work.running:
-            told.step(work.running[key], step)
+        job = work.running.get(key)
+        if job is not None:
+            told.step(job, step)
 
     engine.listener = listener
     with engine, Hand(store.ledger, name, attempts) as hand, _interruptible(engine, told) as stopping:
@@ -142,7 +157,8 @@ def run(
         def done(job: Job, outcome: Outcome) -> None:
             plan.finished[job.key] = outcome
             told.done(job, outcome)
-            work.add(missing(study_of[job.study], plan.finished))
+            for study in sorted(askers.pop(job.key)):
+                add(study_of[study])
 
         def start(job: Job) -> None:
             taken, outcome, note = hand.take(job)
@@ -177,40 +193,43 @@ def run(
                     work.ready[key] = job
 
         looked = time.monotonic()
-        while work.running or (not stopping.is_set() and (work.ready or work.elsewhere)):
-            while work.ready and engine.free > 0 and not stopping.is_set():
+        while work.running or (not stopping and (work.ready or work.elsewhere)):
+            while work.ready and engine.free > 0 and not stopping:
                 start(work.ready.pop(next(iter(work.ready))))
-            if work.elsewhere and time.monotonic() - looked > LOOK_SECONDS:
-                looked = time.monotonic()
-                work.ready.update(work.elsewhere)
-                work.elsewhere.clear()
-            elif engine.pending:
+            if engine.pending:
                 for key, how in engine.wait(LOOK_SECONDS):
                     end(key, how)
-            elif work.elsewhere:
-                told.waiting(len(work.elsewhere))
-                stopping.wait(LOOK_SECONDS)
-        if stopping.is_set() or work.failed:
+            elif work.ready or work.elsewhere:  # the engine has no room, or others do what is left
+                told.waiting(len(work.ready), len(work.elsewhere))
+                time.sleep(LOOK_SECONDS)
+            if work.elsewhere and time.monotonic() - looked > LOOK_SECONDS:
+                work.ready.update(work.elsewhere)
+                work.elsewhere.clear()
+                looked = time.monotonic()
+        if stopping or work.failed:
             busy = {entry.study for entry in store.ledger.unfinished(name) if entry.state == "running"}
             store.tracking.interrupt_studies(busy)
-        if stopping.is_set():
+        if stopping:
             raise KeyboardInterrupt
-        _keep_studies(plan, store, hand)
+        try:
+            _keep_studies(plan, store, hand)
+        except Exception as error:  # every result is in the ledger; what is lacking here is made up for next time
+            told.trouble(f"the studies could not be summed up in MLflow and Optuna: {redacted(str(error))}")
     return work.failed
 
 
 @contextmanager
-def _interruptible(engine: Engine, told: Told) -> Iterator[threading.Event]:
-    """Ctrl-C or SIGTERM once sets the event and stops the engine; a second Ctrl-C interrupts as usual."""
-    stopping = threading.Event()
+def _interruptible(engine: Engine, told: Told) -> Iterator[list[int]]:
+    """Ctrl-C or SIGTERM once puts its number into the list and stops the engine; a second one interrupts as usual."""
+    stopping: list[int] = []  # without a lock, for a handler runs in the middle of anything
     if threading.current_thread() is not threading.main_thread():
         yield stopping
         return
 
     def stop(number: int, frame: Any) -> None:
-        if stopping.is_set():
+        if stopping:
             raise KeyboardInterrupt
-        stopping.set()
+        stopping.append(number)
         engine.stop()
         told.stopping()
 
@@ -224,6 +243,7 @@ def _interruptible(engine: Engine, told: Told) -> Iterator[threading.Event]:
 
 def _keep_studies(plan: Plan, store: Store, hand: Hand) -> None:
     """Sum up each finished study in its own run, and put its trials into Optuna's storage, for Optuna's own tools."""
+    journal: Any = None
     for study in plan.studies:
         evaluated = [plan.finished.get(job.key) for job in evaluations(study, plan.finished)]
         metrics = [outcome.metrics for outcome in evaluated if outcome is not None]
@@ -231,6 +251,7 @@ def _keep_studies(plan: Plan, store: Store, hand: Hand) -> None:
         if metrics and len(metrics) == len(evaluated) and hand.once(name):
             tried = [(job, plan.finished[job.key]) for job in trials(study, plan.finished)]
             if tried:
-                sweep.record(study, tried, sweep.storage(store.journal))
+                journal = journal or patiently(sweep.storage, store.journal)
+                patiently(sweep.record, study, tried, journal)
             store.tracking.summarise(study, best(study, plan.finished) or {}, metrics)
             hand.did(name)

@@ -18,13 +18,13 @@ from suite.runner import Told
 from suite.store import Place, Store
 
 SIZES = (100, 1000, 10_000)
-RUNS_PER_WORKER = 12
+RUNS_PER_WORKER = 8
 EXPERIMENT: dict[str, Any] = {
     "title": "for timing",
     "tasks": {"adding": {"length": 100}},
     "architectures": {"lstm": {}},
     "model": {"hidden_size": 64},
-    "training": {"steps": 400, "stop_when_solved": False},
+    "training": {"steps": 300, "stop_when_solved": False},
 }
 
 

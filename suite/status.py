@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from suite.ledger import RUNNING, Entry, Ledger
-from suite.plan import Plan, known
+from suite.plan import Plan, known, places
 from suite.progress import duration
 
 NAMES = ("done", "running", "failed", "missing")
@@ -50,7 +50,7 @@ def status(plan: Plan, ledger: Ledger, attempts: int = 3) -> Status:
         begun = [entries[key] for key in here if key in entries and key not in plan.finished]
         mine = [entry for entry in begun if entry.state == RUNNING]
         lost = [entry for entry in begun if entry.state != RUNNING and entry.failures >= attempts]
-        done = sum(key in plan.finished for key in here)
+        done = sum(job.key in plan.finished for job in places(study, plan.finished))
         rest = plan.experiment.runs_per_study - done - len(mine) - len(lost)
         studies[study.name] = dict(zip(NAMES, (done, len(mine), len(lost), rest), strict=True))
         running += mine

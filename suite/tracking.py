@@ -16,15 +16,17 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 from typing import Any
-from urllib.request import urlopen
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # which may hold a password
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # trying again is `patiently`'s, which says so
 
 import torch
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
 
 from suite.addresses import redacted
 from suite.config import digest
@@ -142,8 +144,8 @@ class Tracking:
                 self.client.update_run(known, "RUNNING")
             return known
         mine = f"tags.role = 'study' and tags.study = '{study.name}' and tags.study_version = '{study.version}'"
-        for run in self._runs(experiment, mine):  # made before there was a ledger
-            return str(self.ledger.fact(fact, str(run.info.run_id)))
+        for run in self._runs(experiment, mine):  # made before there was a ledger, or after a loss of the first
+            return str(run.info.run_id) if known else str(self.ledger.fact(fact, str(run.info.run_id)))
         tags = {
             "role": "study",
             "experiment": experiment,
@@ -161,9 +163,10 @@ class Tracking:
         return first
 
     def _status(self, run_id: str) -> str | None:
-        """None for a run that MLflow does not know, as after a loss of its database."""
+        """None for a run that MLflow does not know, as after a loss of its database, or that somebody deleted."""
         try:
-            return str(self.client.get_run(run_id).info.status)
+            info = self.client.get_run(run_id).info
+            return None if info.lifecycle_stage == "deleted" else str(info.status)
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
@@ -344,8 +347,8 @@ class _Patient:
 
 
 def _server_version(uri: str) -> str:
-    with urlopen(f"{uri.rstrip('/')}/version", timeout=10) as answer:  # http or https, see `addresses.tracking`
-        return str(answer.read().decode())
+    answer = http_request(get_default_host_creds(uri), "/version", "GET", timeout=10)
+    return str(answer.text)
 
 
 @cache

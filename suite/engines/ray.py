@@ -36,6 +36,8 @@ class Ray(Engine):
         except ImportError as error:
             raise InputError("--engine ray needs an extra: pip install 'memspan[ray]'") from error
         self.ray: Any = ray
+        if gpus is not None and gpus > 1 and not float(gpus).is_integer():
+            raise InputError(f"--gpus must be a whole number, or a fraction below 1; got {gpus}")
         where = address or os.environ.get("RAY_ADDRESS") or "auto"
         self.joined_here = not ray.is_initialized()
         try:
@@ -64,7 +66,9 @@ class Ray(Engine):
     @property
     def free(self) -> int:
         room = int(self._has("GPU") / self.gpus) if self.gpus else int(self._has("CPU"))
-        return min(room, self.workers or room) - len(self.running)
+        return min(max(1, room), self.workers or max(1, room)) - len(
+            self.running
+        )  # one that waits makes a cluster grow
 
     @property
     def pending(self) -> int:

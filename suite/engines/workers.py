@@ -64,9 +64,14 @@ class Workers(Engine):
         key, worker = self.running.pop(future)
         try:
             end = future.result()
-        except BrokenProcessPool:
-            end = Ended(Kind.FAILED, reason="the worker's process died: killed, or out of memory")
+        except BrokenProcessPool:  # the Ctrl-C of a terminal also reaches a worker that has not begun to ignore it
+            kind = Kind.STOPPED if self.stopping.value else Kind.FAILED
+            end = Ended(kind, reason="the worker's process died: killed, or out of memory")
             worker.renew()
+        except BaseException as error:  # of a task that ends its process, or cannot be pickled
+            if not future.done() or future.exception() is not error:
+                raise
+            end = Ended(Kind.FAILED, reason=f"{type(error).__name__}: {error}")
         self.idle.append(worker)
         return key, end
 
@@ -101,7 +106,9 @@ class _Worker:
     def _listen(self, reports: Connection) -> None:
         with suppress(EOFError, OSError):  # the worker is gone
             while True:
-                self.listener(*reports.recv())
+                report = reports.recv()
+                with suppress(Exception):  # what is shown must not stop what is done
+                    self.listener(*report)
 
 
 class _WorkerSignals(Signals):
@@ -117,7 +124,8 @@ class _WorkerSignals(Signals):
         now = time.monotonic()
         if now - self.reported > REPORT_SECONDS:
             self.reported = now
-            self.reports.send((self.key, step))
+            with suppress(OSError):  # nobody listens
+                self.reports.send((self.key, step))
 
     def should_stop(self) -> bool:
         return bool(self.flag.value)
