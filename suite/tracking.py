@@ -347,7 +347,8 @@ class _Patient:
 
 
 def _server_version(uri: str) -> str:
-    answer = http_request(get_default_host_creds(uri), "/version", "GET", timeout=10)
+    credentials = get_default_host_creds(uri)  # type: ignore[no-untyped-call]
+    answer: Any = http_request(credentials, "/version", "GET", timeout=10)  # type: ignore[no-untyped-call]
     return str(answer.text)
 
 

@@ -138,6 +138,16 @@ def test_a_checkpoint_that_cannot_be_read_is_not_used(content: bytes, tmp_path: 
     assert facts(train(config(), checkpoint=path)) == facts(train(config()))
 
 
+def test_a_checkpoint_of_another_version_is_not_used(tmp_path: Path) -> None:
+    path = tmp_path / "run.pt"
+    with pytest.raises(StoppedError):
+        train(config(), Watcher(should_stop=lambda: True), checkpoint=path)
+    state = torch.load(path, weights_only=True)
+    del state["module"]["best_step"]
+    torch.save({**state, "format": 0}, path)
+    assert facts(train(config(), checkpoint=path)) == facts(train(config()))
+
+
 CHILD = """
 import json
 import sys

@@ -18,7 +18,7 @@ from suite.config import ModelConfig, RunConfig, TaskConfig, Training
 from suite.errors import InputError, StoreError
 from suite.job import Job, Outcome
 from suite.ledger import DONE, RUNNING, WAITING, Hand, Ledger, Taken, machine
-from suite.patience import patiently
+from suite.patience import patience, patiently
 from tests.servers import PostgreSQL
 
 CONFIG = RunConfig(
@@ -177,8 +177,28 @@ def test_a_database_that_stays_away_is_an_error_without_its_password(monkeypatch
     assert "s3cret" not in str(error.value)
 
 
+def test_a_wrong_password_is_said_at_once(postgresql: PostgreSQL) -> None:
+    address = database(postgresql.address("postgres").replace(postgresql.password, "wr0ng-word"))
+    started = time.monotonic()
+    with pytest.raises(StoreError, match=r"the store cannot be used.*password authentication failed") as error:
+        Ledger(address)
+    assert time.monotonic() - started < 10
+    assert "wr0ng-word" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["ten", "-1", "10m", "nan"])
+def test_seconds_that_are_none_are_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMSPAN_PATIENCE", text)
+    with pytest.raises(InputError, match="MEMSPAN_PATIENCE must be a number of seconds"):
+        patience()
+
+
 def test_patience_is_for_stores_and_not_for_mistakes() -> None:
     tries = []
+
+    def unknown() -> None:
+        tries.append(1)
+        raise LookupError("Run with id=a502b503c504d not found")
 
     def wrong() -> None:
         tries.append(1)
@@ -190,9 +210,11 @@ def test_patience_is_for_stores_and_not_for_mistakes() -> None:
 
     with pytest.raises(ValueError, match="a mistake"):
         patiently(wrong)
+    with pytest.raises(LookupError):
+        patiently(unknown)
     with pytest.raises(StoreError, match="its disk may be full"):
         patiently(full)
-    assert len(tries) == 2
+    assert len(tries) == 3
 
 
 @pytest.mark.parametrize(
@@ -200,6 +222,7 @@ def test_patience_is_for_stores_and_not_for_mistakes() -> None:
     [
         ("postgresql://me:hush@host/db", "postgresql://me:***@host/db"),
         ("cannot reach http://me:h:u@sh@host:5000/x now", "cannot reach http://me:***@host:5000/x now"),
+        ("postgresql://me:hu/s h@host/db", "postgresql://me:***@host/db"),
         ("host=h password=hush dbname=d", "host=h password=*** dbname=d"),
         ("postgresql://host/db?password=hush", "postgresql://host/db?password=***"),
         ("postgresql://me@host/db", "postgresql://me@host/db"),
@@ -210,7 +233,17 @@ def test_passwords_are_not_shown(text: str, shown: str) -> None:
     assert redacted(text) == shown
 
 
-@pytest.mark.parametrize("address", ["nonsense", "mysql://me:hush@host/db", "ftp://host", ""])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "nonsense",
+        "mysql://me:hush@host/db",
+        "ftp://host",
+        "",
+        "postgresql://me:hush@h:abc/d",
+        "postgresql://me:hu@sh@h/d",
+    ],
+)
 def test_an_address_that_is_none_is_refused(address: str) -> None:
     for check in (database, tracking):
         with pytest.raises(InputError) as error:

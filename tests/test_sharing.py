@@ -20,6 +20,7 @@ from suite.job import Job, Outcome
 from suite.leaderboards.render import as_json
 from suite.leaderboards.table import leaderboard
 from suite.ledger import Hand
+from suite.plan import Plan
 from suite.runner import Told
 from suite.status import status
 from suite.store import Store
@@ -262,6 +263,7 @@ def test_a_lost_mlflow_database_loses_no_result(tiny: Path, tmp_path: Path) -> N
     for path in (tmp_path / "store").glob("mlflow.db*"):
         path.unlink()
     done(start("run", "tiny.toml", "--store", "store", "--workers", 1, "--quiet", "--seeds", 3, cwd=tmp_path))
+    done(start("run", "tiny.toml", "--store", "store", "--workers", 1, "--quiet", "--seeds", 3, cwd=tmp_path))
     assert len(Store(tmp_path / "store").finished("tiny")) == 12
     assert len(times_finished(Store(tmp_path / "store"))) == 2
 
@@ -293,6 +295,29 @@ def test_what_another_hand_has_done_in_the_meantime_is_not_done_again(tiny: Path
         count["did"] = len(did)
     assert [count["did"] for count in told] == [16, 0]
     assert [plan.done for plan in plans] == [16, 16]
+
+
+def _do_nothing(path: Path, text: str, folder: Path) -> Plan:
+    path.write_text(text, encoding="utf-8")
+    store = Store(folder)
+    plan = runner.open_plan(load(path), store)
+    assert not runner.run(plan, store, engines.Inline(), do=_nothing)
+    return plan
+
+
+def test_two_studies_may_ask_for_the_same_run(tiny: Path, tmp_path: Path) -> None:
+    """The default of one row is what the other fixes; both go on once it is done."""
+    row = "[architectures.gru]\n[architectures.same]\narchitecture = 'gru'\ntraining = { clip = 1.0 }\n"
+    text = TINY.replace("[architectures.gru]\n", row).replace('sampler = "tpe"', 'sampler = "random"\ngeneration = 1')
+    plan = _do_nothing(tiny, text, tmp_path / "store")
+    assert plan.done == plan.planned == 33
+
+
+def test_a_space_of_few_points_is_complete_when_they_are_done(tiny: Path, tmp_path: Path) -> None:
+    text = TINY.replace("{ low = 1e-3, high = 1e-2, log = true }", "[1e-3, 1e-2]").replace("trials = 3", "trials = 6")
+    plan = _do_nothing(tiny, text, tmp_path / "store")
+    assert plan.done == plan.planned == 28
+    assert status(plan, Store(tmp_path / "store").ledger).complete
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the size of files, as on Linux")

@@ -66,9 +66,8 @@ class Ray(Engine):
     @property
     def free(self) -> int:
         room = int(self._has("GPU") / self.gpus) if self.gpus else int(self._has("CPU"))
-        return min(max(1, room), self.workers or max(1, room)) - len(
-            self.running
-        )  # one that waits makes a cluster grow
+        room = max(1, room)  # one that waits makes a cluster grow
+        return min(room, self.workers or room) - len(self.running)
 
     @property
     def pending(self) -> int:
