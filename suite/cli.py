@@ -22,6 +22,7 @@ from suite.errors import InputError, StoreError
 
 if TYPE_CHECKING:
     from suite.experiment import Experiment
+    from suite.leaderboards.table import Leaderboard
     from suite.plan import Plan
     from suite.store import Store
 
@@ -155,9 +156,23 @@ def run(
 
         estimate(plan, hands.count, console)
         return 0
+    missing = plan.done < plan.planned
     failed = hands.run(plan, opened)
-    show(table_of(plan), console)
+    board = table_of(plan)
+    show(board, console)
+    if missing and plan.done == plan.planned:
+        _keep(board, opened, quiet)
     return _incomplete(plan, failed)
+
+
+def _keep(board: Leaderboard, store: Store, quiet: bool) -> None:
+    """Write the leaderboard of a finished experiment beside its runs, and into MLflow."""
+    from suite.leaderboards.render import write
+
+    written = write(board, store.folder / "leaderboards" / board.experiment)
+    store.tracking.keep_report(board.experiment, "leaderboard", written)
+    if not quiet:
+        errors.print(f"wrote {written[0]} and {len(written) - 1} files beside it", soft_wrap=True)
 
 
 def _open(folder: Path, storage: str | None, tracking_uri: str | None) -> Store:

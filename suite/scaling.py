@@ -31,7 +31,7 @@ EXPERIMENT: dict[str, Any] = {
 def workers(repetitions: int = 3) -> dict[str, float]:
     """Runs per minute of one worker process and of two, in turns, and their ratio; medians.
 
-    Of runs of some two seconds. A first run of each worker, which starts it, is not counted.
+    Of runs of some two seconds. The first two runs of each worker, the first of which starts it, are not counted.
     """
     rates: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(repetitions):
@@ -42,14 +42,16 @@ def workers(repetitions: int = 3) -> dict[str, float]:
 
 
 def _rate(count: int) -> float:
-    experiment = parse({**EXPERIMENT, "evaluation": {"seeds": count * (RUNS_PER_WORKER + 1)}}, "scaling")
+    experiment = parse({**EXPERIMENT, "evaluation": {"seeds": count * (RUNS_PER_WORKER + 2)}}, "scaling")
     ends: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
         plan = runner.open_plan(experiment, store)
         told = Told(done=lambda job, outcome: ends.append(time.perf_counter()))
         runner.run(plan, store, Workers([None] * count), told)
-    return 60 * (len(ends) - count) / (ends[-1] - ends[count - 1])
+    # From one end to another, all workers being busy in between.
+    first, last = 2 * count - 1, len(ends) - count
+    return 60 * (last - first) / (ends[last] - ends[first])
 
 
 def nothing(job: Job, place: Place, experiment: str, parent: str, owner: str, signals: Signals) -> Outcome | None:

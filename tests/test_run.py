@@ -318,6 +318,30 @@ def test_interrupted_once_it_keeps_checkpoints_and_the_same_command_goes_on(
     assert not list((tmp_path / "store" / "checkpoints").iterdir())
 
 
+def test_interrupted_twice_it_stops_at_once(tiny: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "suite", "run", str(tiny), "--store", "store", "--workers", "2"]
+    process = subprocess.Popen(
+        [*command, "--steps", "200000", "--trials", "0"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "MEMSPAN_CHECKPOINT_SECONDS": "0.1"},
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    checkpoints = tmp_path / "store" / "checkpoints"
+    deadline = time.monotonic() + 90
+    while not (checkpoints.exists() and list(checkpoints.glob("*.pt"))):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=20)[1]
+    assert process.returncode == 1
+    assert "the same command goes on from there" in said
+    assert not Store(tmp_path / "store").finished("tiny")
+
+
 def test_the_overhead_is_the_sum_of_its_shares() -> None:
     from suite.overhead import SHARES, overhead
 

@@ -14,11 +14,15 @@ from numpy.typing import NDArray
 
 from suite.plots.style import new_figure, styles_of, tidy
 
-if TYPE_CHECKING:  # what measures runs imports Lightning, which takes seconds
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    # What measures runs imports Lightning, which takes seconds
     from suite.diagnostics.during_run import Measured
     from suite.diagnostics.survey import Row
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+LOSS = "#555555"
 MOMENTS = {"start": (0.6, ":"), "half": (0.75, "--"), "end": (1.0, "-")}
 """Opacity and line of the three moments of a run."""
 
@@ -63,16 +67,25 @@ def survey_figure(rows: Sequence[Row]) -> Figure:
 
 
 def draw_run(axes: Axes, measured: Mapping[str, Measured], color: str) -> None:
-    """The gradient from state to state at the three moments of one run."""
+    """The gradient from state to state at the three moments of one run, and in grey that of the loss at the last."""
     for moment, (step, flow) in measured.items():
         alpha, line = MOMENTS[moment]
-        powers = np.asarray(flow.state) / math.log(10)
-        powers[~np.isfinite(powers)] = math.nan
+        powers = _powers(flow.state)
         axes.plot(powers, linestyle=line, color=color, alpha=alpha, label=f"after {step:,} steps")
-    axes.set(xlabel="τ, steps", ylabel="norm of ∂s(T) / ∂s(T − τ)")
+    loss = _powers(flow.loss)
+    axes.plot(np.arange(1, len(loss) + 1), loss, color=LOSS, linewidth=1, label=f"of the loss, after {step:,}")
+    axes.set(xlabel="τ, steps", ylabel="norm of ∂s(T) / ∂s(T − τ), ∂loss / ∂s(T − τ)")
+    axes.yaxis.label.set_fontsize("small")
     _decades(axes, 4)  # ticks are most of what the drawing costs
     axes.xaxis.set_major_locator(MultipleLocator(max(1, round(len(powers) / 2))))
     axes.legend(frameon=False, fontsize="small")
+
+
+def _powers(logarithms: Tensor) -> NDArray[np.float64]:
+    """Powers of ten; what is not finite is not drawn."""
+    powers = np.asarray(logarithms, dtype=np.float64) / math.log(10)
+    powers[~np.isfinite(powers)] = math.nan
+    return powers
 
 
 def _preserved(row: Row) -> tuple[int, float]:
