@@ -87,7 +87,7 @@ def chaos(folder: Path, runs: int = 40, kills: int = 20, steps: int = 400, seed:
     undisturbed = memspan("run", "chaos.toml", "--store", "whole", "--quiet", cwd=folder, stdout=subprocess.DEVNULL)
     assert undisturbed.wait() == 0
     with (
-        servers.postgresql(folder / "postgresql") as database,
+        servers.postgresql() as database,
         servers.mlflow_server(database.create("mlflow"), folder / "server") as server,
     ):
         database.create("memspan")
@@ -186,7 +186,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
         for name, value in chaos(Path(folder), given.runs, given.kills, given.steps, given.seed).items():
             print(f"{name:45} {value}")
 

@@ -21,11 +21,11 @@ def _seeded() -> None:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.PostgreSQL]:
+def postgresql() -> Iterator[servers.PostgreSQL]:
     """A PostgreSQL server of this test process."""
     if servers.postgresql_programs() is None:
         pytest.skip("PostgreSQL is not installed")
-    with servers.postgresql(tmp_path_factory.mktemp("postgresql")) as server:
+    with servers.postgresql() as server:
         yield server
 
 

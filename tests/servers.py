@@ -80,23 +80,22 @@ class PostgreSQL:
 
 
 @contextmanager
-def postgresql(folder: Path) -> Iterator[PostgreSQL]:
-    folder.mkdir(parents=True, exist_ok=True)
-    server = PostgreSQL(folder, free_port())
-    (folder / "password").write_text(server.password, encoding="utf-8")
-    if os.getuid() == 0:
-        for path in (folder, folder / "password"):
-            shutil.chown(path, "postgres", "postgres")
-        for parent in folder.parents:  # pytest's folders are their owner's alone
-            if parent.stat().st_uid == 0 and "pytest" in str(parent):
-                parent.chmod(parent.stat().st_mode | 0o011)
-    arguments = ["-A", "scram-sha-256", "-U", "postgres", f"--pwfile={folder / 'password'}", "-N"]
-    server.run("initdb", "-D", str(folder / "data"), *arguments)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop("immediate")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A server with a folder of its own: pytest closes its folders to other users whenever it starts."""
+    with tempfile.TemporaryDirectory(prefix="memspan-postgresql-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        server = PostgreSQL(folder, free_port())
+        (folder / "password").write_text(server.password, encoding="utf-8")
+        if os.getuid() == 0:
+            for path in (folder, folder / "password"):
+                shutil.chown(path, "postgres", "postgres")
+        arguments = ["-A", "scram-sha-256", "-U", "postgres", f"--pwfile={folder / 'password'}", "-N"]
+        server.run("initdb", "-D", str(folder / "data"), *arguments)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop("immediate")
 
 
 @dataclass
