@@ -12,10 +12,10 @@ import torch
 
 from suite import addresses, kernels
 from suite.engines.devices import cores
+from suite.environment import PACKAGES
 from suite.errors import InputError
 from suite.registry import architectures
 from suite.store import Store
-from suite.tracking import PACKAGES
 
 EXTRAS = {"data": ("sklearn", "statsmodels"), "ray": ("ray",), "postgresql": ("psycopg",)}
 USES = {"data": "digits and sunspots", "ray": "many machines", "postgresql": "a shared store"}

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from suite.config import RunConfig
+from suite.config import RunConfig, canonical_json
+
+MEASURED = ("_seconds", "peak_memory_mb", "sequences_per_second")
+"""The ends of the names of metrics of time and memory: no two runs have the same."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,22 @@ class Outcome:
 
     metrics: Mapping[str, float]
     curves: tuple[tuple[int, Mapping[str, float]], ...] = ()
-    """(step, metrics) at each validation; read where somebody asks for it."""
+    """(step, metrics) at each validation, and where gradients were measured; read where somebody asks for it."""
+    environment: str = ""
+    """Stands for where it was measured, see ``suite.environment``; empty where nobody noted it."""
+
+    @cached_property
+    def curves_text(self) -> str:
+        """The curves as canonical JSON."""
+        return canonical_json(self.curves)
+
+    @property
+    def repeatable(self) -> dict[str, float]:
+        """The metrics that the same configuration gives again; the others are of a clock, or of the process."""
+        return {name: value for name, value in self.metrics.items() if not name.endswith(MEASURED)}
 
     @property
     def curve(self) -> tuple[tuple[int, float], ...]:
         """(step, validation skill)."""
-        return tuple((step, metrics["validation/skill"]) for step, metrics in self.curves)
+        name = "validation/skill"
+        return tuple((step, metrics[name]) for step, metrics in self.curves if name in metrics)

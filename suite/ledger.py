@@ -63,6 +63,7 @@ _runs = sa.Table(
     sa.Column("run_id", sa.String(64)),  # in MLflow
     sa.Column("metrics", sa.Text),  # JSON
     sa.Column("curves", sa.Text),  # JSON: [[step, {name: value}], …]
+    sa.Column("environment", sa.String(16)),  # the fact "environment …" has it whole
 )
 _facts = sa.Table(
     "memspan_facts",
@@ -123,6 +124,10 @@ class Ledger:
         except SQLAlchemyError:
             time.sleep(0.5)  # another process may have been making them at this moment
             _tables.create_all(self.engine)
+        columns = {column["name"] for column in sa.inspect(self.engine).get_columns(_runs.name)}
+        if "environment" not in columns:  # made by an older version
+            with suppress(SQLAlchemyError), self._begin() as connection:  # another process may be the first
+                connection.execute(sa.text(f"ALTER TABLE {_runs.name} ADD COLUMN environment VARCHAR(16)"))
 
     @contextmanager
     def _begin(self) -> Iterator[sa.Connection]:
@@ -141,7 +146,7 @@ class Ledger:
 
     def outcomes(self, experiment: str, curves: bool = False) -> dict[str, Outcome]:
         """Every finished run of an experiment by its key; with ``curves``, its metrics at each validation as well."""
-        columns = [_runs.c.key, _runs.c.metrics, *([_runs.c.curves] if curves else [])]
+        columns = [_runs.c.key, _runs.c.metrics, _runs.c.environment, *([_runs.c.curves] if curves else [])]
         query = sa.select(*columns).where(_runs.c.experiment == experiment, _runs.c.state == DONE).order_by(_runs.c.key)
 
         def read() -> dict[str, Outcome]:
@@ -195,6 +200,7 @@ class Ledger:
                 "failures": 0,
                 "metrics": _text(outcome.metrics),
                 "curves": _text(outcome.curves),
+                "environment": outcome.environment,
             }
             for names, outcome in found
         ]
@@ -212,7 +218,12 @@ class Ledger:
 
     def finish(self, experiment: str, key: str, owner: str, run_id: str, outcome: Outcome) -> bool:
         """Enter what a run has measured; False if it belongs to somebody else by now, whose result will count."""
-        values = {"metrics": _text(outcome.metrics), "curves": _text(outcome.curves), "run_id": run_id}
+        values = {
+            "metrics": _text(outcome.metrics),
+            "curves": _text(outcome.curves),
+            "environment": outcome.environment,
+            "run_id": run_id,
+        }
         if self._update(experiment, key, owner, state=DONE, error=None, **values):
             return True
 
@@ -311,7 +322,7 @@ class Hand:
                 return Taken.MINE, None, ""
             row = connection.execute(sa.select(_runs).where(here)).one()
             if row.state == DONE:
-                return Taken.DONE, _outcome(row.metrics, row.curves), row.run_id or ""
+                return Taken.DONE, _outcome(row.metrics, row.environment, row.curves), row.run_id or ""
             if row.failures >= self.attempts and row.state == WAITING:
                 return Taken.FAILED, None, row.error or ""
             if row.owner == self.owner and row.state == RUNNING:  # taken before; the answer was lost on its way
@@ -379,9 +390,9 @@ def _text(value: Any) -> str:
     return json.dumps(dict(value) if isinstance(value, Mapping) else value, separators=(",", ":"))
 
 
-def _outcome(metrics: str, curves: str | None = None) -> Outcome:
+def _outcome(metrics: str, environment: str | None, curves: str | None = None) -> Outcome:
     points = tuple((step, values) for step, values in json.loads(curves)) if curves else ()
-    return Outcome(json.loads(metrics), points)
+    return Outcome(json.loads(metrics), points, environment or "")
 
 
 def alive(place: str, pid: int) -> bool:

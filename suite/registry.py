@@ -95,13 +95,16 @@ class Registry(Generic[T]):
 
         Modules of torch and of Python are left out: their versions are recorded with each run.
         """
-        outside = ("torch", "abc", "builtins", "typing")
-        modules = {cls.__module__ for cls in self.get(name).__mro__ if cls.__module__.split(".")[0] not in outside}
         digest = hashlib.sha256()
-        for module in sorted(modules):
-            source = inspect.getsource(sys.modules[module])
+        for module, source in self.sources(name).items():
             digest.update(module.encode() + b"\0" + source.encode() + b"\0")
         return digest.hexdigest()[:16]
+
+    def sources(self, name: str) -> dict[str, str]:
+        """The text of each module that ``source_hash`` covers."""
+        outside = ("torch", "abc", "builtins", "typing")
+        modules = {cls.__module__ for cls in self.get(name).__mro__ if cls.__module__.split(".")[0] not in outside}
+        return {module: inspect.getsource(sys.modules[module]) for module in sorted(modules)}
 
 
 def option_types(cls: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:

@@ -19,6 +19,7 @@ from suite.engines import Ended, Engine, Kind, Signals
 from suite.errors import StoreError
 from suite.experiment import Experiment
 from suite.job import Job, Outcome
+from suite.leaderboards.record import Record
 from suite.ledger import Hand, Taken
 from suite.patience import patiently
 from suite.plan import Plan, best, evaluations, missing, studies, trials
@@ -29,10 +30,16 @@ LOOK_SECONDS = 2.0
 """Between two looks at what others do."""
 
 
-def open_plan(experiment: Experiment, store: Store) -> Plan:
-    """The studies of an experiment, checked, with the finished runs that the store has."""
+def open_plan(experiment: Experiment, store: Store, curves: bool = False) -> Plan:
+    """The studies of an experiment, checked, with the finished runs of the store; with their ``curves`` if wanted."""
     found = studies(experiment)
-    return Plan(experiment, found, store.finished(experiment.name, curves=experiment.sweep.pruner != "none"))
+    needed = curves or experiment.sweep.pruner != "none"
+    return Plan(experiment, found, store.finished(experiment.name, curves=needed))
+
+
+def record_of(plan: Plan, store: Store) -> Record:
+    """What a leaderboard of a plan is made from, with the environments of its runs."""
+    return Record.of(plan, store.environments(outcome.environment for outcome in plan.finished.values()))
 
 
 @cache
@@ -44,7 +51,8 @@ def _opened(place: Place) -> Store:
 def execute(job: Job, place: Place, experiment: str, parent: str, owner: str, signals: Signals) -> Outcome | None:
     """Do one run and record it; None if it belongs to another owner by the time it is done."""
     from suite.checkpoint import discard
-    from suite.diagnostics.during_run import as_data
+    from suite.diagnostics.during_run import as_data, lag_curves
+    from suite.environment import environment
     from suite.module import Watcher
     from suite.plots.learning_curve import learning_curve
     from suite.training import train
@@ -57,14 +65,21 @@ def execute(job: Job, place: Place, experiment: str, parent: str, owner: str, si
     with store.tracking.recording(job, experiment, parent, owner) as recorder:
         watcher.on_metrics = recorder.curve
         result = train(job.config, watcher, signals.device, checkpoint=checkpoint)
-        outcome = Outcome(result.metrics, tuple(result.curves))
+        flow = lag_curves(result.gradient_flow)
+        for lag, powers in flow:
+            recorder.curve(lag, powers)
+        found = environment(signals.device)
+        outcome = Outcome(result.metrics, (*result.curves, *flow), store.note(found))
         tags = {
+            "environment": outcome.environment,
             "path": "/".join(sorted({kernels.path(cell) for cell in result.model.cells})),  # type: ignore[arg-type]
-            "threads": "1",
+            "threads": str(found["threads"]),
+            "cpu_capability": found["cpu_capability"],
             "device": signals.device,
             "visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
         }
         recorder.result(job, outcome, tags)
+        recorder.data(found, "environment.json")
         recorder.figure(learning_curve(job, result.curves, result.gradient_flow), "learning_curve.png")
         if result.gradient_flow:
             recorder.data(as_data(result.gradient_flow), "gradient_flow.json")

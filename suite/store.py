@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from suite import addresses
+from suite.environment import environment_digest
 from suite.errors import InputError
 from suite.job import Outcome
 from suite.ledger import Ledger
@@ -59,6 +61,7 @@ class Store:
         )
         self.folder = self.place.folder
         _prepare(self.folder)
+        self._noted: set[str] = set()
 
     @classmethod
     def at(cls, place: Place) -> Store:
@@ -83,6 +86,19 @@ class Store:
     def checkpoints(self) -> Path:
         return self.folder / "checkpoints"
 
+    def note(self, environment: Mapping[str, Any]) -> str:
+        """Keep what a result depends on beside its configuration; what stands for it."""
+        found = environment_digest(environment)
+        if found not in self._noted:
+            self.ledger.fact(f"environment {found}", json.dumps(environment, sort_keys=True))
+            self._noted.add(found)
+        return found
+
+    def environments(self, digests: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """What stands for what; without those that nobody noted."""
+        facts = {found: self.ledger.fact(f"environment {found}") for found in sorted(set(digests) - {""})}
+        return {found: json.loads(fact) for found, fact in facts.items() if fact}
+
     def finished(self, experiment: str, curves: bool = False) -> dict[str, Outcome]:
         """Every finished run of an experiment by its key; with ``curves``, its metrics at each validation as well."""
         found = self.ledger.outcomes(experiment, curves)
@@ -90,7 +106,7 @@ class Store:
             return found
         # A store of an older version, or one whose ledger is lost: MLflow has every run.
         if self.place.tracking or (self.folder / "mlflow.db").exists():
-            self.ledger.add_finished(experiment, self.tracking.finished(experiment))
+            self.ledger.add_finished(experiment, self.tracking.finished(experiment, self.note))
             self.ledger.fact(f"entered {experiment}", "from MLflow")
         return self.ledger.outcomes(experiment, curves)
 

@@ -6,36 +6,41 @@ import json
 import logging
 import os
 import platform
+import re
 import sqlite3
 import subprocess
+import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # which may hold a password
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # trying again is `patiently`'s, which says so
 
-import torch
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
 from suite.addresses import redacted
-from suite.config import digest
+from suite.config import RunConfig, digest
 from suite.errors import InputError, StoppedError, StoreError
+from suite.experiment import make_task
 from suite.job import Job, Outcome
 from suite.ledger import Ledger, alive, machine
 from suite.patience import patiently
 from suite.store import Place
 from suite.study import Study
+
+if TYPE_CHECKING:
+    from suite.model_file import Kept
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table that it makes
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # errors with their traces, which are raised too
@@ -43,7 +48,9 @@ logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # errors 
 FLUSH_SECONDS = 5.0
 LOCK_SECONDS = 60
 """A writer waits so long for the others who write to an embedded database."""
-PACKAGES = ("memspan", "torch", "lightning", "mlflow", "optuna", "numba", "numpy", "scipy", "pandas")
+MODEL_METRICS = ("validation_skill", "validation_loss", "test_skill", "test_loss")
+MODEL_NEEDS = ("memspan", "torch", "numba", "numpy")
+"""The packages that a model needs to answer."""
 
 
 class Tracking:
@@ -100,21 +107,38 @@ class Tracking:
                 raise
             return str(self.client.get_experiment_by_name(name).experiment_id)  # another process was first
 
-    def finished(self, experiment: str) -> Iterator[tuple[dict[str, Any], Outcome]]:
-        """Every finished run that MLflow has, with what the ledger wants to know; each key once, the first of it."""
+    def finished(
+        self, experiment: str, note: Callable[[Mapping[str, Any]], str]
+    ) -> Iterator[tuple[dict[str, Any], Outcome]]:
+        """Every finished run that MLflow has, with what the ledger wants to know; each key once, the first of it.
+
+        ``note`` is told of each environment in which one of them was measured.
+        """
         seen: set[str] = set()
+        noted: set[str] = set()
         runs = self._runs(experiment, "attributes.status = 'FINISHED' and tags.key LIKE '%'")
         for run in sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id)):
             tags, run_id = run.data.tags, str(run.info.run_id)
             if tags["key"] not in seen:
                 seen.add(tags["key"])
                 names = {"key": tags["key"], "study": tags["study"], "role": tags["role"], "run_id": run_id}
-                yield {**names, "number": int(tags["number"])}, Outcome(run.data.metrics, self._curves(run_id, run))
+                where = tags.get("environment", "")
+                if where and where not in noted:
+                    note(self._environment(run_id))
+                    noted.add(where)
+                outcome = Outcome(run.data.metrics, self._curves(run_id, run), where)
+                yield {**names, "number": int(tags["number"])}, outcome
+
+    def _environment(self, run_id: str) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory() as folder:
+            path = self.client.download_artifacts(run_id, "environment.json", folder)
+            found: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+            return found
 
     def _curves(self, run_id: str, run: Run) -> tuple[tuple[int, dict[str, float]], ...]:
         points: dict[int, dict[str, float]] = {}
         for name in run.data.metrics:
-            if name.startswith(("train/", "validation/")):
+            if name.startswith(("train/", "validation/", "gradient/")):
                 for metric in self.client.get_metric_history(run_id, name):
                     points.setdefault(metric.step, {})[name] = metric.value
         return tuple(sorted(points.items()))
@@ -200,6 +224,64 @@ class Tracking:
         for path in files:
             self.client.log_artifact(run.info.run_id, str(path))
         self.client.set_terminated(run.info.run_id, "FINISHED")
+
+    def list_model(self, study: Study, file: Path, kept: Kept) -> str:
+        """List a model file among the models of its experiment, with its signature; its id.
+
+        It is a model of MLflow's own, which ``mlflow.pyfunc.load_model("models:/ID")`` loads where memspan is
+        installed. One that is listed already is not listed again.
+        """
+        key, experiment = kept.config.key, study.experiment.name
+        for model in self._models(experiment, study.name, key):
+            if model.status == LoggedModelStatus.READY:
+                return str(model.model_id)
+            if not alive(model.tags.get("machine", ""), int(model.tags.get("pid", "0"))):
+                self.client.delete_logged_model(model.model_id)  # begun by a process that was killed
+        run_id = self.study_run(study)
+        new = self.client.create_logged_model(
+            self.experiment_id(experiment),
+            # Some characters of a level are not allowed here.
+            name=re.sub(r"[^\w =-]", "_", f"{kept.architecture} on {kept.task}"),
+            source_run_id=run_id,
+            model_type="SequenceModel",
+            params=_flat(kept.config),
+            tags={
+                "experiment": experiment,
+                "study": study.name,
+                "task": kept.task,
+                "architecture": kept.architecture,
+                "seed": str(kept.config.seed),
+                "key": key,
+                "source_hash": kept.config.source,
+                **_process(),
+            },
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            _save_model(Path(folder) / "model", new, file, kept)
+            self.client.log_model_artifacts(new.model_id, str(Path(folder) / "model"))
+        now = int(time.time() * 1000)
+        # They are entered for the run as well, before step 0, where they do not hide its means over the seeds.
+        values = {name: kept.metrics[name] for name in MODEL_METRICS if name in kept.metrics}
+        metrics = [Metric(name, value, now, -1, model_id=new.model_id) for name, value in values.items()]
+        self.client.log_batch(run_id, metrics=metrics)
+        self.client.finalize_logged_model(new.model_id, LoggedModelStatus.READY)
+        first = str(self.ledger.fact(f"model {experiment} {digest(study.name)} {key}", new.model_id))
+        ready = {
+            model.model_id
+            for model in self._models(experiment, study.name, key)
+            if model.status == LoggedModelStatus.READY
+        }
+        if first != new.model_id and first in ready:  # another process was first
+            self.client.delete_logged_model(new.model_id)
+            return first
+        self.client.log_outputs(run_id, [LoggedModelOutput(new.model_id, 0)])
+        return str(new.model_id)
+
+    def _models(self, experiment: str, study: str, key: str) -> list[LoggedModel]:
+        """Those that are listed for a run of a study, or being listed."""
+        condition = f"tags.key = '{key}'"
+        found = self.client.search_logged_models([self.experiment_id(experiment)], condition)
+        return [model for model in found if model.tags.get("study") == study]
 
     def close(self, run_id: str, reason: str, status: str = "KILLED") -> None:
         """Close a run that nobody goes on with."""
@@ -291,24 +373,14 @@ class Recorder:
     def result(self, job: Job, outcome: Outcome, tags: Mapping[str, str]) -> None:
         """The configuration, the summary of the run and its environment."""
         self.outcome = outcome
-        config = job.config.model_dump()
-        flat = {
-            **{f"task.{name}": value for name, value in config["task"].items() if name != "options"},
-            **config["task"]["options"],
-            **{name: value for name, value in config["model"].items() if name != "options"},
-            **config["model"]["options"],
-            **config["training"],
-            "seed": config["seed"],
-        }
-        params = [Param(name, str(value)) for name, value in flat.items()]
-        tags = {**tags, "cpu_capability": torch.backends.cpu.get_cpu_capability()}
+        params = [Param(name, value) for name, value in _flat(job.config).items()]
         self.client.log_batch(self.run_id, params=params, tags=[RunTag(*tag) for tag in tags.items()])
         self.client.log_dict(self.run_id, json.loads(job.config.json_text.replace("Infinity", '"inf"')), "config.json")
-        self.client.log_dict(self.run_id, _environment(), "environment.json")
         now = int(time.time() * 1000)
         self.waiting += [Metric(name, value, now, 0) for name, value in outcome.metrics.items()]
 
     def data(self, data: Mapping[str, Any], name: str) -> None:
+        """Keep plain values as a JSON file."""
         self.client.log_dict(self.run_id, dict(data), name)
 
     def figure(self, figure: Any, name: str) -> None:
@@ -320,6 +392,45 @@ class Recorder:
             self.client.log_batch(self.run_id, metrics=self.waiting[start : start + 1000])
         self.waiting = []
         self.flushed = time.monotonic()
+
+
+def _flat(config: RunConfig) -> dict[str, str]:
+    """A configuration as MLflow's params."""
+    parts = config.model_dump()
+    flat = {
+        **{f"task.{name}": value for name, value in parts["task"].items() if name != "options"},
+        **parts["task"]["options"],
+        **{name: value for name, value in parts["model"].items() if name != "options"},
+        **parts["model"]["options"],
+        **parts["training"],
+        "seed": parts["seed"],
+    }
+    return {name: str(value) for name, value in flat.items()}
+
+
+def _save_model(folder: Path, model: LoggedModel, file: Path, kept: Kept) -> None:
+    """A model file as a model of MLflow's own: ``suite.model_file`` loads it, and the signature says what it takes."""
+    import numpy as np
+    import torch
+    from mlflow import pyfunc
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    task = make_task(kept.config.task.name, kept.config.task.options)
+
+    def tensors(size: int) -> Schema:
+        return Schema([TensorSpec(np.dtype("float32"), (-1, -1, size))])  # [batch, time, size]
+
+    example = task.sample(1, kept.config.task.length, torch.Generator().manual_seed(0)).inputs
+    pyfunc.save_model(
+        path=folder,
+        loader_module="suite.model_file",
+        data_path=str(file),
+        signature=ModelSignature(inputs=tensors(task.input_size), outputs=tensors(task.output_size)),
+        input_example=example.numpy(),
+        pip_requirements=[f"{name}=={kept.packages[name]}" for name in MODEL_NEEDS if name in kept.packages],
+        mlflow_model=Model(artifact_path=model.artifact_location, model_uuid=model.model_id, model_id=model.model_id),
+    )
 
 
 def _create(database: Path) -> None:
@@ -352,31 +463,9 @@ def _server_version(uri: str) -> str:
     return str(answer.text)
 
 
-@cache
-def _environment() -> dict[str, Any]:
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "packages": {name: version(name) for name in PACKAGES},
-        "variables": {
-            k: v for k, v in sorted(os.environ.items()) if k.startswith(("ATEN_", "MKL_", "OMP_", "MEMSPAN_"))
-        },
-    }
-
-
 def _process() -> dict[str, str]:
     """Where this runs, so that what it leaves behind can be told from what is still under way."""
     return {"host": platform.node(), "machine": machine(), "pid": str(os.getpid())}
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 @cache

@@ -85,6 +85,18 @@ class DuringRun(pl.Callback):
         return found
 
 
+def lag_curves(measured: Mapping[str, Measured]) -> list[tuple[int, dict[str, float]]]:
+    """(τ, {gradient/MOMENT: log₁₀ ‖vᵀ ∂s_T/∂s_{T−τ}‖}) at τ = 1, 2, 4, … T; without what is not finite."""
+    points: dict[int, dict[str, float]] = {}
+    for moment, (_, flow) in measured.items():
+        last = len(flow.state) - 1
+        for lag in sorted({*(2**i for i in range(last.bit_length())), last}):
+            power = flow.state[lag].item() / math.log(10)
+            if math.isfinite(power):
+                points.setdefault(lag, {})[f"gradient/{moment}"] = power
+    return sorted(points.items())
+
+
 def as_data(measured: Mapping[str, Measured]) -> dict[str, Any]:
     """The curves for a JSON file; null is a logarithm that is not finite: the gradient is 0, or not a number."""
     return {
