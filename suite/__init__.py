@@ -13,6 +13,9 @@ from suite.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from suite.model import SequenceModel
+    from tasks import Task
+
 
 def run(experiment: str | Path, *, store: str | Path = "mlruns", workers: int = 1, **selection: Any) -> pd.DataFrame:
     """Do every run of an experiment that the store lacks, and return its leaderboard.
@@ -51,3 +54,25 @@ def leaderboard(experiment: str | Path, *, store: str | Path = "mlruns", **selec
     if not board.scopes:
         raise InputError(f"nothing to rank in store {str(store)!r}: {' '.join(board.notes)}")
     return board.rows
+
+
+def load_model(path: str | Path) -> tuple[SequenceModel, Task]:
+    """The model of a file that ``memspan run EXPERIMENT --keep-models`` has written, and its task.
+
+    The model is a ``torch.nn.Module`` in eval mode, on the CPU; it gives outputs ``[batch, time, output_size]`` and the
+    states after the last step for inputs ``[batch, time, input_size]``, float32. How well it does on a new batch::
+
+        model, task = suite.load_model("mlruns/models/quick/adding/gru.pt")
+        batch = task.sample(64, 30, torch.Generator().manual_seed(0))  # 64 sequences of length 30
+        with torch.no_grad():
+            outputs, state = model(batch.inputs)
+        task.skill(task.score(outputs, batch))  # 0 remembers nothing, 1 is perfect
+
+    Warns if the source of its architecture or task has changed since the model was made.
+
+    Raises:
+        InputError: if there is no such file, it is none of this memspan, or what it needs is not to be had.
+    """
+    from suite import model_file
+
+    return model_file.load(path)

@@ -7,8 +7,9 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -21,7 +22,9 @@ from rich.table import Table
 from suite.errors import InputError, StoreError
 
 if TYPE_CHECKING:
+    from suite.engines import Engine
     from suite.experiment import Experiment
+    from suite.leaderboards.record import Record
     from suite.leaderboards.table import Leaderboard
     from suite.plan import Plan
     from suite.store import Store
@@ -132,6 +135,9 @@ def run(
     attempts: Attempts = 3,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
+    keep_models: Annotated[
+        bool, typer.Option("--keep-models", help="Keep the best model of each row: one more run for each.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long it takes.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the leaderboard only.")] = False,
 ) -> int:
@@ -150,7 +156,7 @@ def run(
 
     hands = _Hands(engine, workers, devices, address, gpus, attempts, quiet)
     opened = _open(store, storage, tracking_uri)
-    plan = runner.open_plan(chosen, opened)
+    plan = runner.open_plan(chosen, opened, curves=True)
     if dry_run:
         from suite.estimate import estimate
 
@@ -158,21 +164,40 @@ def run(
         return 0
     missing = plan.done < plan.planned
     failed = hands.run(plan, opened)
-    board = table_of(plan)
+    board = table_of(runner.record_of(plan, opened))
     show(board, console)
     if missing and plan.done == plan.planned:
-        _keep(board, opened, quiet)
+        from suite.leaderboards.writing import write
+
+        _keep(board, write(board, opened.folder / "leaderboards" / board.experiment), opened, quiet)
+    if keep_models:
+        hands.keep_models(plan, opened)
     return _incomplete(plan, failed)
 
 
-def _keep(board: Leaderboard, store: Store, quiet: bool) -> None:
-    """Write the leaderboard of a finished experiment beside its runs, and into MLflow."""
-    from suite.leaderboards.render import write
-
-    written = write(board, store.folder / "leaderboards" / board.experiment)
+def _keep(board: Leaderboard, written: list[Path], store: Store, quiet: bool = False) -> None:
+    """Keep what was written of a leaderboard in MLflow too, and say where it is."""
     store.tracking.keep_report(board.experiment, "leaderboard", written)
     if not quiet:
         errors.print(f"wrote {written[0]} and {len(written) - 1} files beside it", soft_wrap=True)
+
+
+def _record(name: str, opener: Callable[[], tuple[Experiment, Store]], curves: bool) -> tuple[Record, Store | None]:
+    """The record of an experiment in a store, or the one in a written leaderboard (its folder or a file of it)."""
+    from suite.leaderboards import manifest
+    from suite.leaderboards.record import Record
+
+    path = Path(name)
+    if path.suffix == ".json" or (path / manifest.NAME).is_file():
+        found = manifest.read(path)
+        runs = found.path.parent / manifest.RUNS
+        return (Record.read(runs) if runs.is_file() else found.record()), None
+    if path.suffix == ".parquet":
+        return Record.read(path), None
+    chosen, store = opener()
+    from suite import runner
+
+    return runner.record_of(runner.open_plan(chosen, store, curves), store), store
 
 
 def _open(folder: Path, storage: str | None, tracking_uri: str | None) -> Store:
@@ -211,19 +236,37 @@ class _Hands:
 
         return self.workers or len(slots(0, self.devices))
 
+    def made(self) -> Engine:
+        from suite import engines
+
+        return engines.make(
+            self.engine, workers=self.workers, devices=self.devices, address=self.address, gpus=self.gpus
+        )
+
+    def keep_models(self, plan: Plan, store: Store) -> None:
+        """Keep the best model of each finished row, and say where, and what of them is to be known."""
+        from suite import models
+        from suite.runner import Told
+
+        total = sum(not row.there for row in models.rows(plan, store.folder))
+        with _counting("models", total, self.quiet) as tick:
+            told = Told(done=lambda job, outcome: tick(), trouble=lambda text: errors.print(text, style="red"))
+            found = models.keep(plan, store, self.made(), told)
+        for finding in found:
+            if finding.note:
+                text = f"model of {finding.row.job.variant} on {finding.row.job.level}: {finding.note}"
+                errors.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        if found and not self.quiet:
+            folder = store.folder / "models" / plan.experiment.name
+            errors.print(f"{total} models made, {len(found)} in {folder}", soft_wrap=True, highlight=False)
+
     def run(self, plan: Plan, store: Store) -> dict[str, str]:
         """Do what a plan lacks, and show how it goes; the reasons of the runs that failed for good."""
         from suite import engines, runner
         from suite.progress import Bars
 
         with Bars(plan, errors, lambda: self.count, self.quiet) as bars:
-            engine = engines.make(
-                self.engine,
-                workers=self.workers,
-                devices=self.devices,
-                address=self.address,
-                gpus=self.gpus,
-            )
+            engine = self.made()
             if isinstance(engine, engines.Ray) and engine.nodes > 1 and store.place.embedded:
                 raise InputError(
                     f"the {engine.nodes} machines of the Ray cluster cannot share files of this one: "
@@ -291,28 +334,110 @@ def leaderboard(
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-    output: Annotated[Path | None, typer.Option(help="Write tables (Markdown, CSV, JSON) and pictures there.")] = None,
-) -> None:
-    """Print the leaderboard of what is recorded. Give the same options as to `run`."""
-    chosen = _experiment(experiment, architectures, tasks, seeds, trials, steps)
-    opened = _open_existing(store, storage, tracking_uri, experiment)
-    from suite import runner
+    output: Annotated[
+        Path | None, typer.Option(help="Write the page, tables, pictures, runs and manifest there.")
+    ] = None,
+    frozen: Annotated[
+        bool, typer.Option("--frozen", help="Write them into a folder in the store that is never written again.")
+    ] = False,
+) -> int:
+    """Print the leaderboard of what is recorded. Give the same options as to `run`.
+
+    Instead of an experiment it takes a written leaderboard: its folder, manifest.json or runs.parquet.
+    """
+
+    def opener() -> tuple[Experiment, Store]:
+        chosen = _experiment(experiment, architectures, tasks, seeds, trials, steps)
+        return chosen, _open_existing(store, storage, tracking_uri, experiment)
+
     from suite.leaderboards import render
     from suite.leaderboards.table import leaderboard as table_of
 
-    board = table_of(runner.open_plan(chosen, opened))
-    if output is not None:
+    record, opened = _record(experiment, opener, curves=output is not None or frozen)
+    board = table_of(record)
+    if output is not None or frozen:
+        from suite.leaderboards.writing import freeze, write
+
         try:
-            written = render.write(board, output)
+            written = freeze(board, store / "frozen") if frozen else write(board, output or Path())
         except OSError as error:
             raise InputError(f"--output {str(output)!r} cannot be written: {error.strerror}") from error
-        opened.tracking.keep_report(chosen.name, "leaderboard", written)
-        for path in written:
-            errors.print(f"wrote {path}")
+        if opened is not None:
+            _keep(board, written, opened, quiet=True)
+        errors.print(f"wrote {written[0]} and {len(written) - 1} files beside it", soft_wrap=True)
     if as_json:
         print(render.as_json(board), end="")
     else:
         render.show(board, console)
+    return 0 if board.scopes else 1
+
+
+@app.command()
+def verify(
+    manifest: Annotated[Path, typer.Argument(help="manifest.json of a written leaderboard, or its folder.")],
+    rows: Annotated[
+        str, typer.Option(help="How many rows to train again, or which: 'gru on adding,lstm on adding'.")
+    ] = "1",
+    everything: Annotated[bool, typer.Option("--all", help="Train every row again.")] = False,
+    with_trials: Annotated[bool, typer.Option("--trials", help="Train the trials of the rows again, too.")] = False,
+    workers: Workers = 0,
+    devices: Devices = None,
+) -> int:
+    """Prove a leaderboard: check its manifest, then train rows again and compare every figure.
+
+    The exit code is 0 if everything holds, and 1 otherwise. Nothing is recorded.
+    """
+    from suite import engines
+    from suite.leaderboards import manifest as manifests
+    from suite.leaderboards.retraining import retrain, runs_again
+    from suite.leaderboards.verify import check, chosen
+
+    found = manifests.read(manifest)
+    names = chosen(found, rows, everything)
+    console.print(f"{found.path}: {len(found.rows)} rows, {found.digest}", highlight=False, soft_wrap=True)
+    findings = check(found, names)
+    for note in findings.notes:
+        console.print(f"note: {note}", highlight=False, markup=False, style="yellow")
+    for wrong in findings.wrong:
+        console.print(f"wrong: {wrong}", highlight=False, markup=False, style="red", soft_wrap=True)
+    if findings.wrong and not findings.suspects:
+        return 1
+    again = runs_again(found, [] if findings.wrong else names, findings, with_trials)
+    exact = sum(run.exact for run in again)
+    how = "bit for bit" if exact == len(again) else f"{exact} bit for bit, the others by their skill over the seeds"
+    console.print(f"training {len(again)} runs of {len({run.row for run in again})} rows again: {how}", highlight=False)
+    with _counting("runs", len(again)) as tick:
+        wrong_runs = retrain(again, engines.make(workers=workers, devices=devices), lambda run, differs: tick())
+    for wrong in wrong_runs:
+        console.print(f"wrong: {wrong}", highlight=False, markup=False, style="red", soft_wrap=True)
+    if findings.wrong or wrong_runs:
+        return 1
+    console.print(f"all of it holds: {', '.join(names)}", highlight=False, style="green", soft_wrap=True)
+    return 0
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(help="A written leaderboard (its folder or a file of it), or an experiment.")],
+    second: Annotated[str, typer.Argument(help="Another.")],
+    store: StoreOption = Path("mlruns"),
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show what changed between two leaderboards, such as a frozen one and the experiment as it stands now."""
+    from suite.experiment import load
+    from suite.leaderboards import changes
+
+    def opener(name: str) -> tuple[Experiment, Store]:
+        return load(name), _open_existing(store, storage, tracking_uri, name)
+
+    records = [_record(name, partial(opener, name), curves=False)[0] for name in (first, second)]
+    found = changes.changes(*records)
+    if as_json:
+        print(changes.as_json(found))
+    else:
+        changes.show(found, console)
 
 
 @app.command()
@@ -419,13 +544,17 @@ def claims(
     return incomplete
 
 
+def _ticking(total: int) -> AbstractContextManager[Callable[[], None]]:
+    return _counting("timing, the arms in turns", total)
+
+
 @contextmanager
-def _ticking(total: int) -> Iterator[Callable[[], None]]:
-    """A bar for what is timed."""
+def _counting(what: str, total: int, quiet: bool = False) -> Iterator[Callable[[], None]]:
+    """A bar with the time left."""
     from rich.progress import Progress
 
-    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bars:
-        task = bars.add_task("timing, the arms in turns", total=total)
+    with Progress(console=errors, transient=True, disable=quiet or not errors.is_terminal) as bars:
+        task = bars.add_task(what, total=total)
         yield lambda: bars.advance(task)
 
 

@@ -20,6 +20,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from suite.leaderboards.table import MEASURED
 from suite.runner import open_plan
 from suite.store import Store
 from tests import servers
@@ -48,7 +49,6 @@ space.learning_rate = {{ low = 1e-3, high = 1e-2, log = true }}
 [evaluation]
 seeds = {seeds}
 """
-MEASURED = ("sequences_per_second",)
 
 
 def children(pid: int) -> list[int]:

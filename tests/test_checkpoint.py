@@ -19,13 +19,11 @@ from torch.nn.functional import dropout, linear
 from suite.architectures._base import Cell, input_weight, recurrent_weight
 from suite.config import ModelConfig, RunConfig, TaskConfig, Training
 from suite.errors import StoppedError
-from suite.job import PrunerContext
+from suite.job import MEASURED, PrunerContext
 from suite.module import Watcher
 from suite.registry import architectures
 from suite.sweep import GenerationPruner
 from suite.training import Result, train
-
-MEASURED = ("_seconds", "peak_memory_mb", "sequences_per_second")
 
 
 class Noisy(Cell[Tensor]):

@@ -15,6 +15,7 @@ from suite.experiment import Range
 from suite.leaderboards import render
 from suite.leaderboards.statistics import OVERALL
 from suite.leaderboards.table import leaderboard
+from suite.leaderboards.writing import ALWAYS, write
 from suite.sweep import importances
 from tests.synthetic import made_up
 
@@ -107,7 +108,8 @@ def test_where_there_is_no_range_it_says_so(skill: list[float], note: str) -> No
 
 def test_importances_name_what_matters_and_are_repeatable() -> None:
     board = leaderboard(made_up(tables(32), metrics))
-    study, tried = board.searches[0]
+    row = board.searches[0]
+    study, tried = row.study, row.trials
     found = importances(study, tried, resamples=40)
     assert sum(point for point, _, _ in found.values()) == pytest.approx(1)
     assert all(0 <= low <= high <= 1 for _, low, high in found.values())
@@ -116,7 +118,8 @@ def test_importances_name_what_matters_and_are_repeatable() -> None:
 
 
 def test_importances_are_refused_where_there_is_nothing_to_tell() -> None:
-    few, equal = (leaderboard(made_up(tables(n), lambda job: {"skill": 0.5})).searches[0] for n in (8, 20))
+    boards = [leaderboard(made_up(tables(n), lambda job: {"skill": 0.5})) for n in (8, 20)]
+    few, equal = ((board.searches[0].study, board.searches[0].trials) for board in boards)
     with pytest.raises(InputError, match="at least 20 finished trials; got 8"):
         importances(*few)
     with pytest.raises(InputError, match="all 20 trials are equally good"):
@@ -125,7 +128,7 @@ def test_importances_are_refused_where_there_is_nothing_to_tell() -> None:
 
 def test_it_is_written(tmp_path) -> None:
     board = leaderboard(made_up(tables(20), metrics))
-    names = {path.name for path in render.write(board, tmp_path)}
+    names = {path.name for path in write(board, tmp_path)}
     assert {"clipping.csv", "clipping_gru.png", "clipping_gru.svg"} <= names
     page = json.loads((tmp_path / "leaderboard.json").read_text(encoding="utf-8"))
     assert {row["parameter"] for row in page["importances"]} == set(SPACE)
@@ -136,5 +139,5 @@ def test_it_is_written(tmp_path) -> None:
 
 def test_too_few_trials_are_said_instead_of_numbers(tmp_path) -> None:
     board = leaderboard(made_up(tables(4), metrics))
-    assert len(render.write(board, tmp_path)) == 3
+    assert {path.name for path in write(board, tmp_path)} == {*ALWAYS}
     assert "At most 4 trials per study: too few, 20 are needed." in render.markdown(board)

@@ -10,8 +10,10 @@ from suite.diagnostics.overfitting import area, areas, mean_interval
 from suite.errors import InputError
 from suite.leaderboards import render
 from suite.leaderboards.ladders import size_ladders, size_points
+from suite.leaderboards.record import Record
 from suite.leaderboards.statistics import OVERALL
 from suite.leaderboards.table import leaderboard, score_table
+from suite.leaderboards.writing import write
 from tests.synthetic import made_up
 
 SIZES = [50, 100, 200, 2000]
@@ -57,7 +59,8 @@ def test_ladders_and_areas_of_an_experiment(plan) -> None:
     ladders = {ladder.label: ladder.rungs for ladder in size_ladders(plan.experiment)}
     assert list(ladders) == ["adding", "sequence_memory"]
     assert list(ladders["adding"].values()) == SIZES
-    found = areas(size_points(score_table(plan), plan.experiment)).set_index(["ladder", "architecture", "seed"])
+    points = size_points(score_table(Record.of(plan)), plan.experiment)
+    found = areas(points).set_index(["ladder", "architecture", "seed"])
     assert len(found) == 30
     row = found.loc[("adding", "gru", 2)]
     assert row["test_skill"] == pytest.approx(0.12 * np.log(50 * 2000) / 2 + 0.02)
@@ -65,7 +68,7 @@ def test_ladders_and_areas_of_an_experiment(plan) -> None:
 
 
 def test_a_seed_without_a_size_does_not_count(plan) -> None:
-    points = size_points(score_table(plan), plan.experiment)
+    points = size_points(score_table(Record.of(plan)), plan.experiment)
     lacking = (points["architecture"] == "gru") & (points["seed"] == 3) & (points["task"] == "adding train_size=100")
     found = areas(points[~lacking])
     assert len(found) == 29
@@ -93,7 +96,7 @@ def test_students_interval() -> None:
 
 def test_it_is_written(plan, tmp_path) -> None:
     board = leaderboard(plan)
-    names = {path.name for path in render.write(board, tmp_path)}
+    names = {path.name for path in write(board, tmp_path)}
     pictures = {f"overfitting_{task}.{kind}" for task in ("adding", "sequence_memory") for kind in ("png", "svg")}
     assert pictures | {"overfitting.csv"} <= names
     page = render.markdown(board)

@@ -18,7 +18,7 @@ from suite import engines, runner
 from suite.experiment import load
 from suite.job import Job, Outcome
 from suite.leaderboards.render import as_json
-from suite.leaderboards.table import leaderboard
+from suite.leaderboards.table import MEASURED, leaderboard
 from suite.ledger import Hand
 from suite.plan import Plan
 from suite.runner import Told
@@ -48,7 +48,6 @@ space.learning_rate = { low = 1e-3, high = 1e-2, log = true }
 [evaluation]
 seeds = 8
 """
-MEASURED = ("sequences_per_second",)
 FAILING = '''
 """A cell with a bug, and one that kills its process."""
 import os, signal

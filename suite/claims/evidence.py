@@ -14,6 +14,7 @@ from suite.data import Data
 from suite.diagnostics.overfitting import areas
 from suite.experiment import Experiment
 from suite.leaderboards.ladders import size_ladders, size_points
+from suite.leaderboards.record import Record
 from suite.leaderboards.table import score_table
 from suite.model import model_of
 from suite.numerics import numerics
@@ -64,7 +65,7 @@ def level_labels(experiment: Experiment, measure: str) -> list[str]:
 
 def evidence(plan: Plan, measure: str) -> pd.DataFrame:
     """One row per arm, level and seed with the ``value`` of ``measure``, from the finished runs of a plan."""
-    runs = score_table(plan)
+    runs = score_table(Record.of(plan))
     if runs.empty:
         return pd.DataFrame(columns=COLUMNS)
     if measure.startswith(AREA):

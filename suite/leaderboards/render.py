@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,7 +11,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from suite.leaderboards.figures import figures
 from suite.leaderboards.sections import Section, clipping_sections, horizon_text, sections
 from suite.leaderboards.statistics import OVERALL
 from suite.leaderboards.table import Leaderboard
@@ -82,7 +80,7 @@ def show(board: Leaderboard, console: Console) -> None:
         names = [name for name in columns_of(board, scope) if wide or name not in NARROW]
         if console.width < HORIZON_WIDE:
             names = [name for name in names if name != "horizon"]
-        table = _table(_heading(board, scope))
+        table = plain_table(_heading(board, scope))
         for name in names:
             table.add_column(COLUMNS[name], justify="left" if name in LEFT else "right", no_wrap=True)
         for _, row in board.rows[board.rows["task"] == scope].iterrows():
@@ -100,7 +98,8 @@ def show(board: Leaderboard, console: Console) -> None:
         console.print(note, style="yellow")
 
 
-def _table(title: str) -> Table:
+def plain_table(title: str) -> Table:
+    """An empty table in the style of all that are printed."""
     return Table(
         title=title,
         box=box.SIMPLE_HEAD,
@@ -115,7 +114,7 @@ def _table(title: str) -> Table:
 def _show_sections(found: list[Section], console: Console) -> None:
     for i, section in enumerate(found):
         shown = [k for k, c in enumerate(section.columns) if console.width >= WIDE or c not in section.wide]
-        table = _table("")
+        table = plain_table("")
         for k in shown:
             table.add_column(section.columns[k], justify="left" if k < section.left else "right", no_wrap=True)
         for row in section.rows:
@@ -152,14 +151,15 @@ def markdown(board: Leaderboard) -> str:
         lines += [
             "## Beyond the training length",
             "",
-            "| task | length | architecture | mean skill | seeds |",
+            "| task | length | architecture | mean skill [95 %] | seeds |",
             "|---|--:|---|--:|--:|",
         ]
         ordered = board.longer.sort_values(
             ["task", "length", "skill", "architecture"], ascending=[True, True, False, True]
         )
         lines += [
-            f"| {r['task']} | {r['length']} | {r['architecture']} | {r['skill']:.2f} | {r['seeds']} |"
+            f"| {r['task']} | {r['length']} | {r['architecture']} "
+            f"| {r['skill']:.2f} [{r['low']:.2f}, {r['high']:.2f}] | {r['seeds']} |"
             for _, r in ordered.iterrows()
         ]
         lines += [""]
@@ -188,7 +188,7 @@ def as_json(board: Leaderboard) -> str:
     """The leaderboard as JSON; a figure that does not exist is null."""
 
     def records(frame: pd.DataFrame) -> Any:
-        return json.loads(frame.to_json(orient="records", double_precision=12))
+        return json.loads(frame.to_json(orient="records", double_precision=9))
 
     page = {
         "experiment": board.experiment,
@@ -208,27 +208,3 @@ def as_json(board: Leaderboard) -> str:
         further |= {"recommended": off, "importances": board.clipping.importances}
     page |= {name: records(frame) for name, frame in further.items() if len(frame)}
     return json.dumps(page, indent=2, ensure_ascii=False) + "\n"
-
-
-def write(board: Leaderboard, folder: Path) -> list[Path]:
-    """Write ``leaderboard.md``, ``.csv`` and ``.json`` into ``folder``, and what it has beyond its rows.
-
-    Where there are ladders ``horizon.csv``, ``overfitting.csv`` and a picture of each; where enough trials search
-    ``clip``, ``clipping.csv`` and a picture per architecture.
-    """
-    from suite.plots.style import save
-
-    folder.mkdir(parents=True, exist_ok=True)
-    texts = {"leaderboard.md": markdown(board), "leaderboard.csv": _csv(board.rows), "leaderboard.json": as_json(board)}
-    tables = {"horizon": board.horizon_curves, "overfitting": board.overfitting_curves}
-    if board.clipping is not None:
-        tables["clipping"] = board.clipping.cells
-    texts |= {f"{name}.csv": _csv(frame) for name, frame in tables.items() if len(frame)}
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    pictures = [path for name, figure in figures(board) for path in save(figure, folder / name)]
-    return [*(folder / name for name in texts), *pictures]
-
-
-def _csv(frame: pd.DataFrame) -> str:
-    return frame.to_csv(index=False, lineterminator="\n")

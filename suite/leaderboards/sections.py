@@ -147,7 +147,7 @@ def clipping_sections(board: Leaderboard) -> Iterator[Section]:
     if not board.searches:
         return
     if board.clipping is None:
-        most = max(len(tried) for _, tried in board.searches)
+        most = max(len(row.trials) for row in board.searches)
         few = f"At most {most} trials per study: too few, {FEWEST_TRIALS} are needed."
         yield Section("clipping and depth", [], [], legend=few, terminal=False)
         return

@@ -128,7 +128,7 @@ class Bootstrap:
             if n == 0:
                 return np.nan, np.nan
             weight = self.bounds[k] / self.bounds[list(tasks)].sum()
-            unseen = _generator(self.seed, self.tasks[k], n, "unseen").beta(weight, n, size=len(low))
+            unseen = generator(self.seed, self.tasks[k], n, "unseen").beta(weight, n, size=len(low))
             drawn, mean = self.means[architecture, k], np.nanmean(self.values[architecture, k])
             drawn = np.clip(mean + (drawn - mean) * np.sqrt(n / max(n - 1, 1)), 0, self.bounds[k])
             low += (1 - unseen) * drawn / len(tasks)
@@ -137,7 +137,8 @@ class Bootstrap:
         return float(np.quantile(low, (1 - LEVEL) / 2)), min(most, float(np.quantile(high, (1 + LEVEL) / 2)))
 
 
-def _generator(seed: int, task: str, n: int, purpose: str) -> np.random.Generator:
+def generator(seed: int, task: str, n: int, purpose: str) -> np.random.Generator:
+    """Draws that depend on these alone."""
     return np.random.default_rng([seed, n, *f"{purpose} {task}".encode()])
 
 
@@ -147,7 +148,7 @@ def _resampled_means(values: Floats, tasks: Sequence[str], resamples: int, seed:
     for k, task in enumerate(tasks):
         ran = ~np.isnan(values[:, k])  # [architectures, seeds]
         for n in set(ran.sum(axis=1).tolist()) - {0}:
-            draws = _generator(seed, task, n, "seeds").multinomial(n, np.full(n, 1 / n), size=resamples)
+            draws = generator(seed, task, n, "seeds").multinomial(n, np.full(n, 1 / n), size=resamples)
             for a in np.flatnonzero(ran.sum(axis=1) == n):
                 means[a, k] = draws @ values[a, k, ran[a]] / n
     return means

@@ -1,21 +1,25 @@
-"""The leaderboard as tables: from the recorded runs alone, always the same."""
+"""The leaderboard as tables: from the record alone, always the same."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
 from suite.diagnostics import clipping, horizon, overfitting
 from suite.errors import InputError
-from suite.job import Job, Outcome
 from suite.leaderboards.comparison import compare, groups
+from suite.leaderboards.critical import Critical, critical_differences
 from suite.leaderboards.ladders import delay_points, size_points
-from suite.leaderboards.statistics import FEW_SEEDS, OVERALL, ranks, summary
-from suite.plan import Plan, evaluations, trials
-from suite.study import Study
+from suite.leaderboards.profiles import interquartile_means, profiles
+from suite.leaderboards.record import Record, Row
+from suite.leaderboards.statistics import FEW_SEEDS, OVERALL, Bootstrap, ranks, summary
+from suite.leaderboards.tuning import at_edges, budget_curves
+from suite.plan import Plan
 
 AVERAGED = {
     "gap": "gap_skill",
@@ -23,11 +27,17 @@ AVERAGED = {
     "parameters": "parameters",
     "state_size": "state_size",
     "sequences_per_second": "sequences_per_second",
+    "seconds_to_solve": "seconds_to_solve",
     "diverged": "diverged",
 }
 """Columns that are plain means over seeds (overall: of the per-task means), and the metric of each."""
+WITH_INTERVAL = ("gap", "sequences_per_second")
+"""Those that have Student's interval over seeds beside them, as ``_low`` and ``_high``."""
+MEASURED = ("sequences_per_second", "sequences_per_second_low", "sequences_per_second_high", "seconds_to_solve")
+"""The columns that are time: no two runs of the same configuration have the same."""
 
-
+MOST_NAMED = 6
+"""Rows in a note."""
 OVERFITTING_AVERAGED = {name: name for name in overfitting.OTHERS}
 """The same for the areas of an overfitting table."""
 HORIZON = ("d50", "d50_low", "d50_high", "censored", "shortest", "longest")
@@ -55,7 +65,7 @@ class Leaderboard:
     scopes: list[str]
     """``overall``, where there are several tasks, and the task levels in the order of the file."""
     longer: pd.DataFrame
-    """Mean skill at lengths beyond the training length: architecture, task, length, skill, seeds."""
+    """Mean skill at lengths beyond the training length: architecture, task, length, skill, low, high, seeds."""
     notes: list[str]
     """What a reader has to know: missing runs, few seeds, what cannot be repeated."""
     horizons: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -66,15 +76,39 @@ class Leaderboard:
     """Areas over training-set sizes, ranked as ``rows`` are, per ladder and overall; empty without ladders."""
     overfitting_curves: pd.DataFrame = field(default_factory=pd.DataFrame)
     """Each measure against the size of the training set, see ``overfitting.curves``."""
-    searches: Sequence[tuple[Study, Sequence[tuple[Job, Outcome]]]] = ()
-    """The studies that search ``clip`` with their finished trials."""
+    comparisons: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """Every pair of architectures by scope, see ``comparison.compare``."""
+    runs: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """The evaluations, see `score_table`."""
+    record: Record | None = None
+    """What it is made from."""
+
+    @cached_property
+    def profiles(self) -> pd.DataFrame:
+        """The share of runs above each skill, see ``profiles.profiles``; made when asked for."""
+        return profiles(self.runs) if len(self.runs) else pd.DataFrame()
+
+    @cached_property
+    def budget(self) -> pd.DataFrame:
+        """What more trials are worth, see ``tuning.budget_curves``; empty where nothing is searched."""
+        return budget_curves(self.record) if self.record else pd.DataFrame()
+
+    @cached_property
+    def critical(self) -> Critical | None:
+        """Average ranks over tasks; None where there are too few of them."""
+        return critical_differences(self.runs) if len(self.runs) else None
+
+    @property
+    def searches(self) -> list[Row]:
+        """The rows that search ``clip``."""
+        return [row for row in self.record.rows if "clip" in row.study.space] if self.record else []
 
     @cached_property
     def clipping(self) -> Clipping | None:
         """Made when asked for, which takes a second per study; None where ``searches`` has none of enough trials."""
         from suite.sweep import FEWEST_TRIALS, importances
 
-        enough = [(study, tried) for study, tried in self.searches if len(tried) >= FEWEST_TRIALS]
+        enough = [(row.study, row.trials) for row in self.searches if len(row.trials) >= FEWEST_TRIALS]
         if not enough:
             return None
         table = clipping.trial_table([trial for _, tried in enough for trial in tried])
@@ -95,15 +129,14 @@ class Leaderboard:
         )
 
 
-def score_table(plan: Plan) -> pd.DataFrame:
-    """One row per finished evaluation of the plan, with every metric of its run."""
+def score_table(record: Record) -> pd.DataFrame:
+    """One row per finished evaluation, with every metric of its run."""
     rows = []
-    for study in plan.studies:
-        for job in evaluations(study, plan.finished):
-            outcome = plan.finished.get(job.key)
-            if outcome is None:
-                continue
-            metrics = outcome.metrics
+    for row in record.rows:
+        for job, outcome in row.evaluations:
+            metrics, training = outcome.metrics, job.config.training
+            solved_at = metrics.get("steps_to_solve", float("nan"))
+            steps = training.steps if math.isnan(solved_at) else solved_at
             rows.append(
                 {
                     **metrics,
@@ -113,43 +146,51 @@ def score_table(plan: Plan) -> pd.DataFrame:
                     "key": job.key,
                     "skill": metrics["test_skill"],
                     "solved": bool(metrics["solved"]),
-                    "steps_to_solve": metrics.get("steps_to_solve", float("nan")),
-                    "steps_budget": job.config.training.steps,
+                    "steps_to_solve": solved_at,
+                    "steps_budget": training.steps,
+                    "seconds_to_solve": steps * training.batch_size / metrics["sequences_per_second"],
                 }
             )
     return pd.DataFrame(rows)
 
 
-def leaderboard(plan: Plan) -> Leaderboard:
+def leaderboard(source: Record | Plan) -> Leaderboard:
     """The leaderboard of what is finished; what is missing is named in the notes."""
     from suite.sweep import repeatable
 
-    runs = score_table(plan)
-    levels = list(dict.fromkeys(study.level.label for study in plan.studies))
+    record = Record.of(source) if isinstance(source, Plan) else source
+    runs = score_table(record)
+    levels = list(dict.fromkeys(row.study.level.label for row in record.rows))
     scopes = [OVERALL, *levels] if len(levels) > 1 else levels
-    experiment = plan.experiment
+    experiment = record.experiment
     notes = []
-    if plan.done < plan.planned:
-        others = len(plan.finished) - plan.done
+    if not record.complete:
+        others = record.others
         hint = f" {others} finished runs in the store have other settings or other sources." if others else ""
-        notes.append(f"Incomplete: {plan.done} of {plan.planned} runs are finished.{hint}")
+        notes.append(f"Incomplete: {record.done} of {record.planned} runs are finished.{hint}")
     if not repeatable(experiment.sweep):
         notes.append(
             f"Sampler {experiment.sweep.sampler!r} with pruner {experiment.sweep.pruner!r} is not known to be "
             "repeatable: the configurations may depend on interruptions and on the order in which runs finish."
         )
     if runs.empty:
-        return Leaderboard(experiment.name, experiment.title, runs, [], runs, notes)
+        return Leaderboard(experiment.name, experiment.title, runs, [], runs, notes, record=record)
     if int(runs.groupby(["architecture", "task"])["seed"].nunique().min()) < FEW_SEEDS:
         notes.append(f"Fewer than {FEW_SEEDS} seeds: an indication, not a result to publish.")
-    rows = _ranked(runs, scopes, AVERAGED)
+    if found := at_edges(record):
+        names = [f"{name} ({', '.join(params)})" for name, params in found.items()]
+        shown = "; ".join(names[:MOST_NAMED]) + (f"; and {len(names) - MOST_NAMED} more" * (len(names) > MOST_NAMED))
+        notes.append(f"At an edge of the search space, where a wider one may hold better: {shown}.")
+    comparisons = {scope: compare(runs, scope) for scope in scopes if scope in (OVERALL, *runs["task"].unique())}
+    rows = _ranked(runs, scopes, AVERAGED, comparisons)
+    rows = rows.merge(interquartile_means(runs), on=["architecture", "task"], how="left")
     points = delay_points(runs, experiment)
     horizons = horizon.horizons(points) if len(points) else pd.DataFrame()
     sizes = size_points(runs, experiment)
     return Leaderboard(
         experiment.name,
         experiment.title,
-        _with_horizon(rows, horizons),
+        _with_horizon(_with_intervals(rows, runs), horizons),
         scopes,
         _longer(runs),
         notes,
@@ -157,11 +198,18 @@ def leaderboard(plan: Plan) -> Leaderboard:
         horizon.curves(points) if len(points) else pd.DataFrame(),
         _overfitting(sizes) if len(sizes) else pd.DataFrame(),
         overfitting.curves(sizes) if len(sizes) else pd.DataFrame(),
-        _searches(plan),
+        comparisons,
+        runs,
+        record,
     )
 
 
-def _ranked(runs: pd.DataFrame, scopes: Sequence[str], averaged: Mapping[str, str]) -> pd.DataFrame:
+def _ranked(
+    runs: pd.DataFrame,
+    scopes: Sequence[str],
+    averaged: Mapping[str, str],
+    comparisons: Mapping[str, pd.DataFrame] | None = None,
+) -> pd.DataFrame:
     """One row per (scope, architecture): intervals, ranks, groups, and the plain means of ``averaged``."""
     rows = summary(runs).merge(ranks(runs), on=["architecture", "task"], suffixes=("", "_rank"))
     rows = rows.rename(columns={"low_rank": "rank_low", "high_rank": "rank_high"})
@@ -174,13 +222,29 @@ def _ranked(runs: pd.DataFrame, scopes: Sequence[str], averaged: Mapping[str, st
         here = rows["task"] == scope
         known = rows[here].dropna(subset="mean")
         means = {str(name): float(mean) for name, mean in zip(known["architecture"], known["mean"], strict=True)}
-        letters = groups(means, compare(runs, scope)) if len(means) > 1 else {}
+        letters = {}
+        if len(means) > 1:
+            letters = groups(means, comparisons[scope] if comparisons else compare(runs, scope))
         rows.loc[here, "group"] = [letters.get(name, "") for name in rows.loc[here, "architecture"]]
     order = {scope: position for position, scope in enumerate(scopes)}
     rows = rows.assign(scope=rows["task"].map(order)).sort_values(
         ["scope", "mean", "architecture"], ascending=[True, False, True], ignore_index=True
     )
     return rows.drop(columns="scope")
+
+
+def _with_intervals(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Student's intervals of `WITH_INTERVAL`; overall, of the means over tasks of each seed."""
+    for name in WITH_INTERVAL:
+        values = runs[["architecture", "task", "seed"]].assign(value=runs[AVERAGED[name]])
+        overall = values.groupby(["architecture", "seed"], as_index=False)["value"].mean().assign(task=OVERALL)
+        both = pd.concat([values, overall]).groupby(["architecture", "task"])["value"]
+        found = pd.DataFrame(
+            [(*level, *overfitting.mean_interval(here)[1:]) for level, here in both],
+            columns=["architecture", "task", f"{name}_low", f"{name}_high"],
+        )
+        rows = rows.merge(found, on=["architecture", "task"], how="left")
+    return rows
 
 
 def _with_horizon(rows: pd.DataFrame, horizons: pd.DataFrame) -> pd.DataFrame:
@@ -215,22 +279,18 @@ def _overfitting(sizes: pd.DataFrame) -> pd.DataFrame:
     return rows.merge(intervals, on=["architecture", "task"], how="left")
 
 
-def _searches(plan: Plan) -> list[tuple[Study, Sequence[tuple[Job, Outcome]]]]:
-    found: list[tuple[Study, Sequence[tuple[Job, Outcome]]]] = []
-    for study in plan.studies:
-        if "clip" in study.space:
-            named = trials(study, plan.finished)
-            found.append((study, [(job, plan.finished[job.key]) for job in named if job.key in plan.finished]))
-    return found
-
-
 def _longer(runs: pd.DataFrame) -> pd.DataFrame:
     prefix = "skill_at_length_"
-    columns = [name for name in runs.columns if name.startswith(prefix)]
-    if not columns:
-        return pd.DataFrame(columns=["architecture", "task", "length", "skill", "seeds"])
-    only = runs[["architecture", "task", *columns]]
-    long = only.melt(["architecture", "task"], columns, var_name="length", value_name="skill").dropna()
-    long["length"] = long["length"].str.removeprefix(prefix).astype(int)
-    grouped = long.groupby(["architecture", "task", "length"], as_index=False)["skill"]
-    return grouped.agg(["mean", "count"]).rename(columns={"mean": "skill", "count": "seeds"})
+    lengths = sorted(int(name.removeprefix(prefix)) for name in runs.columns if name.startswith(prefix))
+    lines: list[tuple[str, str, int, float, float, float, int]] = []
+    for length in lengths:
+        known = runs.assign(skill=runs[f"{prefix}{length}"]).dropna(subset="skill")
+        bootstrap = Bootstrap.draw(known)
+        for a, architecture in enumerate(bootstrap.architectures):
+            for k, task in enumerate(bootstrap.tasks):
+                values = bootstrap.values[a, k][~np.isnan(bootstrap.values[a, k])]
+                if len(values):
+                    interval = bootstrap.interval(a, [k])
+                    lines.append((architecture, task, length, float(values.mean()), *interval, len(values)))
+    columns = ["architecture", "task", "length", "skill", "low", "high", "seeds"]
+    return pd.DataFrame(lines, columns=columns).sort_values(["architecture", "task", "length"], ignore_index=True)

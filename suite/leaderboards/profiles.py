@@ -1,0 +1,120 @@
+"""Beside the mean: the interquartile mean and performance profiles (Agarwal et al. 2021, sections 4.2 and 4.3).
+
+The mean of per-task means comes first, for the interquartile mean hides what a leaderboard of memory is about: where
+a quarter of the runs fail altogether, it does not see them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from suite.leaderboards.statistics import LEVEL, OVERALL, Bootstrap, Floats, generator, validated
+
+RESAMPLES = 1000
+THRESHOLDS = np.linspace(0, 1, 51)
+
+
+def interquartile_means(runs: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """``iqm``, ``iqm_low``, ``iqm_high`` per architecture and scope (each task, and `OVERALL`).
+
+    The mean of the middle half of all runs of the scope, every task with as many as it has. The interval is that of
+    resampled seeds, task by task, with one unseen run more: the worst for the low end, the best for the high end.
+    """
+    bootstrap = Bootstrap.draw(validated(runs), resamples=1, seed=seed)
+    scopes = [(task, [k]) for k, task in enumerate(bootstrap.tasks)]
+    scopes.append((OVERALL, list(range(len(bootstrap.tasks)))))
+    rows: list[tuple[str, str, float, float, float]] = []
+    for a, architecture in enumerate(bootstrap.architectures):
+        known = [values[~np.isnan(values)] for values in bootstrap.values[a]]
+        drawn = [_resampled(v, task, resamples, seed) for v, task in zip(known, bootstrap.tasks, strict=True)]
+        for scope, tasks in scopes:
+            if any(len(known[k]) == 0 for k in tasks):
+                rows.append((architecture, scope, np.nan, np.nan, np.nan))
+                continue
+            pooled = np.concatenate([drawn[k] for k in tasks], axis=1)  # [resamples, runs]
+            ends = (np.pad(pooled, ((0, 0), (0, 1)), constant_values=unseen) for unseen in (0.0, 1.0))
+            low, high = (middle_mean(np.sort(end, axis=1)) for end in ends)
+            point = middle_mean(np.sort(np.concatenate([known[k] for k in tasks]))[None])[0]
+            ends_at = float(np.quantile(low, (1 - LEVEL) / 2)), float(np.quantile(high, (1 + LEVEL) / 2))
+            rows.append((architecture, scope, float(point), *ends_at))
+    return pd.DataFrame(rows, columns=["architecture", "task", "iqm", "iqm_low", "iqm_high"])
+
+
+def middle_mean(ordered: Floats) -> Floats:
+    """The mean of the middle half of each ascending row, ``[rows, n]``: the n/4 lowest and highest are left out.
+
+    Where n/4 is no whole number, a run at the edge counts in part.
+    """
+    n = ordered.shape[1]
+    places = np.arange(n)
+    weights = np.clip(np.minimum(places + 1, 0.75 * n) - np.maximum(places, 0.25 * n), 0, 1)
+    found: Floats = ordered @ weights / weights.sum()
+    return found
+
+
+def _resampled(values: Floats, task: str, resamples: int, seed: int) -> Floats:
+    """``[resamples, seeds]``: the same seeds for every architecture with as many."""
+    if len(values) == 0:
+        return np.empty((resamples, 0))
+    n = len(values)
+    chosen: Floats = values[generator(seed, task, n, "iqm").integers(n, size=(resamples, n))]
+    return chosen
+
+
+def profiles(runs: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """The share of runs with a skill above each of `THRESHOLDS`: ``share``, ``low``, ``high`` per architecture, scope.
+
+    Overall is the mean of the shares of the tasks. Bands hold at each threshold by itself; they are those of
+    ``Bootstrap.interval``. An architecture that misses a task of the scope has none.
+    """
+    bootstrap = Bootstrap.draw(validated(runs), resamples=1, seed=seed)
+    tasks, count = bootstrap.tasks, len(bootstrap.tasks)
+    drawn: dict[tuple[str, int, int], tuple[Floats, ...]] = {}  # the same for every architecture with as many seeds
+    parts = []
+    for a, architecture in enumerate(bootstrap.architectures):
+        above = [_above(values[~np.isnan(values)]) for values in bootstrap.values[a]]  # [seeds, thresholds] each
+        whole = np.zeros((2, resamples, len(THRESHOLDS)))  # low, high
+        for k, task in enumerate(tasks):
+            n = len(above[k])
+            if n == 0:
+                continue
+            if (task, n, count) not in drawn:
+                drawn[task, n, count] = _draws(task, n, count, resamples, seed)
+            draws, alone, together = drawn[task, n, count]
+            mean = above[k].mean(axis=0)
+            share = np.clip(mean + (draws @ above[k] / n - mean) * np.sqrt(n / max(n - 1, 1)), 0, 1)
+            parts.append(_part(architecture, task, mean, (1 - alone) * share, (1 - alone) * share + alone))
+            whole[0] += (1 - together) * share / count
+            whole[1] += ((1 - together) * share + together) / count
+        if count > 1 and all(map(len, above)):
+            shares = np.mean([one.mean(axis=0) for one in above], axis=0)
+            parts.append(_part(architecture, OVERALL, shares, *whole))
+    columns = ["architecture", "task", "threshold", "share", "low", "high"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def _draws(task: str, n: int, tasks: int, resamples: int, seed: int) -> tuple[Floats, Floats, Floats]:
+    """How often each seed is drawn, ``[resamples, n]``, and the weight of one unseen seed, alone and among tasks."""
+    draws = generator(seed, task, n, "profile").multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)
+    unseen = generator(seed, task, n, "unseen")
+    alone, together = (unseen.beta(1 / share, n, size=(resamples, 1)) for share in (1, tasks))
+    return draws, alone, together
+
+
+def _part(architecture: str, task: str, share: Floats, low: Floats, high: Floats) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "architecture": architecture,
+            "task": task,
+            "threshold": THRESHOLDS,
+            "share": share,
+            "low": np.quantile(low, (1 - LEVEL) / 2, axis=0),
+            "high": np.minimum(1, np.quantile(high, (1 + LEVEL) / 2, axis=0)),
+        }
+    )
+
+
+def _above(values: Floats) -> Floats:
+    found: Floats = (values[:, None] > THRESHOLDS).astype(np.float64)
+    return found

@@ -1,0 +1,351 @@
+"""A leaderboard can be written, read, proved, frozen and compared."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import suite
+from suite import runner
+from suite.cli import main
+from suite.config import canonical_json, digest
+from suite.engines import Inline
+from suite.errors import InputError
+from suite.experiment import load
+from suite.job import Outcome
+from suite.leaderboards import manifest as manifests
+from suite.leaderboards.changes import changes
+from suite.leaderboards.record import Record
+from suite.leaderboards.retraining import Again, _rows_elsewhere, retrain, runs_again
+from suite.leaderboards.table import leaderboard
+from suite.leaderboards.verify import Findings, check, chosen
+from suite.leaderboards.writing import freeze, write
+from suite.store import Store
+from tests.synthetic import made_up
+from tests.test_run import memspan
+
+CELL = """
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+from suite.architectures._base import Cell, bias, input_weight, recurrent_weight
+
+class Leaky(Cell[Tensor]):
+    def __init__(self, input_size: int, hidden_size: int, *, rate: float = 0.5) -> None:
+        super().__init__(input_size, hidden_size)
+        self.rate = rate
+        self.W, self.U = input_weight(1, hidden_size, input_size), recurrent_weight(1, hidden_size, "orthogonal")
+        self.b = bias(1, hidden_size)
+
+    def initial_state(self, batch_size: int) -> Tensor:
+        return self.zeros(batch_size, self.hidden_size)
+
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        h = (1 - self.rate) * state + self.rate * torch.tanh(linear(x, self.W, self.b) + linear(state, self.U))
+        return h, h
+"""
+TINY = """
+title = "Tiny"
+[tasks.sequence_memory]
+length = 8
+lag = [4, 2]
+[tasks.adding]
+length = 8
+test_lengths = [12]
+[architectures.rnn]
+[architectures.leaky]
+architecture = "proof_cell:Leaky"
+[model]
+hidden_size = 8
+[training]
+steps = 30
+validate_every = 10
+validation_size = 32
+test_size = 32
+diagnostics = true
+[sweep]
+trials = 2
+space.learning_rate = { low = 1e-3, high = 1e-2, log = true }
+[evaluation]
+seeds = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with ``tiny.toml``, a cell of somebody's own, a ``store``, and the leaderboard in ``board``."""
+    folder = tmp_path_factory.mktemp("proof")
+    (folder / "tiny.toml").write_text(TINY, encoding="utf-8")
+    (folder / "proof_cell.py").write_text(CELL, encoding="utf-8")
+    sys.path.insert(0, str(folder))
+    suite.run(folder / "tiny.toml", store=folder / "store")
+    write(leaderboard(recorded(folder)), folder / "board")
+    yield folder
+    sys.path.remove(str(folder))
+
+
+@pytest.fixture
+def board(whole: Path, tmp_path: Path) -> Path:
+    """A copy of the written leaderboard, to be changed."""
+    return Path(shutil.copytree(whole / "board", tmp_path / "board"))
+
+
+def recorded(folder: Path) -> Record:
+    store = Store(folder / "store")
+    return runner.record_of(runner.open_plan(load(folder / "tiny.toml"), store, curves=True), store)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def verified(folder: Path, rows: str = "1", everything: bool = False) -> tuple[Findings, list[str]]:
+    found = manifests.read(folder)
+    names = chosen(found, rows, everything)
+    findings = check(found, names)
+    if findings.wrong and not findings.suspects:
+        return findings, []
+    again = runs_again(found, [] if findings.wrong else names, findings)
+    return findings, retrain(again, Inline(), lambda run, differs: None)
+
+
+def test_the_same_runs_give_the_same_bytes_from_every_source(whole: Path, tmp_path: Path) -> None:
+    for name, record in {
+        "store": recorded(whole),
+        "parquet": Record.read(whole / "board" / manifests.RUNS),
+    }.items():
+        write(leaderboard(record), tmp_path / name)
+        assert files(tmp_path / name) == files(whole / "board")
+    names = {"index.html", "leaderboard.md", "leaderboard.csv", "leaderboard.json", "leaderboard.tex", "horizon.csv"}
+    assert names | {"runs.parquet", "manifest.json"} < set(files(whole / "board"))
+
+
+def test_neither_the_order_of_runs_nor_another_process_changes_a_byte(whole: Path, tmp_path: Path) -> None:
+    store = Store(whole / "store")
+    plan = runner.open_plan(load(whole / "tiny.toml"), store, curves=True)
+    plan.finished = dict(sorted(plan.finished.items(), key=lambda pair: digest(pair[0])))
+    write(leaderboard(runner.record_of(plan, store)), tmp_path / "shuffled")
+    assert files(tmp_path / "shuffled") == files(whole / "board")
+    done = memspan("leaderboard", whole / "board", "--output", tmp_path / "again", cwd=whole)
+    assert done.returncode == 0, done.stderr
+    assert files(tmp_path / "again") == files(whole / "board")
+
+
+def test_a_record_keeps_every_run_with_its_order(whole: Path) -> None:
+    first, second = recorded(whole), Record.read(whole / "board" / manifests.RUNS)
+    assert [row.name for row in second.rows] == [row.name for row in first.rows]
+    assert [row.runs for row in second.rows] == [row.runs for row in first.rows]
+    assert (second.experiment, second.planned, second.done) == (first.experiment, 24, 24)
+    assert second.environments == first.environments
+    assert {outcome.environment for row in first.rows for _, outcome in row.runs} == set(first.environments)
+
+
+def test_a_file_of_runs_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot read"):
+        Record.read(tmp_path / "none.parquet")
+    (tmp_path / "text.parquet").write_text("text", encoding="utf-8")
+    with pytest.raises(InputError, match="no file of runs"):
+        Record.read(tmp_path / "text.parquet")
+    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(InputError, match="no file of runs"):
+        Record.read(tmp_path / "other.parquet")
+
+
+def test_rows_hold_when_they_are_trained_again(whole: Path) -> None:
+    findings, wrong = verified(whole / "board", everything=True)
+    assert (findings.wrong, findings.notes, wrong) == ([], [], [])
+    assert len(chosen(manifests.read(whole / "board"), "2")) == 2
+    assert chosen(manifests.read(whole / "board"), "rnn on adding") == ["rnn on adding"]
+    with pytest.raises(InputError, match="did you mean 'rnn on adding'"):
+        chosen(manifests.read(whole / "board"), "rnn on addin")
+
+
+def test_a_changed_digit_is_found_and_the_figure_is_named(board: Path) -> None:
+    data = json.loads((board / manifests.NAME).read_text(encoding="utf-8"))
+    row = next(row for row in data["rows"] if manifests.row_name(row) == "rnn on adding")
+    losses = row["metrics"]["test_loss"]
+    true, digit = losses[-1], repr(losses[-1])[4]
+    losses[-1] = float(repr(true)[:4] + ("1" if digit != "1" else "2") + repr(true)[5:])
+    (board / manifests.NAME).write_text(manifests.text_of(data), encoding="utf-8")
+    findings, wrong = verified(board)
+    assert any("rnn on adding, evaluation 1: its figures do not go with their digest" in one for one in findings.wrong)
+    told = f"test_loss is {losses[-1]!r} in the manifest, and {true!r} when it is trained again"
+    assert wrong == [f"rnn on adding, evaluation 1: {told}"]
+
+
+def sealed(data: dict[str, Any]) -> str:
+    """A manifest whose digests were made to fit after it was changed."""
+    for row in data["rows"]:
+        row["digests"] = manifests._run_digests(row)
+    data["digests"] = {name: digest(canonical_json(data[name])) for name in manifests.SECTIONS}
+    data["digest"] = manifests.digest_of(data["digests"])
+    data["outputs"] = {}
+    return manifests.text_of(data)
+
+
+def test_a_forged_figure_with_digests_that_fit_does_not_follow_or_does_not_train(board: Path) -> None:
+    data = json.loads((board / manifests.NAME).read_text(encoding="utf-8"))
+    row = next(row for row in data["rows"] if manifests.row_name(row) == "rnn on adding")
+    row["metrics"]["test_skill"][-1] += 0.1
+    (board / manifests.NAME).write_text(sealed(data), encoding="utf-8")
+    findings, _ = verified(board)
+    assert any("leaderboard.json does not follow from the runs" in one for one in findings.wrong)
+    (board / "leaderboard.json").unlink()
+    findings, wrong = verified(board, "rnn on adding")
+    assert findings.wrong == []
+    assert any("rnn on adding, evaluation 1: test_skill is" in one for one in wrong)
+
+
+def test_settings_that_tuning_did_not_choose_are_found(board: Path) -> None:
+    data = json.loads((board / manifests.NAME).read_text(encoding="utf-8"))
+    row = next(row for row in data["rows"] if manifests.row_name(row) == "leaky on adding")
+    better = 1 - row["params"][:2].index(row["params"][-1])  # the trial that was not chosen
+    row["metrics"]["objective"][better] = 2.0
+    (board / manifests.NAME).write_text(sealed(data), encoding="utf-8")
+    assert any(
+        "leaky on adding: its evaluations are not those" in one for one in check(manifests.read(board), []).wrong
+    )
+
+
+def test_changed_data_and_tables_are_found(board: Path) -> None:
+    data = json.loads((board / manifests.NAME).read_text(encoding="utf-8"))
+    data["data"]["adding"]["test"] = "0" * 16
+    (board / manifests.NAME).write_text(sealed(data), encoding="utf-8")
+    (board / "leaderboard.csv").write_text("", encoding="utf-8")
+    wrong = check(manifests.read(board), []).wrong
+    assert any("adding: its data are not those of the manifest" in one for one in wrong)
+    shutil.copy(board / "leaderboard.json", board / "leaderboard.csv")
+
+
+def test_an_output_that_was_changed_is_named(board: Path) -> None:
+    (board / "leaderboard.csv").write_text("", encoding="utf-8")
+    assert check(manifests.read(board), []).wrong == ["changed after it was written: leaderboard.csv"]
+
+
+def test_a_changed_line_of_a_cell_is_named_before_anything_is_trained(whole: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(whole, tmp_path / "whole"))
+    cell = folder / "proof_cell.py"
+    cell.write_text(cell.read_text(encoding="utf-8").replace("(1 - self.rate)", "(0.99 - self.rate)"), encoding="utf-8")
+    done = memspan("verify", "board", "--rows", "leaky on adding", "--workers", "1", cwd=folder)
+    assert done.returncode == 1
+    assert "its source is another than when it was trained: proof_cell.py" in " ".join(done.stdout.split())
+    assert "again" not in done.stdout
+    other = memspan("verify", "board", "--rows", "rnn on adding", "--workers", "1", cwd=folder)
+    assert other.returncode == 0, other.stdout  # that row is not touched by it
+    assert "note: leaky on adding: its source is another" in " ".join(other.stdout.split())
+
+
+def test_another_platform_is_named_and_rows_are_judged_by_their_skill(board: Path) -> None:
+    data = json.loads((board / manifests.NAME).read_text(encoding="utf-8"))
+    for environment in data["environments"].values():
+        environment["processor"] = "another"
+        environment["packages"]["torch"] = "1.0"
+        environment["files"]["suite/training.py"] = "0" * 16
+    (board / manifests.NAME).write_text(sealed(data), encoding="utf-8")
+    found = manifests.read(board)
+    findings = check(found, ["rnn on adding"])
+    assert findings.wrong == []
+    assert any(note.startswith("processor: another there") for note in findings.notes)
+    assert any("torch 1.0 there" in note for note in findings.notes)
+    assert "code of memspan that differs here: suite/training.py" in findings.notes
+    again = runs_again(found, ["rnn on adding"], findings)
+    assert not any(run.exact for run in again)
+    assert retrain(again, Inline(), lambda run, differs: None) == []
+
+
+def test_on_another_platform_only_a_difference_that_is_shown_is_wrong() -> None:
+    def judged(*rows: np.ndarray) -> list[str]:
+        runs, results = [], {}
+        for name, differences in enumerate(rows):
+            for seed, apart in enumerate(differences):
+                results[len(runs)] = Outcome({"test_skill": 0.5 + apart})
+                runs.append(Again(f"row {name}", f"evaluation {seed}", None, {"test_skill": 0.5}, "", False))  # type: ignore[arg-type]
+        return list(_rows_elsewhere(runs, results))
+
+    rng = np.random.default_rng(0)
+    assert judged(np.zeros(10)) == []
+    assert "its skill differs by -0." in judged(np.full(10, -0.3) + rng.normal(0, 0.01, 10))[0]
+    assert judged(np.full(10, 0.01) + rng.normal(0, 0.001, 10)) == []  # smaller than what matters
+    chance = sum(bool(judged(*rng.choice([-0.9, 0.0, 0.9], (27, 10)))) for _ in range(300))
+    assert chance <= 9  # seeds that end elsewhere in both directions, as rounding has it
+
+
+def test_what_is_no_manifest_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot read the manifest"):
+        manifests.read(tmp_path)
+    (tmp_path / manifests.NAME).write_text('{"format": 1}', encoding="utf-8")
+    with pytest.raises(InputError, match="is no manifest of memspan"):
+        manifests.read(tmp_path)
+
+
+def test_frozen_stays_as_it_is(whole: Path, tmp_path: Path) -> None:
+    board = leaderboard(recorded(whole))
+    written = freeze(board, tmp_path)
+    folder = written[0].parent
+    before = files(folder)
+    assert {path.name for path in freeze(board, tmp_path)} == {path.name for path in written}
+    other = made_up(
+        {"tasks": {"adding": {"length": 8}}, "architectures": {"rnn": {"hidden_size": 4}}}, lambda job: {"skill": 0.5}
+    )
+    with pytest.raises(InputError, match="holds a frozen leaderboard of other runs"):
+        write(leaderboard(other), folder)
+    assert files(folder) == before
+    other.finished.pop(next(iter(other.finished)))
+    with pytest.raises(InputError, match="only a complete leaderboard can be frozen"):
+        freeze(leaderboard(other), tmp_path)
+
+
+def test_changes_between_two_leaderboards() -> None:
+    def record(skill: dict[str, float], steps: int = 100, tasks: tuple[str, ...] = ("adding", "counting")) -> Record:
+        tables = {
+            "tasks": {task: {"length": 12} for task in tasks},
+            "architectures": {name: {"architecture": "rnn", "gain": 1 - 0.1 * i} for i, name in enumerate(skill)},
+            "model": {"hidden_size": 8},
+            "training": {"steps": steps},
+            "evaluation": {"seeds": 10},
+        }
+        rng = np.random.default_rng(0)
+        return Record.of(made_up(tables, lambda job: {"skill": skill[job.variant] + rng.uniform(0, 0.01)}))
+
+    first = record({"a": 0.2, "b": 0.5, "old": 0.3})
+    found = changes(first, record({"a": 0.6, "b": 0.5, "new": 0.3}, steps=200))
+    rows = found.rows.set_index(["task", "architecture"])
+    assert rows.loc[("overall", "a"), "verdict"] == "better"
+    assert rows.loc[("overall", "a"), "difference"] == pytest.approx(0.4, abs=0.01)
+    assert rows.loc[("adding", "b"), "verdict"] == "tied"
+    assert rows.loc[("adding", "old"), "verdict"] == "gone"
+    assert rows.loc[("adding", "new"), "verdict"] == "new"
+    assert "setting training.steps: 100, then 200" in found.causes
+    same = changes(first, first)
+    assert set(same.rows["verdict"]) == {"same runs"}
+    assert same.causes == []
+    with pytest.raises(InputError, match="no task in common"):
+        changes(record({"a": 0.2}, tasks=("adding",)), record({"a": 0.2}, tasks=("counting",)))
+
+
+def test_the_commands(whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def memspan(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["memspan", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0), " ".join(capsys.readouterr().out.split())
+
+    monkeypatch.chdir(whole)
+    assert memspan("leaderboard", "tiny.toml", "--store", "store", "--frozen")[0] == 0
+    folder = next((whole / "store" / "frozen").iterdir())
+    code, text = memspan("compare", folder, "tiny.toml", "--store", "store")
+    assert (code, text.count("same runs")) == (0, 8)
+    code, text = memspan("verify", folder, "--rows", "rnn on adding", "--trials", "--workers", "1")
+    assert code == 0, text
+    assert "training 4 runs of 1 rows again: bit for bit" in text
+    code, text = memspan("leaderboard", "tiny.toml", "--store", "store", "--seeds", "5", "--steps", "7")
+    assert code == 1
+    assert "other settings" in text

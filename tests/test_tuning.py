@@ -1,0 +1,78 @@
+"""The budget curve, and optima at an edge of the search space."""
+
+from __future__ import annotations
+
+from itertools import product
+from math import inf
+from typing import Any
+
+import numpy as np
+import pytest
+
+from suite.leaderboards.record import Record
+from suite.leaderboards.statistics import OVERALL
+from suite.leaderboards.table import leaderboard
+from suite.leaderboards.tuning import at_edges, budget_curves, default_and_tuned, expected_best
+from tests.synthetic import made_up
+
+
+def tables(trials: int = 3, **space: Any) -> dict[str, Any]:
+    return {
+        "tasks": {"adding": {"length": 8}, "counting": {"length": 12}},
+        "architectures": {"rnn": {}, "gru": {}},
+        "model": {"hidden_size": 8},
+        "sweep": {
+            "trials": trials,
+            "space": space or {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}},
+        },
+        "evaluation": {"seeds": 10},
+    }
+
+
+def test_the_expected_best_is_the_mean_over_all_draws() -> None:
+    values = [0.1, 0.7, 0.4, 0.4]
+    found = expected_best(np.array([values]), 3)[0]
+    for n in (1, 2, 3):
+        assert found[n - 1] == pytest.approx(np.mean([max(draw) for draw in product(values, repeat=n)]))
+
+
+def test_a_budget_curve_rises_from_the_mean_trial_and_knows_the_default() -> None:
+    skills = iter(np.linspace(0.1, 0.9, 12).tolist())
+    record = Record.of(made_up(tables(), lambda job: {"skill": next(skills) if job.role == "trial" else 0.5}))
+    found = budget_curves(record).set_index(["architecture", "task", "trials"])
+    row = next(row for row in record.rows if row.name == "gru on adding")
+    tried = [outcome.metrics["validation_skill"] for _, outcome in row.trials]
+    assert found.loc[("gru", "adding", 1), "expected"] == pytest.approx(np.mean(tried))
+    assert found.loc[("gru", "adding", 3), "default"] == pytest.approx(tried[0])
+    assert found.loc[("gru", OVERALL, 2), "expected"] == pytest.approx(
+        np.mean([found.loc[("gru", task, 2), "expected"] for task in ("adding", "counting")])
+    )
+    assert (found["low"] <= found["expected"]).all()
+    assert (found["expected"] <= found["high"]).all()
+    assert default_and_tuned(row) == (tried[0], max(tried))
+
+
+def test_without_a_search_there_is_no_budget_curve() -> None:
+    plain = tables()
+    del plain["sweep"]
+    assert budget_curves(Record.of(made_up(plain, lambda job: {"skill": 0.5}))).empty
+
+
+@pytest.mark.parametrize(
+    ("space", "edge"),
+    [
+        ({"learning_rate": {"low": 1e-3, "high": 1.0001e-3, "log": True}}, True),  # the default is its low end
+        ({"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}, False),  # in the middle of its logarithm
+        ({"learning_rate": {"low": 1e-4, "high": 1e-2}}, False),  # 0.09 of the way
+        ({"learning_rate": {"low": 1e-4, "high": 1.0}}, True),
+        ({"clip": [inf, 0.3, 1.0]}, False),  # two finite values: nothing but edges
+        ({"clip": [inf, 0.3, 0.5, 1.0]}, True),
+        ({"clip": [inf, 0.3, 1.0, 3.0]}, False),
+        ({"optimizer": ["adam", "sgd", "rmsprop"]}, False),
+    ],
+)
+def test_an_optimum_at_an_edge_is_flagged(space: dict[str, Any], edge: bool) -> None:
+    record = Record.of(made_up(tables(2, **space), lambda job: {"skill": 1.0 if job.number == 0 else 0.1}))
+    assert all(row.params[next(iter(space))] == row.study.defaults[next(iter(space))] for row in record.rows)
+    assert at_edges(record) == ({row.name: list(space) for row in record.rows} if edge else {})
+    assert any("edge" in note for note in leaderboard(record).notes) == edge
