@@ -260,13 +260,13 @@ def _keep_studies(plan: Plan, store: Store, hand: Hand) -> None:
     """Sum up each finished study in its own run, and put its trials into Optuna's storage, for Optuna's own tools."""
     journal: Any = None
     for study in plan.studies:
-        evaluated = [plan.finished.get(job.key) for job in evaluations(study, plan.finished)]
-        metrics = [outcome.metrics for outcome in evaluated if outcome is not None]
+        jobs = evaluations(study, plan.finished)
+        found = [plan.finished[job.key] for job in jobs if job.key in plan.finished]
         name = f"summary {plan.experiment.name} {digest(study.name)} {study.version}"
-        if metrics and len(metrics) == len(evaluated) and hand.once(name):
+        if found and len(found) == len(jobs) and hand.once(name):
             tried = [(job, plan.finished[job.key]) for job in trials(study, plan.finished)]
             if tried:
                 journal = journal or patiently(sweep.storage, store.journal)
                 patiently(sweep.record, study, tried, journal)
-            store.tracking.summarise(study, best(study, plan.finished) or {}, metrics)
+            store.tracking.summarise(study, best(study, plan.finished) or {}, found)
             hand.did(name)

@@ -46,6 +46,8 @@ logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # errors with their traces, which are raised too
 
 FLUSH_SECONDS = 5.0
+MOST_METRICS = 1000
+"""In one call: MLflow's limit."""
 LOCK_SECONDS = 60
 """A writer waits so long for the others who write to an embedded database."""
 MODEL_METRICS = ("validation_skill", "validation_loss", "test_skill", "test_loss")
@@ -202,17 +204,31 @@ class Tracking:
             if study not in busy and self._status(run_id) == "RUNNING":
                 self.client.set_terminated(run_id, "KILLED")
 
-    def summarise(self, study: Study, best: Mapping[str, Any], evaluations: Sequence[Mapping[str, float]]) -> None:
-        """Close the run of a finished study with its best hyper-parameters and the means over its seeds."""
+    def summarise(self, study: Study, best: Mapping[str, Any], evaluations: Sequence[Outcome]) -> None:
+        """Close the run of a finished study: its best hyper-parameters, and means and mean curves over its seeds.
+
+        So the charts of the studies of a task lay its architectures over each other.
+        """
         run_id = self.study_run(study)
-        known = [name for name in evaluations[0] if all(name in metrics for metrics in evaluations)]
-        now = int(time.time() * 1000)
-        means = [Metric(name, fmean(m[name] for m in evaluations), now, 0) for name in known]
-        params = [Param(name, str(value)) for name, value in best.items()]
+        first, now = evaluations[0].metrics, int(time.time() * 1000)
+        known = [name for name in first if all(name in outcome.metrics for outcome in evaluations)]
+        metrics = [Metric(name, fmean(one.metrics[name] for one in evaluations), now, 0) for name in known]
+        points: dict[tuple[str, int], list[float]] = {}
+        for outcome in evaluations:
+            for step, values in outcome.curves:
+                for name, value in values.items():
+                    points.setdefault((name, step), []).append(value)
+        # A mean over fewer seeds than all would jump where one of them stops.
+        whole = {point: values for point, values in points.items() if len(values) == len(evaluations)}
+        metrics += [Metric(name, fmean(values), now, step) for (name, step), values in sorted(whole.items())]
         tags = [RunTag("seeds", str(len(evaluations)))]
-        self.client.log_batch(run_id, metrics=means, tags=tags)
-        if self.client.get_run(run_id).data.params != {param.key: param.value for param in params}:
-            self.client.log_batch(run_id, params=params)
+        self.client.log_batch(run_id, tags=tags)
+        for start in range(0, len(metrics), MOST_METRICS):
+            self.client.log_batch(run_id, metrics=metrics[start : start + MOST_METRICS])
+        params = {"architecture": study.variant.label, "task": study.level.label, **best}
+        wanted = {name: str(value) for name, value in params.items()}
+        if self.client.get_run(run_id).data.params != wanted:
+            self.client.log_batch(run_id, params=[Param(*param) for param in wanted.items()])
         self.client.set_terminated(run_id, "FINISHED")
 
     def keep_report(self, experiment: str, title: str, files: Sequence[Path]) -> None:
@@ -387,9 +403,9 @@ class Recorder:
         self.client.log_figure(self.run_id, figure, name)
 
     def flush(self) -> None:
-        """Write what is waiting, at most 1000 metrics a call (MLflow's limit)."""
-        for start in range(0, len(self.waiting), 1000):
-            self.client.log_batch(self.run_id, metrics=self.waiting[start : start + 1000])
+        """Write what is waiting."""
+        for start in range(0, len(self.waiting), MOST_METRICS):
+            self.client.log_batch(self.run_id, metrics=self.waiting[start : start + MOST_METRICS])
         self.waiting = []
         self.flushed = time.monotonic()
 

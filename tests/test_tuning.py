@@ -65,8 +65,10 @@ def test_without_a_search_there_is_no_budget_curve() -> None:
         ({"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}, False),  # in the middle of its logarithm
         ({"learning_rate": {"low": 1e-4, "high": 1e-2}}, False),  # 0.09 of the way
         ({"learning_rate": {"low": 1e-4, "high": 1.0}}, True),
-        ({"clip": [inf, 0.3, 1.0]}, False),  # two finite values: nothing but edges
-        ({"clip": [inf, 0.3, 0.5, 1.0]}, True),
+        ({"clip": [0.3, 1.0]}, False),  # two values: nothing but edges
+        ({"clip": [inf, 0.3, 0.5, 1.0]}, False),  # beyond 1 there is off
+        ({"clip": [0.3, 0.5, 1.0]}, True),
+        ({"clip": [inf, 1.0, 3.0]}, True),
         ({"clip": [inf, 0.3, 1.0, 3.0]}, False),
         ({"optimizer": ["adam", "sgd", "rmsprop"]}, False),
     ],

@@ -71,7 +71,7 @@ def edges(study: Study, params: Mapping[str, Any]) -> list[str]:
     """The searched numbers whose chosen value lies at an edge of their range: a wider space may have a better one.
 
     An edge is the outer twentieth of a range (of its logarithm, where it has one), or the smallest or largest of three
-    listed finite numbers or more. What is infinite is off, beyond which there is nothing.
+    listed numbers or more. Beyond what is infinite, as a threshold that is off, there is nothing: that is no edge.
     """
     return [name for name, value in params.items() if name in study.space and _at_edge(study.space[name], value)]
 
@@ -82,8 +82,9 @@ def _at_edge(dimension: Range | tuple[Any, ...], value: Any) -> bool:
         if dimension.log:
             low, high, at = math.log(low), math.log(high), math.log(at)
         return min(at - low, high - at) <= EDGE * (high - low)
-    numbers = [one for one in dimension if type(one) in (int, float) and math.isfinite(one)]
-    return len(numbers) >= FEWEST_CHOICES and value in (min(numbers), max(numbers))
+    numbers = [one for one in dimension if type(one) in (int, float)]
+    ends = (min(numbers), max(numbers)) if len(numbers) >= FEWEST_CHOICES else ()
+    return value in ends and math.isfinite(value)
 
 
 def at_edges(record: Record) -> dict[str, list[str]]:

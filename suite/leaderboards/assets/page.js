@@ -867,6 +867,12 @@ function steps(curve, key) {
   return curve.step.map((x, i) => ({ x, y: curve[key]?.[i], low: curve[`${key}_low`]?.[i], high: curve[`${key}_high`]?.[i] })).filter((point) => known(point.y));
 }
 
+/** Of a logarithmic axis, the ticks that are powers of ten, as plain numbers. */
+function powerOfTen(value) {
+  const power = Math.log10(value);
+  return Math.abs(power - Math.round(power)) < 1e-9 ? String(Number(value.toPrecision(1))) : "";
+}
+
 function curvesOf(row, label) {
   const { curve } = row;
   if (!curve || !curve.step.length) return null;
@@ -882,7 +888,7 @@ function curvesOf(row, label) {
     if (!both.length) { loss.replaceChildren(html("p", { class: "nothing" }, "No losses were recorded.")); return; }
     const [low, high] = d3.extent(both, (point) => point.y);
     const log = low > 0 && high / low > 30;
-    loss.replaceChildren(picture("Loss on training and validation data against training steps.", { width: widthOf(loss), height: 220, x: { label: "step", ticks: 5, tickFormat: compact }, y: { label: null, grid: true, ticks: log ? 4 : 5, type: log ? "log" : "linear", zero: !log, nice: true },
+    loss.replaceChildren(picture("Loss on training and validation data against training steps.", { width: widthOf(loss), height: 220, x: { label: "step", ticks: 5, tickFormat: compact }, y: { label: null, grid: true, ticks: log ? 4 : 5, type: log ? "log" : "linear", zero: !log, nice: true, ...(log && { tickFormat: powerOfTen }) },
       marks: [Plot.lineY(train, { x: "x", y: "y", stroke: "var(--training)", strokeWidth: 1.7 }), Plot.lineY(validation, { x: "x", y: "y", stroke: "var(--validation)", strokeWidth: 1.7, strokeDasharray: "5 3" }), tipMark(both)] }));
   };
   return { node, draw };
