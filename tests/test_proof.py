@@ -32,6 +32,8 @@ from suite.store import Store
 from tests.synthetic import made_up
 from tests.test_run import memspan
 
+ROOT = Path(__file__).parent.parent
+
 CELL = """
 import torch
 from torch import Tensor
@@ -276,6 +278,12 @@ def test_on_another_platform_only_a_difference_that_is_shown_is_wrong() -> None:
     assert judged(np.full(10, 0.01) + rng.normal(0, 0.001, 10)) == []  # smaller than what matters
     chance = sum(bool(judged(*rng.choice([-0.9, 0.0, 0.9], (27, 10)))) for _ in range(300))
     assert chance <= 9  # seeds that end elsewhere in both directions, as rounding has it
+
+
+def test_the_leaderboard_of_quick_that_comes_with_memspan_holds() -> None:
+    """Bit for bit where it was made; elsewhere by the skill of the row."""
+    findings, wrong = verified(ROOT / "experiments/report/quick", "rnn on sequence_memory")
+    assert (findings.wrong, wrong) == ([], [])
 
 
 def test_what_is_no_manifest_is_refused(tmp_path: Path) -> None:
