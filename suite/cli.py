@@ -74,8 +74,16 @@ TrackingUri = Annotated[
 
 
 @app.command("list")
-def list_(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
-    """Show the architectures, the tasks, the experiments and the claims."""
+def list_(
+    name: Annotated[str, typer.Argument(help="An architecture, a task, an experiment or a claim; all of them.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show the architectures, the tasks, the experiments and the claims; of one of them, what it is and its options."""
+    if name:
+        from suite.describe import describe
+
+        print(json.dumps(describe(name), indent=2, ensure_ascii=False) if as_json else describe(name)["text"])
+        return
     import tomllib
 
     from suite import experiment

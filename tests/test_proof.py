@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 import suite
 from suite import runner
@@ -22,7 +25,9 @@ from suite.errors import InputError
 from suite.experiment import load
 from suite.job import Outcome
 from suite.leaderboards import manifest as manifests
+from suite.leaderboards import render
 from suite.leaderboards.changes import changes
+from suite.leaderboards.latex import escape
 from suite.leaderboards.record import Record
 from suite.leaderboards.retraining import Again, _rows_elsewhere, retrain, runs_again
 from suite.leaderboards.table import leaderboard
@@ -357,3 +362,18 @@ def test_the_commands(whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     code, text = memspan("leaderboard", "tiny.toml", "--store", "store", "--seeds", "5", "--steps", "7")
     assert code == 1
     assert "other settings" in text
+
+
+def test_names_are_text_wherever_they_are_shown() -> None:
+    hostile = "<script>alert(1)</script> | [bold]% $x_1$ & \\\\"
+    tables = {"title": hostile, "tasks": {"adding": {"length": 8}}, "architectures": {"rnn": {"hidden_size": 4}}}
+    board = leaderboard(made_up(tables, lambda job: {"skill": 0.5}))
+    page = render.markdown(replace(board, notes=[hostile]))
+    assert "<script>" not in page
+    assert "\\| [bold]" in page
+    console = Console(width=200, record=True, file=io.StringIO())
+    render.show(replace(board, notes=[hostile]), console)
+    assert hostile in console.export_text()
+    assert (
+        escape(hostile) == r"$<$script$>$alert(1)$<$/script$>$ | [bold]\% \$x\_1\$ \& \textbackslash{}\textbackslash{}"
+    )

@@ -14,6 +14,7 @@ import pytest
 
 from suite.architectures import Cell
 from suite.architectures.gru import GRU
+from suite.describe import describe
 from suite.errors import InputError
 from suite.registry import Registry, architectures, option_types, tasks
 from tasks import Task
@@ -290,3 +291,21 @@ def test_no_two_names_share_a_hash(registry: Registry[Any]) -> None:
 
 def test_the_hash_is_the_same_by_either_name() -> None:
     assert architectures.source_hash("gru") == architectures.source_hash("suite.architectures.gru:GRU")
+
+
+@pytest.mark.parametrize("registry", [architectures, tasks], ids=["architectures", "tasks"])
+def test_each_is_described_with_all_its_options(registry: Any) -> None:
+    for name in registry.names():
+        found = describe(name)
+        assert set(found["options"]) == set(registry.options(name, {}))
+        assert all(option in found["text"] for option in found["options"])
+        assert registry.get(name).__doc__.split("\n")[0] in found["text"]
+
+
+def test_experiments_claims_and_classes_of_others_are_described() -> None:
+    assert "[tasks.adding]" in describe("quick")["text"]
+    assert describe("H7_peepholes")["kind"] == "claim"
+    assert describe("tasks.adding:Adding")["kind"] == "task"
+    assert describe("gru")["options"]["reset"] == {"type": "'before' | 'after' | 'none'", "default": "before"}
+    with pytest.raises(InputError, match="did you mean 'quick'"):
+        describe("quik")

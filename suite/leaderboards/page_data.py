@@ -14,6 +14,7 @@ from suite.leaderboards.measured import citation, facts, sentences
 from suite.leaderboards.page_rows import rows
 from suite.leaderboards.profiles import THRESHOLDS
 from suite.leaderboards.sections import horizon_text
+from suite.leaderboards.summaries import cost
 from suite.leaderboards.table import Leaderboard
 
 MEMORY = {
@@ -163,17 +164,8 @@ def _memory(board: Leaderboard, scope: str) -> list[dict[str, Any]]:
 
 
 def _cost(board: Leaderboard, scope: str) -> list[dict[str, Any]]:
-    here = board.rows[board.rows["task"] == scope]
-    lines = _lines(here, {name: MEMORY[name] for name in COST} | {"seconds_to_solve": "seconds_to_solve"})
-    for line in lines:
-        line["front"] = not any(_dominates(other, line) for other in lines)
-    return lines
-
-
-def _dominates(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether ``one`` is as good in skill and in speed, and better in one of them."""
-    pairs = [(one[name], other[name]) for name in ("mean", "speed")]
-    return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
+    names = {name: MEMORY[name] for name in COST} | {"seconds_to_solve": "seconds_to_solve", "front": "front"}
+    return _lines(cost(board, scope), names)
 
 
 def _overfitting(board: Leaderboard) -> dict[str, Any]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from suite.leaderboards.sections import Section, clipping_sections, horizon_text, sections
 from suite.leaderboards.statistics import OVERALL
+from suite.leaderboards.summaries import summaries
 from suite.leaderboards.table import Leaderboard
 
 COLUMNS = {
@@ -54,7 +58,7 @@ def cells(row: pd.Series[Any]) -> dict[str, str]:
     return {
         "rank": rank,
         "architecture": row["architecture"],
-        "skill": f"{row['mean']:.2f} [{row['low']:.2f}, {row['high']:.2f}]" if known else f"– (no {row['missing']})",
+        "skill": _skill(row["mean"], row["low"], row["high"]) if known else f"– (no {row['missing']})",
         "group": row["group"],
         "seeds": f"{row['seeds']:.0f}",
         "horizon": horizon_text(row, prefix="horizon_") if has_horizon else "–",
@@ -80,12 +84,12 @@ def show(board: Leaderboard, console: Console) -> None:
         names = [name for name in columns_of(board, scope) if wide or name not in NARROW]
         if console.width < HORIZON_WIDE:
             names = [name for name in names if name != "horizon"]
-        table = plain_table(_heading(board, scope))
+        table = plain_table(escape(_heading(board, scope)))
         for name in names:
             table.add_column(COLUMNS[name], justify="left" if name in LEFT else "right", no_wrap=True)
         for _, row in board.rows[board.rows["task"] == scope].iterrows():
             text = cells(row)
-            table.add_row(*(text[name] for name in names))
+            table.add_row(*(escape(text[name]) for name in names))
         console.print(table, "")
     if board.scopes:
         console.print(LEGEND.replace("\n", " "), style="dim")
@@ -95,7 +99,7 @@ def show(board: Leaderboard, console: Console) -> None:
             )
     _show_sections([section for section in sections(board) if section.terminal], console)
     for note in board.notes:
-        console.print(note, style="yellow")
+        console.print(note, style="yellow", markup=False)
 
 
 def plain_table(title: str) -> Table:
@@ -118,9 +122,9 @@ def _show_sections(found: list[Section], console: Console) -> None:
         for k in shown:
             table.add_column(section.columns[k], justify="left" if k < section.left else "right", no_wrap=True)
         for row in section.rows:
-            table.add_row(*(row[k] for k in shown))
+            table.add_row(*(escape(row[k]) for k in shown))
         console.print()
-        console.print(section.title, style="bold", highlight=False)
+        console.print(section.title, style="bold", highlight=False, markup=False)
         console.print(table)
         if _is_last(found, i):
             console.print("", section.legend.replace("\n", " "), style="dim", sep="\n")
@@ -137,15 +141,15 @@ def _heading(board: Leaderboard, scope: str) -> str:
 
 def markdown(board: Leaderboard) -> str:
     """The leaderboard as a Markdown page."""
-    lines = [f"# {board.experiment}", "", board.title, ""]
+    lines = [f"# {board.experiment}", "", _inert(board.title), ""]
     for scope in board.scopes:
         here = board.rows[board.rows["task"] == scope]
         names = columns_of(board, scope)
-        lines += [f"## {scope}", "", "| " + " | ".join(COLUMNS[name] for name in names) + " |"]
+        lines += [f"## {_inert(scope)}", "", "| " + " | ".join(COLUMNS[name] for name in names) + " |"]
         lines += ["|" + "|".join("---" if name in LEFT else "--:" for name in names) + "|"]
         for _, row in here.iterrows():
             text = cells(row)
-            lines += ["| " + " | ".join(text[name] for name in names) + " |"]
+            lines += [_line(text[name] for name in names)]
         lines += [""]
     if len(board.longer):
         lines += [
@@ -158,27 +162,40 @@ def markdown(board: Leaderboard) -> str:
             ["task", "length", "skill", "architecture"], ascending=[True, True, False, True]
         )
         lines += [
-            f"| {r['task']} | {r['length']} | {r['architecture']} "
-            f"| {r['skill']:.2f} [{r['low']:.2f}, {r['high']:.2f}] | {r['seeds']} |"
+            _line([r["task"], r["length"], r["architecture"], _skill(r["skill"], r["low"], r["high"]), r["seeds"]])
             for _, r in ordered.iterrows()
         ]
         lines += [""]
     lines += [LEGEND, ""]
-    further = [*sections(board), *clipping_sections(board)]
+    further = [*sections(board), *summaries(board), *clipping_sections(board)]
     for i, section in enumerate(further):
         lines += _markdown_section(section, legend=_is_last(further, i))
-    return "\n".join([*lines, *(f"**{note}**\n" for note in board.notes)])
+    return "\n".join([*lines, *(f"**{_inert(note)}**\n" for note in board.notes)])
+
+
+def _line(cells: Iterable[object]) -> str:
+    """A line of a table."""
+    return "| " + " | ".join(_inert(str(cell)) for cell in cells) + " |"
+
+
+def _inert(text: str) -> str:
+    """Text of names and files that neither ends a cell nor is taken for HTML."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+
+
+def _skill(mean: float, low: float, high: float) -> str:
+    return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _markdown_section(section: Section, legend: bool) -> list[str]:
-    lines = [f"## {section.title[0].upper()}{section.title[1:]}", ""]
+    lines = [f"## {_inert(section.title[0].upper() + section.title[1:])}", ""]
     if section.columns:
         rule = ["---" if k < section.left else "--:" for k in range(len(section.columns))]
         lines += ["| " + " | ".join(section.columns) + " |", "|" + "|".join(rule) + "|"]
-        lines += ["| " + " | ".join(row) + " |" for row in section.rows]
+        lines += [_line(row) for row in section.rows]
         lines += [""]
     if section.figure:
-        lines += [f"![{section.title}]({section.figure}.png)", ""]
+        lines += [f"![{_inert(section.title)}]({section.figure}.png)", ""]
     if legend:
         lines += [section.legend, ""]
     return lines
@@ -206,5 +223,9 @@ def as_json(board: Leaderboard) -> str:
     if board.clipping is not None:
         off = board.clipping.recommended.replace(math.inf, "off")
         further |= {"recommended": off, "importances": board.clipping.importances}
+    if board.scopes:
+        further["budget"] = board.budget
     page |= {name: records(frame) for name, frame in further.items() if len(frame)}
+    if board.critical is not None:
+        page["critical_differences"] = asdict(board.critical)
     return json.dumps(page, indent=2, ensure_ascii=False) + "\n"
