@@ -1,0 +1,120 @@
+"""``memspan run`` and ``memspan status``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from suite.cli._app import app, console
+from suite.cli._hands import Hands, say_missing
+from suite.cli._options import (
+    Address,
+    Architectures,
+    Attempts,
+    Devices,
+    EngineName,
+    Gpus,
+    Name,
+    Seeds,
+    Steps,
+    Storage,
+    StoreOption,
+    Tasks,
+    TrackingUri,
+    Trials,
+    Workers,
+)
+from suite.cli._places import chosen_experiment, open_existing, open_store
+from suite.cli.leaderboards import keep
+
+
+@app.command()
+def run(
+    experiment: Name,
+    store: StoreOption = Path("mlruns"),
+    architectures: Architectures = "",
+    tasks: Tasks = "",
+    seeds: Seeds = None,
+    trials: Trials = None,
+    steps: Steps = None,
+    workers: Workers = 0,
+    devices: Devices = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    gpus: Gpus = None,
+    attempts: Attempts = 3,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    keep_models: Annotated[
+        bool, typer.Option("--keep-models", help="Keep the best model of each row: one more run for each.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long it takes.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print the leaderboard only.")] = False,
+) -> int:
+    """Run what is missing of an experiment, then print its leaderboard.
+
+    Interrupt it at any moment and run it again: what is finished is not done twice. Several of the same command at
+    once, also on several machines with the same --storage and --tracking-uri, share the work.
+    """
+    chosen = chosen_experiment(experiment, architectures, tasks, seeds, trials, steps)
+    from suite.plan import studies
+
+    studies(chosen)  # whatever is wrong is said before a store is touched
+    from suite import runner
+    from suite.leaderboards.render import show
+    from suite.leaderboards.table import leaderboard as table_of
+
+    hands = Hands(engine, workers, devices, address, gpus, attempts, quiet)
+    opened = open_store(store, storage, tracking_uri)
+    plan = runner.open_plan(chosen, opened, curves=True)
+    if dry_run:
+        from suite.estimate import estimate
+
+        estimate(plan, hands.count, console)
+        return 0
+    missing = plan.done < plan.planned
+    failed = hands.run(plan, opened)
+    board = table_of(runner.record_of(plan, opened))
+    show(board, console)
+    if missing and plan.done == plan.planned:
+        from suite.leaderboards.writing import write
+
+        keep(board, write(board, opened.folder / "leaderboards" / board.experiment), opened, quiet)
+    if keep_models:
+        hands.keep_models(plan, opened)
+    return say_missing(plan, failed)
+
+
+@app.command()
+def status(
+    experiment: Name,
+    store: StoreOption = Path("mlruns"),
+    architectures: Architectures = "",
+    tasks: Tasks = "",
+    seeds: Seeds = None,
+    trials: Trials = None,
+    steps: Steps = None,
+    attempts: Attempts = 3,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> int:
+    """Show what of an experiment is done, running, failed and missing, also while it runs. Options as for `run`.
+
+    The exit code is 0 when it is complete and 1 otherwise.
+    """
+    chosen = chosen_experiment(experiment, architectures, tasks, seeds, trials, steps)
+    opened = open_existing(store, storage, tracking_uri, experiment)
+    from suite import runner
+    from suite.status import show
+    from suite.status import status as status_of
+
+    found = status_of(runner.open_plan(chosen, opened), opened.ledger, attempts)
+    if as_json:
+        print(json.dumps(found.as_data(), indent=2))
+    else:
+        show(found, console)
+    return 0 if found.complete else 1

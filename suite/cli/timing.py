@@ -1,0 +1,107 @@
+"""``memspan speed``."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from suite.cli._app import app, console
+from suite.cli._options import Storage, TrackingUri
+
+
+@app.command()
+def speed(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    overhead: Annotated[bool, typer.Option("--overhead", help="A whole run against a bare loop instead.")] = False,
+    workers: Annotated[bool, typer.Option("--workers", help="Two workers against one instead.")] = False,
+    scheduler: Annotated[
+        bool, typer.Option("--scheduler", help="Handing out 100, 1,000 and 10,000 runs that do nothing instead.")
+    ] = False,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    repetitions: Annotated[int, typer.Option(min=3, help="Interleaved repetitions; medians are shown.")] = 5,
+) -> None:
+    """Time forward and backward of every architecture against torch's own cells, on one thread: ratios first.
+
+    With an option, something else instead; --scheduler also on --storage and --tracking-uri.
+    """
+    if overhead:
+        _overhead(repetitions, as_json)
+        return
+    if workers:
+        _workers(repetitions, as_json)
+        return
+    if scheduler:
+        _scheduler(storage, tracking_uri, as_json)
+        return
+    from suite.speed import speed_table
+
+    rows = speed_table(repetitions=repetitions)
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    for size in dict.fromkeys((row["time"], row["batch"], row["hidden"]) for row in rows):
+        table = Table(title="T = {}, batch {}, hidden {}".format(*size), title_justify="left", title_style="bold")
+        table.box, table.padding, table.pad_edge = SIMPLE_HEAD, (0, 1), False
+        for name in ("cell", "÷ torch", "÷ our LSTM", "÷ floor", "÷ loop", "ms", "path"):
+            table.add_column(name, justify="left" if name in ("cell", "path") else "right", no_wrap=True)
+        for row in rows:
+            if (row["time"], row["batch"], row["hidden"]) == size:
+                ratios = (row[name] for name in ("to_torch", "to_lstm", "to_floor", "to_definition"))
+                numbers = ["–" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
+                table.add_row(row["form"], *numbers, f"{row['ours_ms']:.2f}", row["path"])
+        console.print(table)
+    console.print(
+        "Forward and backward on one thread, medians of interleaved repetitions; our time as a multiple of torch's own "
+        "cell, of our LSTM, of the matrix products alone, and of the loop over the definition. Below 1 is faster.",
+        style="dim",
+    )
+
+
+def _overhead(repetitions: int, as_json: bool) -> None:
+    from suite.overhead import SHARES
+    from suite.overhead import overhead as measure
+
+    found = measure(repetitions=repetitions)
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    table.add_row("a whole run, as a multiple of a bare loop", f"{found['ratio']:.3f}")
+    for name in SHARES:
+        table.add_row(f"  {name}", f"{found[name]:.3f}")
+    table.add_row("bare loop, whole run", f"{found['bare_seconds']:.2f} s, {found['whole_seconds']:.2f} s")
+    console.print(table)
+
+
+def _workers(repetitions: int, as_json: bool) -> None:
+    from suite.scaling import workers
+
+    found = workers(repetitions)
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    table.add_row("two workers, as a multiple of one", f"{found['ratio']:.2f}")
+    table.add_row("runs per minute of one and of two", f"{found['one']:.1f}, {found['two']:.1f}")
+    console.print(table)
+
+
+def _scheduler(storage: str | None, tracking_uri: str | None, as_json: bool) -> None:
+    from suite.scaling import SIZES, scheduler
+
+    found = [scheduler(runs, storage, tracking_uri) for runs in SIZES]
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for heading in ("runs", "ms per run", "in the second half", "s to plan when all are done"):
+        table.add_column(heading, justify="right")
+    for row in found:
+        numbers = (row["milliseconds_per_run"], row["milliseconds_in_the_second_half"], row["planning_seconds"])
+        table.add_row(f"{row['runs']:,.0f}", *(f"{number:.1f}" for number in numbers))
+    console.print(table)
