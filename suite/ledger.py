@@ -124,10 +124,16 @@ class Ledger:
         except SQLAlchemyError:
             time.sleep(0.5)  # another process may have been making them at this moment
             _tables.create_all(self.engine)
-        columns = {column["name"] for column in sa.inspect(self.engine).get_columns(_runs.name)}
-        if "environment" not in columns:  # made by an older version
-            with suppress(SQLAlchemyError), self._begin() as connection:  # another process may be the first
-                connection.execute(sa.text(f"ALTER TABLE {_runs.name} ADD COLUMN environment VARCHAR(16)"))
+        if not self._has_environments():  # made by an older version
+            try:
+                with self._begin() as connection:
+                    connection.execute(sa.text(f"ALTER TABLE {_runs.name} ADD COLUMN environment VARCHAR(16)"))
+            except SQLAlchemyError:
+                if not self._has_environments():  # otherwise another process was first
+                    raise
+
+    def _has_environments(self) -> bool:
+        return "environment" in {column["name"] for column in sa.inspect(self.engine).get_columns(_runs.name)}
 
     @contextmanager
     def _begin(self) -> Iterator[sa.Connection]:

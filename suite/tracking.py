@@ -46,6 +46,8 @@ logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # errors with their traces, which are raised too
 
 FLUSH_SECONDS = 5.0
+CURVES = ("train/", "validation/", "gradient/")
+"""Beginnings of the names of what is measured in the course of a run."""
 MOST_METRICS = 1000
 """In one call: MLflow's limit."""
 LOCK_SECONDS = 60
@@ -128,7 +130,8 @@ class Tracking:
                 if where and where not in noted:
                     note(self._environment(run_id))
                     noted.add(where)
-                outcome = Outcome(run.data.metrics, self._curves(run_id, run), where)
+                metrics = {name: value for name, value in run.data.metrics.items() if not name.startswith(CURVES)}
+                outcome = Outcome(metrics, self._curves(run_id, run), where)
                 yield {**names, "number": int(tags["number"])}, outcome
 
     def _environment(self, run_id: str) -> dict[str, Any]:
@@ -138,12 +141,14 @@ class Tracking:
             return found
 
     def _curves(self, run_id: str, run: Run) -> tuple[tuple[int, dict[str, float]], ...]:
-        points: dict[int, dict[str, float]] = {}
+        by_step: dict[int, dict[str, float]] = {}
+        by_lag: dict[int, dict[str, float]] = {}
         for name in run.data.metrics:
-            if name.startswith(("train/", "validation/", "gradient/")):
+            if name.startswith(CURVES):
+                points = by_lag if name.startswith("gradient/") else by_step
                 for metric in self.client.get_metric_history(run_id, name):
                     points.setdefault(metric.step, {})[name] = metric.value
-        return tuple(sorted(points.items()))
+        return (*sorted(by_step.items()), *sorted(by_lag.items()))
 
     def _runs(self, experiment: str, condition: str) -> Iterator[Run]:
         found = self.client.get_experiment_by_name(experiment)

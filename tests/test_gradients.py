@@ -18,8 +18,8 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from suite import cli
 from suite.architectures import Cell
+from suite.cli import looks as cli
 from suite.config import ModelConfig, RunConfig, TaskConfig, Training
 from suite.diagnostics.during_run import as_data
 from suite.diagnostics.gradients import (

@@ -78,7 +78,9 @@ def test_the_cell_and_the_task_run_from_ones_own_files_and_the_model_is_loaded(t
     (tmp_path / "my_cell.py").write_text(CELL, encoding="utf-8")
     (tmp_path / "my_task.py").write_text(TASK, encoding="utf-8")
     (tmp_path / "mine.toml").write_text(EXPERIMENT, encoding="utf-8")
-    assert "leaky" in run("-m", "suite", "run", "mine.toml", "--steps", "60", "--keep-models", cwd=tmp_path)
+    assert "leaky" in run(
+        "-m", "suite", "run", "mine.toml", "--steps", "60", "--workers", "1", "--keep-models", cwd=tmp_path
+    )
     path = "mlruns/models/quick/adding/gru.pt"
     assert path in MODEL
     (tmp_path / "load.py").write_text(MODEL.replace(path, "mlruns/models/mine/first/leaky.pt"), encoding="utf-8")

@@ -285,7 +285,7 @@ def test_a_store_of_a_newer_version_or_that_is_a_file_is_refused(tmp_path: Path)
     assert json.loads((tmp_path / "memspan.json").read_text()) == {"format": 999}
 
 
-@pytest.mark.parametrize(("workers", "number"), [(1, signal.SIGTERM), (2, signal.SIGINT), (2, signal.SIGTERM)])
+@pytest.mark.parametrize(("workers", "number"), [(1, signal.SIGTERM), (2, signal.SIGINT)])
 def test_interrupted_once_it_keeps_checkpoints_and_the_same_command_goes_on(
     tiny: Path, tmp_path: Path, workers: int, number: signal.Signals
 ) -> None:

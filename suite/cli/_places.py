@@ -48,10 +48,13 @@ def open_existing(folder: Path, storage: str | None, tracking_uri: str | None, r
 
 def record_at(name: str, opener: Callable[[], tuple[Experiment, Store]], curves: bool) -> tuple[Record, Store | None]:
     """The record of an experiment in a store, or the one in a written leaderboard (its folder or a file of it)."""
+    from suite.experiment import available
     from suite.leaderboards import manifest
     from suite.leaderboards.record import Record
 
     path = Path(name)
+    if name in available():  # a folder of that name is ./NAME
+        path = Path()
     if path.suffix == ".json" or (path / manifest.NAME).is_file():
         found = manifest.read(path)
         runs = found.path.parent / manifest.RUNS

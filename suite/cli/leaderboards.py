@@ -63,7 +63,13 @@ def leaderboard(
     from suite.leaderboards import render
     from suite.leaderboards.table import leaderboard as table_of
 
+    if frozen and output is not None:
+        raise InputError("--frozen has a folder of its own in the store; give it or --output, not both")
     record, opened = record_at(experiment, opener, curves=output is not None or frozen)
+    if opened is None and (architectures or tasks or (seeds, trials, steps) != (None, None, None)):
+        raise InputError(
+            "a written leaderboard is shown as it is; --architectures and the like belong to an experiment"
+        )
     board = table_of(record)
     if output is not None or frozen:
         from suite.leaderboards.writing import freeze, write
@@ -71,7 +77,8 @@ def leaderboard(
         try:
             written = freeze(board, store / "frozen") if frozen else write(board, output or Path())
         except OSError as error:
-            raise InputError(f"--output {str(output)!r} cannot be written: {error.strerror}") from error
+            where = str(store / "frozen") if frozen else str(output)
+            raise InputError(f"{where!r} cannot be written: {error.strerror}") from error
         if opened is not None:
             keep(board, written, opened, quiet=True)
         errors.print(f"wrote {written[0]} and {len(written) - 1} files beside it", soft_wrap=True)
@@ -124,7 +131,9 @@ def verify(
     how = "bit for bit" if exact == len(again) else f"{exact} bit for bit, the others by their skill over the seeds"
     console.print(f"training {len(again)} runs of {len({run.row for run in again})} rows again: {how}", highlight=False)
     with counting("runs", len(again)) as tick:
-        wrong_runs = retrain(again, engines.make(workers=workers, devices=devices), lambda run, differs: tick())
+        # What was measured on a CPU must come out the same on a CPU.
+        engine = engines.make(workers=workers, devices=devices or ("cpu" if exact else None))
+        wrong_runs = retrain(again, engine, lambda run, differs: tick())
     for wrong in wrong_runs:
         console.print(f"wrong: {wrong}", highlight=False, markup=False, style="red", soft_wrap=True)
     if findings.wrong or wrong_runs:

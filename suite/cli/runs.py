@@ -29,6 +29,7 @@ from suite.cli._options import (
 )
 from suite.cli._places import chosen_experiment, open_existing, open_store
 from suite.cli.leaderboards import keep
+from suite.errors import StoreError
 
 
 @app.command()
@@ -79,10 +80,14 @@ def run(
     failed = hands.run(plan, opened)
     board = table_of(runner.record_of(plan, opened))
     show(board, console)
-    if missing and plan.done == plan.planned:
+    folder = opened.folder / "leaderboards" / board.experiment
+    if plan.done == plan.planned and (missing or not (folder / "manifest.json").exists()):
         from suite.leaderboards.writing import write
 
-        keep(board, write(board, opened.folder / "leaderboards" / board.experiment), opened, quiet)
+        try:
+            keep(board, write(board, folder), opened, quiet)
+        except OSError as error:
+            raise StoreError(f"the leaderboard cannot be written to {str(folder)!r}: {error.strerror}") from error
     if keep_models:
         hands.keep_models(plan, opened)
     return say_missing(plan, failed)

@@ -13,7 +13,7 @@ import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 
-from suite.environment import bits
+from suite.environment import SAME_BITS, bits
 from suite.errors import InputError
 from suite.leaderboards.comparison import holm, paired_test, verdict_of
 from suite.leaderboards.record import Record, as_plain
@@ -72,7 +72,8 @@ def _scope(tables: list[pd.DataFrame], scope: str, tasks: list[str]) -> pd.DataF
         else:
             apart, same = _apart(tables, name, tasks)
             line["seeds"] = min(map(len, apart))
-            line["difference"], line["low"], line["high"], line["p"] = paired_test(apart)
+            line["difference"], low, high, line["p"] = paired_test(apart)
+            line["low"], line["high"] = max(-1.0, low), min(1.0, high)
             line["verdict"] = SAME if same else ""
         lines.append(line)
     columns = ["task", "architecture", "before", "after", "difference", "low", "high", "seeds", "p", "verdict"]
@@ -121,7 +122,7 @@ def _causes(first: Record, second: Record) -> Iterator[str]:
     if moved := [name for name, source in sources[0].items() if sources[1].get(name, source) != source]:
         yield f"source of the architecture or of the task: {', '.join(moved)}"
     here = [list(record.environments.values()) for record in (first, second)]
-    for name in ("python", "system", "processor", "cpu", "cpu_capability", "threads", "device", "packages", "files"):
+    for name in (*SAME_BITS, "files"):
         sides = [_values(environments, name) for environments in here]
         for key in sorted({*sides[0], *sides[1]}):
             if sides[0].get(key, set()) != sides[1].get(key, set()):

@@ -28,7 +28,7 @@ FORMAT = 1
 """Raised when older versions could not read it."""
 NAME = "manifest.json"
 RUNS = "runs.parquet"
-SECTIONS = ("experiment", "environments", "data", "rows")
+SECTIONS = ("counts", "experiment", "environments", "data", "rows")
 RUN_COLUMNS = ("role", "number", "seed", "key", "environment")
 """Of a row's runs, beside ``config`` (a place in the row's list), ``params``, ``curve`` and ``metrics``."""
 
@@ -77,7 +77,8 @@ class Manifest:
             }
             parts.append(pd.DataFrame({**own, **row["metrics"]}))
         lines = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(OWN))
-        return Record.of_frame(lines, self.data)
+        about = {**self.data, **self.data["counts"], "origin": origin_of(self.data)}
+        return Record.of_frame(lines, about)
 
 
 def row_name(row: Mapping[str, Any]) -> str:
@@ -86,16 +87,19 @@ def row_name(row: Mapping[str, Any]) -> str:
 
 def manifest(record: Record) -> dict[str, Any]:
     """The manifest of a record, as plain values; what it says of files beside it is added by who writes them."""
+    known = record.origin.get("modules", {})
+    data = record.origin.get("data") or {
+        level.label: fingerprint(level, record.experiment.evaluation.seed_list[0]) for level in record.experiment.levels
+    }
     found: dict[str, Any] = {
         "format": FORMAT,
         "protocol": PROTOCOL,
         "memspan": environment()["packages"].get("memspan", ""),
         "experiment": as_plain(record.experiment),
-        "planned": record.planned,
-        "done": record.done,
+        "counts": {"planned": record.planned, "done": record.done, "others": record.others},
         "environments": dict(record.environments),
-        "data": {level.label: fingerprint(level, _seed(record, level)) for level in record.experiment.levels},
-        "rows": [_row(row) for row in record.rows if row.runs],
+        "data": data,
+        "rows": [run_table(row, known.get(row.name)) for row in record.rows if row.runs],
     }
     found["digests"] = {name: digest(canonical_json(found[name])) for name in SECTIONS}
     found["digest"] = digest_of(found["digests"])
@@ -107,11 +111,13 @@ def digest_of(sections: Mapping[str, str]) -> str:
     return f"sha256:{hashlib.sha256(canonical_json(sections).encode()).hexdigest()}"
 
 
-def _seed(record: Record, level: Level) -> int:
-    return record.experiment.evaluation.seed_list[0]
+def origin_of(proof: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record has to remember of how things were when its manifest was made."""
+    return {"modules": {row_name(row): row["modules"] for row in proof["rows"]}, "data": proof["data"]}
 
 
-def _row(row: Row) -> dict[str, Any]:
+def run_table(row: Row, known: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The runs of a row as columns; with the ``known`` modules, or those of now."""
     runs = row.runs
     roles = ["trial"] * len(row.trials) + ["finalist"] * len(row.reruns) + ["evaluation"] * len(row.evaluations)
     text_of_config = configs()
@@ -123,7 +129,7 @@ def _row(row: Row) -> dict[str, Any]:
         "task": row.study.level.label,
         "study": row.study.name,
         "source": runs[0][0].config.source,
-        "modules": modules(row),
+        "modules": dict(known) if known is not None else modules(row),
         "configs": [json.loads(text) for text in unique],
         "role": roles,
         "number": [job.number for job, _ in runs],
@@ -185,6 +191,22 @@ def _text(value: Any, indent: str) -> str:
     return json.dumps(value)
 
 
+def _check_shape(data: Any) -> None:
+    """Raise ``ValueError`` unless everything is there that the rest of the code takes for granted."""
+    if not isinstance(data, dict) or not {"format", "digest", "digests", *SECTIONS} <= set(data):
+        raise ValueError("it lacks what a manifest has")
+    if not isinstance(data["format"], int) or set(data["digests"]) != set(SECTIONS):
+        raise ValueError("its format or its digests are no such")
+    if not {"planned", "done", "others"} <= set(data["counts"]):
+        raise ValueError("it does not say how many runs there are")
+    columns = (*RUN_COLUMNS, "config", "params", "curve", "digests")
+    for row in data["rows"]:
+        if not {"architecture", "task", "study", "modules", "configs", "metrics", *columns} <= set(row):
+            raise ValueError("a row lacks what a row has")
+        if len({len(row[name]) for name in columns} | {len(values) for values in row["metrics"].values()}) > 1:
+            raise ValueError(f"the columns of {row_name(row)!r} differ in length")
+
+
 def read(path: Path) -> Manifest:
     """The manifest at ``path``, a file or the folder that holds it.
 
@@ -194,14 +216,13 @@ def read(path: Path) -> Manifest:
     file = path / NAME if path.is_dir() else path
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(data, dict) or not {"format", "digest", "digests", *SECTIONS} <= set(data):
-            raise ValueError("it lacks what a manifest has")
+        _check_shape(data)
     except OSError as error:
         raise InputError(
             f"cannot read the manifest {str(file)!r}: {error.strerror}; `memspan leaderboard EXPERIMENT --output DIR` "
             "writes one"
         ) from error
-    except ValueError as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{str(file)!r} is no manifest of memspan: {error}") from error
     if data["format"] > FORMAT:
         raise InputError(f"{str(file)!r} has format {data['format']} of a newer memspan; this one reads up to {FORMAT}")

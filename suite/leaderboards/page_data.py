@@ -125,8 +125,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float | np.floating):
         if not math.isfinite(value):
             return None
-        short = float(f"{value:.{DIGITS}g}")
-        return int(short) if short == int(short) else short
+        if value == int(value):
+            return int(value)
+        return float(f"{value:.{DIGITS}g}")
     if isinstance(value, np.bool_):
         return bool(value)
     return [_plain(one) for one in value]

@@ -62,6 +62,8 @@ class Record:
     """Finished runs in the store with other settings or sources."""
     environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What the digests of the outcomes stand for, see ``suite.environment``."""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    """Of a record out of a file: the ``modules`` of its rows and the ``data`` of its levels as they were then."""
 
     @classmethod
     def of(cls, plan: Plan, environments: Mapping[str, Mapping[str, Any]] | None = None) -> Record:
@@ -71,8 +73,10 @@ class Record:
             kinds = (trials(study, plan.finished), again, evaluations(study, plan.finished))
             known = ([(job, plan.finished[job.key]) for job in jobs if job.key in plan.finished] for jobs in kinds)
             rows.append(Row(study, *known))
-        others = len(plan.finished) - plan.done
-        return cls(plan.experiment, rows, plan.planned, plan.done, others, environments or {})
+        mine = {job.key for row in rows for job, _ in row.runs}
+        where = {outcome.environment for row in rows for _, outcome in row.runs}
+        places = {name: found for name, found in (environments or {}).items() if name in where}
+        return cls(plan.experiment, rows, plan.planned, plan.done, len(set(plan.finished) - mine), places)
 
     @property
     def complete(self) -> bool:
@@ -102,8 +106,8 @@ class Record:
         found = pd.DataFrame(lines, columns=None if lines else list(OWN))
         return found[[*OWN, *sorted(set(found.columns) - set(OWN))]]
 
-    def write(self, path: Path) -> None:
-        """Write every run into a Parquet file, from which `read` makes the same record."""
+    def write(self, path: Path, origin: Mapping[str, Any]) -> None:
+        """Write every run and its ``origin`` into a Parquet file, from which `read` makes the same record."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -115,6 +119,7 @@ class Record:
             "done": self.done,
             "others": self.others,
             "environments": self.environments,
+            "origin": origin,
         }
         metadata = {b"memspan": json.dumps(about).encode()}
         pq.write_table(table.replace_schema_metadata(metadata), path, compression="zstd")
@@ -161,8 +166,8 @@ class Record:
             Row(study, *(kept[study.name].get(role, []) for role in ("trial", "finalist", "evaluation")))
             for study in studies
         ]
-        counts = (about["planned"], about["done"], about.get("others", 0))
-        return cls(experiment, rows, *counts, about["environments"])
+        counts = (about["planned"], about["done"], about["others"])
+        return cls(experiment, rows, *counts, about["environments"], about["origin"])
 
 
 def configs() -> Callable[[RunConfig], str]:

@@ -8,6 +8,7 @@ its seeds, paired, at 1 % for all rows together (Holm).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -118,8 +119,11 @@ def _rows_elsewhere(runs: Sequence[Again], results: Mapping[int, Outcome]) -> It
         run = runs[place]
         if not run.exact and run.name.startswith("evaluation"):
             rows.setdefault(run.row, []).append(again.metrics["test_skill"] - run.metrics["test_skill"])
-    tests = [paired_test([np.array(differences)]) for differences in rows.values()]
-    adjusted = holm([p for *_, p in tests])
-    for name, (mean, low, high, _), p in zip(rows, tests, adjusted, strict=True):
+    tests = {name: paired_test([np.array(differences)], cautious=False) for name, differences in rows.items()}
+    judged = {name: test for name, test in tests.items() if math.isfinite(test[1])}
+    adjusted = holm([p for *_, p in judged.values()])
+    for (name, (mean, low, high, _)), p in zip(judged.items(), adjusted, strict=True):
         if p < 1 - LEVEL and abs(mean) > MARGIN:
             yield f"{name}: trained again here, its skill differs by {mean:+.3f} [{low:.3f}, {high:.3f}]"
+    for name in tests.keys() - judged.keys():
+        yield f"{name}: on another platform a row is judged by its skill over two seeds or more; it has one"

@@ -28,7 +28,8 @@ def cost(board: Leaderboard, scope: str) -> pd.DataFrame:
     """The rows of a scope with ``front``: whether no other is as good in both skill and speed, and better in one."""
     rows = board.rows[board.rows["task"] == scope].copy()
     pairs = rows[["mean", "sequences_per_second"]].to_numpy(dtype=float)
-    rows["front"] = [not any((other >= own).all() and (other > own).any() for other in pairs) for own in pairs]
+    beaten = [any((other >= own).all() and (other > own).any() for other in pairs) for own in pairs]
+    rows["front"] = rows["mean"].notna() & ~pd.Series(beaten, index=rows.index, dtype=bool)
     return rows
 
 
@@ -36,7 +37,7 @@ def summaries(board: Leaderboard) -> Iterator[Section]:
     """What the page shows in plots, for those who read tables."""
     if board.scopes:
         yield _cost(board)
-    if len(board.budget):
+    if board.scopes and len(board.budget):
         yield _budget(board)
     if board.critical is not None:
         yield _critical(board)
@@ -67,7 +68,8 @@ def _cost(board: Leaderboard) -> Section:
 
 
 def _budget(board: Leaderboard) -> Section:
-    scope = OVERALL if OVERALL in board.scopes else board.scopes[0]
+    known = list(board.budget["task"].unique())
+    scope = OVERALL if OVERALL in known else str(known[0])
     here = board.budget[board.budget["task"] == scope]
     last = int(here["trials"].max())
     shown = sorted({round(1 + (last - 1) * i / (SHOWN_BUDGETS - 1)) for i in range(SHOWN_BUDGETS)})

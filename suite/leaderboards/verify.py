@@ -10,15 +10,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from suite import registry
-from suite.config import digest
+from suite.config import RunConfig, digest
 from suite.environment import bits, environment
 from suite.errors import InputError, unknown
-from suite.experiment import Experiment
-from suite.leaderboards.manifest import Manifest, fingerprint, row_name
+from suite.experiment import Evaluation, Experiment
+from suite.leaderboards.manifest import RUNS, Manifest, fingerprint, row_name, run_table
 from suite.leaderboards.record import Record
 from suite.plan import Plan, studies
 
+Looked = tuple[list[str], list[str]]
+"""What is wrong, and what is to be known."""
+
+SEARCHING = ("optuna", "scipy", "numpy")
+"""The packages on which it depends which trials a sweep asks for."""
 CLOSE = 1e-6
 """Figures of tables that were made elsewhere agree to this."""
 
@@ -46,7 +53,7 @@ def chosen(manifest: Manifest, wanted: str, everything: bool = False) -> list[st
         )
     if everything:
         return names
-    if wanted.isdigit():
+    if wanted.isascii() and wanted.isdecimal():
         if int(wanted) < 1:
             raise InputError("--rows must be at least 1; got 0")
         # By the digest: others train other rows of another leaderboard, and everybody the same of this one.
@@ -73,12 +80,60 @@ def check(manifest: Manifest, rows: Sequence[str]) -> Findings:
         else:
             found.notes.append(what)
     found.notes += list(_versions(manifest))
+    found.wrong += _keys(manifest)
+    found.wrong += _choices(manifest)
     if found.wrong:
         return found
-    found.wrong += _data(manifest)
-    found.wrong += _plan(manifest, changed)
-    found.wrong += _outputs(manifest)
+    for look in (_data, _plan, _outputs):
+        try:
+            wrong, notes = look(manifest, changed)
+        except InputError as error:  # of something that cannot be had here, such as somebody else's cell
+            wrong, notes = [], [f"not all can be checked here: {error}"]
+        found.wrong += wrong
+        found.notes += notes
     return found
+
+
+def _keys(manifest: Manifest) -> list[str]:
+    """A run's key must be that of its configuration and seed, and the seed of an evaluation one of the experiment's."""
+    wrong = []
+    pruned = manifest.data["experiment"]["sweep"]["pruner"] != "none"
+    seeds = Evaluation(**manifest.data["experiment"]["evaluation"]).seed_list
+    for row in manifest.rows:
+        for place, role in enumerate(row["role"]):
+            seed, number = row["seed"][place], row["number"][place]
+            try:
+                key = RunConfig(**row["configs"][row["config"][place]], seed=seed).key
+            except (ValidationError, IndexError) as error:
+                wrong.append(f"{row_name(row)}, {role} {number}: its configuration is none: {error}")
+                continue
+            if key != row["key"][place] and not (pruned and role == "trial"):  # whose key knows earlier trials too
+                wrong.append(f"{row_name(row)}, {role} {number}: its key is not that of its configuration and seed")
+            if role == "evaluation" and (seed not in seeds or number != seed):
+                wrong.append(f"{row_name(row)}, {role} {number}: its seed {seed} is none of the experiment's")
+    return wrong
+
+
+def _choices(manifest: Manifest) -> list[str]:
+    """What was evaluated must be what tuning found best, by the recorded trials."""
+    wrong = []
+    sweep = manifest.data["experiment"]["sweep"]
+    for row in manifest.rows:
+        trials = [place for place, role in enumerate(row["role"]) if role == "trial"]
+        evaluated = [row["params"][place] for place, role in enumerate(row["role"]) if role == "evaluation"]
+        if not evaluated or not trials or sweep["finalists"] > 1 or len(trials) < sweep["trials"]:
+            continue
+        metrics = row["metrics"]
+        losses = metrics.get("validation_loss", [None] * len(row["role"]))
+
+        def rank(place: int, row: Mapping[str, Any] = row, losses: Sequence[float | None] = losses) -> tuple[Any, ...]:
+            loss, objective = losses[place], row["metrics"]["objective"][place]
+            return bool(row["metrics"]["pruned"][place]), -objective, math.inf if loss is None else loss, place
+
+        best = row["params"][min(trials, key=rank)]
+        if any(params != best for params in evaluated):
+            wrong.append(f"{row_name(row)}: its evaluations are not those of its best trial")
+    return wrong
 
 
 def _changed_sources(manifest: Manifest) -> dict[str, str]:
@@ -108,7 +163,7 @@ def _versions(manifest: Manifest) -> Iterator[str]:
         names = sorted({*files, *here["files"]})
         if changed := [name for name in names if files.get(name) != here["files"].get(name)]:
             yield f"code of memspan that differs here: {', '.join(changed)}"
-        before, now = bits(there), bits(here)
+        before, now = bits(there) | {"packages": there["packages"]}, bits(here) | {"packages": here["packages"]}
         for name in before:
             if before[name] != now[name]:
                 old, new = before[name], now[name]
@@ -130,25 +185,27 @@ def exact_here(manifest: Manifest, environment_digest: str) -> bool:
     return there is not None and bits(there) == bits(environment())  # which is the CPU: a GPU adds in any order
 
 
-def _data(manifest: Manifest) -> list[str]:
+def _data(manifest: Manifest, changed: Mapping[str, str]) -> Looked:
     wrong = []
-    experiment = Experiment(**manifest.data["experiment"])
     exact = all(exact_here(manifest, name) for name in manifest.data["environments"])
-    for level in experiment.levels:
+    for level in Experiment(**manifest.data["experiment"]).levels:
         kept = manifest.data["data"].get(level.label)
         if kept is None or (exact and fingerprint(level, kept["seed"]) != kept):
-            wrong.append(
-                f"{level.label}: its data are not those of the manifest (seed {(kept or {}).get('seed', '?')})"
-            )
-    return wrong
+            seed = (kept or {}).get("seed", "?")
+            wrong.append(f"{level.label}: its data are not those of the manifest (seed {seed})")
+    return wrong, []
 
 
-def _plan(manifest: Manifest, changed: Mapping[str, str]) -> list[str]:
-    """The runs that the experiment asks for, given the recorded trials, must be the recorded ones."""
+def _plan(manifest: Manifest, changed: Mapping[str, str]) -> Looked:
+    """The runs that the experiment asks for, given the recorded trials, must be the recorded ones, and be all there."""
     record = manifest.record()
     experiment = record.experiment
+    here = environment()["packages"]
+    environments = manifest.data["environments"].values()
     if experiment.sweep.pruner != "none":
-        return []  # its trials depend on curves, which are not in a manifest
+        return [], ["which trials a pruned sweep asks for is not checked: that depends on curves"]
+    if any(there["packages"].get(name) != here.get(name) for there in environments for name in SEARCHING):
+        return [], [f"which trials the sweep asks for is not checked: {', '.join(SEARCHING)} are other versions here"]
     finished = {job.key: outcome for row in record.rows for job, outcome in row.runs}
     asked = Record.of(Plan(experiment, studies(experiment), finished))
     wrong = []
@@ -162,26 +219,38 @@ def _plan(manifest: Manifest, changed: Mapping[str, str]) -> list[str]:
                     f"{theirs.name}: its {kind} are not those that the experiment asks for, given its trials; "
                     f"{len(set(have) - set(want))} of {len(have)} have other settings"
                 )
-    return wrong
+    counts = {"planned": asked.planned, "done": asked.done}
+    said = {name: manifest.data["counts"][name] for name in counts}
+    if counts != said and not changed:
+        wrong.append(f"it says {said['done']} of {said['planned']} runs; there are {asked.done} of {asked.planned}")
+    return wrong, []
 
 
-def _outputs(manifest: Manifest) -> list[str]:
-    """The tables beside the manifest must follow from its runs."""
-    from suite.leaderboards.render import as_json
+def _outputs(manifest: Manifest, changed: Mapping[str, str]) -> Looked:
+    """What lies beside the manifest must follow from its runs."""
+    from suite.leaderboards.latex import latex
+    from suite.leaderboards.render import as_json, markdown
     from suite.leaderboards.table import leaderboard
 
-    wrong = []
+    wrong, notes = [], []
     folder = manifest.path.parent
     for name, kept in manifest.data.get("outputs", {}).items():
         path = folder / name
         if path.exists() and file_digest(path) != kept:
             wrong.append(f"changed after it was written: {name}")
-    path = folder / "leaderboard.json"
-    if path.exists():
-        there, here = json.loads(path.read_text(encoding="utf-8")), json.loads(as_json(leaderboard(manifest.record())))
-        if place := difference(there, here):
+    board = leaderboard(manifest.record())
+    if (folder / RUNS).exists():
+        rows = {row.name: run_table(row, {}) for row in Record.read(folder / RUNS).rows if row.runs}
+        names = [row_name(row) for row in manifest.rows if rows.get(row_name(row), {}).get("digests") != row["digests"]]
+        wrong += [f"{RUNS} has other runs of {name}" for name in names]
+    if (folder / "leaderboard.json").exists():
+        there = json.loads((folder / "leaderboard.json").read_text(encoding="utf-8"))
+        if place := difference(there, json.loads(as_json(board))):
             wrong.append(f"leaderboard.json does not follow from the runs: {place}")
-    return wrong
+    for name, text in {"leaderboard.md": markdown(board), "leaderboard.tex": latex(board)}.items():
+        if (folder / name).exists() and (folder / name).read_text(encoding="utf-8") != text:
+            notes.append(f"{name} is not what memspan makes of these runs here")
+    return wrong, notes
 
 
 def file_digest(path: Path) -> str:

@@ -32,14 +32,17 @@ def write(board: Leaderboard, folder: Path) -> list[Path]:
     ``clipping.csv`` and a picture per architecture; and ``manifest.json`` with a digest of each.
 
     Raises:
-        InputError: if the folder holds a frozen leaderboard with other runs.
+        InputError: if the folder holds a frozen leaderboard.
     """
     from suite.plots.style import save
 
     record = board.record
     assert record is not None, "a leaderboard without a record cannot be written"
     proof = manifests.manifest(record)
-    _check_frozen(folder, proof["digest"])
+    if (folder / FROZEN).exists():
+        raise InputError(
+            f"{str(folder)!r} holds a frozen leaderboard, which is never written again: give another folder"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     texts = dict(zip(TABLES, (markdown(board), _csv(board.rows), as_json(board), latex(board)), strict=True))
     tables = {"horizon": board.horizon_curves, "overfitting": board.overfitting_curves}
@@ -49,7 +52,7 @@ def write(board: Leaderboard, folder: Path) -> list[Path]:
     texts[PAGE] = render(page_data(board, proof, [*texts, manifests.RUNS, manifests.NAME]))
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
-    record.write(folder / manifests.RUNS)
+    record.write(folder / manifests.RUNS, manifests.origin_of(proof))
     pictures = [path for name, figure in figures(board) for path in save(figure, folder / name)]
     written = [folder / PAGE, *(folder / name for name in texts if name != PAGE), folder / manifests.RUNS, *pictures]
     proof["outputs"] = {path.name: file_digest(path) for path in written}
@@ -79,15 +82,6 @@ def freeze(board: Leaderboard, parent: Path) -> list[Path]:
     written = write(board, folder)
     (folder / FROZEN).write_text(f"{digest}\n", encoding="utf-8")
     return written
-
-
-def _check_frozen(folder: Path, digest: str) -> None:
-    frozen = folder / FROZEN
-    if frozen.exists() and frozen.read_text(encoding="utf-8").strip() != digest:
-        raise InputError(
-            f"{str(folder)!r} holds a frozen leaderboard of other runs, which is never written again: "
-            "give another folder"
-        )
 
 
 def _csv(frame: pd.DataFrame) -> str:
