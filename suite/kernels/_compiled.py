@@ -6,42 +6,71 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
 import numba
-from numba import njit
+from numba import cfunc, njit, types
+from torch import Tensor
 
 # Contractions and reassociations make the loops vectorise. The flags that assume there is no NaN and no infinity are
 # left out, for a diverged run must look diverged.
-FASTMATH = {"contract", "reassoc", "arcp", "nsz", "afn"}
+OPTIONS = {"fastmath": {"contract", "reassoc", "arcp", "nsz", "afn"}, "error_model": "numpy", "nogil": True}
+
+_in_use: list[Any] = []  # what ``compiled_once`` made: its code must stay where it is
 
 
-def compiled(arrays: int, sizes: int, dtypes: tuple[str, ...] = ("float32",)) -> Callable[..., Callable[..., None]]:
-    """Compile a function of flat arrays, then whole numbers, now, or load it from disk.
+def compiled(function: Callable[..., Any]) -> Callable[..., None]:
+    """Compile a function of tensors, then whole numbers, now, or load it from disk. It gets the tensors' addresses.
 
-    Explicit types: all compiling is done when a module is imported, and none in the first step of a training. Flat
-    arrays, for views of them in inner loops double the time of compiling.
+    All compiling is done when a module is imported, and none in the first step of a training. Addresses, for half of
+    what Numba compiles for a function of arrays is what it does about arrays.
     """
-    signatures = [f"void({', '.join([f'{dtype}[::1]'] * arrays + ['int64'] * sizes)})" for dtype in dtypes]
+    made = compiled_for(function, [types.int64] * function.__code__.co_argcount)
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., None]:
-        def build(cache: bool) -> Callable[..., None]:
-            options = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
-            dispatcher: Callable[..., None] = njit(signatures, cache=cache, **options)(function)
-            return dispatcher
+    @wraps(function)
+    def call(*arguments: Tensor | int) -> None:
+        made(*(_address(argument) if isinstance(argument, Tensor) else argument for argument in arguments))
 
-        before = numba.config.CACHE_DIR
-        numba.config.CACHE_DIR = str(_CACHE) if _CACHE else before
-        try:
-            return build(cache=_CACHE is not None)
-        except OSError:  # the disk is full, or the folder has gone: compile, and keep nothing
-            return build(cache=False)
-        finally:
-            numba.config.CACHE_DIR = before
+    return call
 
-    return decorate
+
+def compiled_for(function: Callable[..., Any], arguments: list[types.Type]) -> Callable[..., None]:
+    """Compile a function of other types of arguments."""
+    made: Callable[..., None] = _kept(
+        lambda cache: njit(types.void(*arguments), cache=cache, no_cfunc_wrapper=True, **OPTIONS)(function)
+    )
+    return made
+
+
+def compiled_once(function: Callable[..., Any]) -> types.ExternalFunction:
+    """Compile a function for others to call: they jump to it, where Numba would compile it again in each of them."""
+    signature = types.void(*[types.int64] * function.__code__.co_argcount)
+    made = _kept(lambda cache: cfunc(signature, cache=cache, **OPTIONS)(function))
+    symbol = f"memspan.{function.__name__}"
+    llvm.add_symbol(symbol, made.address)
+    _in_use.append(made)
+    return types.ExternalFunction(symbol, signature)
+
+
+def _address(tensor: Tensor) -> int:
+    if not tensor.is_contiguous():
+        raise RuntimeError("a kernel takes contiguous tensors only")
+    return tensor.data_ptr()
+
+
+def _kept(build: Callable[[bool], Any]) -> Any:
+    """What ``build`` compiles, with or without keeping it on disk."""
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(_CACHE) if _CACHE else before
+    try:
+        return build(_CACHE is not None)
+    except OSError:  # the disk is full, or the folder has gone: compile, and keep nothing
+        return build(False)
+    finally:
+        numba.config.CACHE_DIR = before
 
 
 def _cache_folder() -> Path | None:

@@ -8,8 +8,6 @@ product brings it into the rest: it is not read, or it has been cleared, so that
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -21,11 +19,6 @@ from suite.kernels._vector import LANES
 def padded(size: int) -> int:
     """``size`` rounded up to whole vectors."""
     return -(-size // LANES) * LANES
-
-
-def flat(tensor: Tensor) -> Any:
-    """A contiguous tensor as the flat NumPy array that compiled code takes; they share their memory."""
-    return tensor.detach().view(-1).numpy()
 
 
 def rows(inputs: Tensor, W: Tensor, U: Tensor, h: Tensor, *others: Tensor) -> Tensor:
@@ -78,9 +71,8 @@ def pack_forward(gates: int, *matrices: Tensor) -> Tensor:
     hidden, depth = len(whole) // gates, whole.shape[1]
     width = padded(hidden)
     packed = whole.new_zeros(depth * gates * width)
-    source, room = flat(whole), flat(packed)
     for gate in range(gates):
-        pack(room, source[gate * hidden * depth :], depth, 0, gate * width, depth, hidden, 1, depth)
+        pack(packed, whole, gate * hidden * depth, depth, gates * width, 0, gate * width, depth, hidden, 1, depth)
     return packed
 
 
@@ -89,9 +81,10 @@ def pack_backward(gates: int, U: Tensor) -> Tensor:
     hidden = len(U) // gates
     width = padded(hidden)
     packed = U.new_zeros(gates * width * width)
-    source, room = flat(U.contiguous()), flat(packed)
+    U = U.contiguous()
     for gate in range(gates):
-        pack(room, source[gate * hidden * hidden :], gates * width, gate * width, 0, hidden, hidden, hidden, 1)
+        from_row = gate * width
+        pack(packed, U, gate * hidden * hidden, gates * width, width, from_row, 0, hidden, hidden, hidden, 1)
     return packed
 
 

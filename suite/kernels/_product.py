@@ -15,8 +15,8 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from suite.kernels._compiled import compiled
-from suite.kernels._vector import INT, LANES, LLVM_VECTOR, address, everywhere, instruction
+from suite.kernels._compiled import compiled, compiled_once
+from suite.kernels._vector import INT, LANES, LLVM_VECTOR, everywhere, instruction, numbers, place
 
 # Rows and vectors of a tile: 16 accumulators and a row of B in the 32 wide registers of AVX-512, 12 of the 16 in AVX2.
 ROWS, VECTORS = (8, 2) if llvm.get_host_cpu_features().get("avx512f") else (6, 1)
@@ -85,36 +85,24 @@ def _tile(rows: int, vectors: int) -> Any:
 
 
 @instruction
-def _pointer(_: Any, array: Any, offset: Any) -> Any:
+def _pointer(_: Any, address: Any, offset: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return address(context, builder, signature.args[0], *arguments)
+        return place(builder, *arguments)
 
-    return types.CPointer(types.float32)(array, offset), codegen
-
-
-@instruction
-def _not_inlined(_: Any) -> Any:
-    """Let the function that says this be compiled once, and not again inside each of its callers."""
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        builder.function.attributes.add("noinline")
-        return context.get_dummy_value()
-
-    return types.void(), codegen
+    return types.CPointer(types.float32)(address, offset), codegen
 
 
 _wide, _wide_few = _tile(ROWS, VECTORS), _tile(FEW, VECTORS)
 _narrow, _narrow_few = _tile(ROWS, 1), _tile(FEW, 1)
 
 
-@compiled(arrays=3, sizes=8)
+@compiled_once
 def product(C, A, packed, c_at, c_stride, a_at, a_stride, rows, depth, width, add):  # type: ignore[no-untyped-def]
     """``C[:, :width] = A[:, :depth] @ B`` with B ``[depth, width]`` packed; ``add`` 1: to C, 0: in its place.
 
     C and A are matrices inside flat arrays, from ``_at`` on, whose rows are ``_stride`` numbers apart. ``width`` is
     a multiple of ``LANES``; there are at least one row and depth 1.
     """
-    _not_inlined()
     column = 0
     while column < width:
         wide = width - column >= PANEL
@@ -137,27 +125,32 @@ def product(C, A, packed, c_at, c_stride, a_at, a_stride, rows, depth, width, ad
         column += PANEL if wide else LANES
 
 
-@compiled(arrays=2, sizes=7)
-def pack(packed, B, depth, from_row, from_column, rows, columns, row_stride, column_stride):  # type: ignore[no-untyped-def]
-    """Put a matrix B ``[rows, columns]`` into its place of a matrix of ``depth`` rows, packed for ``product``.
+@compiled
+def pack(packed, B, b_at, depth, width, from_row, from_column, rows, columns, row_stride, column_stride):  # type: ignore[no-untyped-def]
+    """Put a matrix B ``[rows, columns]`` into its place of one of ``[depth, width]``, packed for ``product``.
+
+    B is a matrix inside a flat array, from ``b_at`` on.
 
     Packed are panels of columns, each row by row.
     """
-    whole = len(packed) // depth // PANEL * PANEL
+    to, of = numbers(packed), numbers(B)
+    whole = width // PANEL * PANEL
     for c in range(columns):
         column = from_column + c
         panel = PANEL if column < whole else LANES
         inside = (column if column < whole else column - whole) % panel
-        place = (column - inside) * depth + from_row * panel + inside
+        start = (column - inside) * depth + from_row * panel + inside
         for r in range(rows):
-            packed[place + r * panel] = B[r * row_stride + c * column_stride]
+            to[start + r * panel] = of[b_at + r * row_stride + c * column_stride]
 
 
-@compiled(arrays=1, sizes=6)
+@compiled_once
 def clear_padding(A, at, stride, rows, gates, hidden, padded):  # type: ignore[no-untyped-def]
     """Zero the columns beyond ``hidden`` of each gate of A ``[rows, gates·padded]``, from ``at`` on."""
     if hidden < padded:
+        there = numbers(A)
         for row in range(rows):
             for gate in range(gates):
                 start = at + row * stride + gate * padded
-                A[start + hidden : start + padded] = 0
+                for column in range(start + hidden, start + padded):
+                    there[column] = 0

@@ -54,18 +54,27 @@ def _vectors(builder: Any, kinds: Any, arguments: Any) -> list[Any]:
     return [value if kind == VECTOR else everywhere(builder, value) for kind, value in pairs]
 
 
-def address(context: Any, builder: Any, kind: Any, array: Any, offset: Any) -> Any:
-    """The address of the number at ``offset`` of a contiguous array."""
-    return builder.gep(context.make_array(kind)(context, builder, array).data, [offset])
+def place(builder: Any, address: Any, offset: Any) -> Any:
+    """A pointer to the number at ``offset`` of the numbers that lie at ``address``."""
+    return builder.gep(builder.inttoptr(address, FLOAT.as_pointer()), [offset])
+
+
+@instruction
+def numbers(_: Any, address: Any) -> Any:
+    """The numbers at ``address``, to read and write one by one."""
+
+    def codegen(context: Any, builder: Any, call: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], FLOAT.as_pointer())
+
+    return types.CPointer(types.float32)(address), codegen
 
 
 @instruction
 def load(_: Any, row: Any, j: Any) -> Any:
-    """``row[j : j + LANES]``"""
+    """``row[j : j + LANES]``, where ``row`` is an address."""
 
     def codegen(context: Any, builder: Any, call: Any, arguments: Any) -> Any:
-        place = address(context, builder, call.args[0], *arguments)
-        loaded = builder.load(builder.bitcast(place, LLVM_VECTOR.as_pointer()))
+        loaded = builder.load(builder.bitcast(place(builder, *arguments), LLVM_VECTOR.as_pointer()))
         loaded.align = 4
         return loaded
 
@@ -77,9 +86,8 @@ def store(_: Any, row: Any, j: Any, value: Any) -> Any:
     """``row[j : j + LANES] = value``, a vector or one number."""
 
     def codegen(context: Any, builder: Any, call: Any, arguments: Any) -> Any:
-        place = address(context, builder, call.args[0], *arguments[:2])
         (vector,) = _vectors(builder, call.args[2:], arguments[2:])
-        builder.store(vector, builder.bitcast(place, LLVM_VECTOR.as_pointer())).align = 4
+        builder.store(vector, builder.bitcast(place(builder, *arguments[:2]), LLVM_VECTOR.as_pointer())).align = 4
         return context.get_dummy_value()
 
     return types.void(row, types.int64, value), codegen

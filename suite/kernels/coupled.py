@@ -10,13 +10,12 @@ from torch.autograd.function import once_differentiable
 
 from suite.kernels import _layout as layout
 from suite.kernels._compiled import compiled
-from suite.kernels._layout import flat
 from suite.kernels._math import ONE, add_row, sigmoid, tanh
 from suite.kernels._product import clear_padding, product
 from suite.kernels._vector import LANES, load, store
 
 
-@compiled(arrays=4, sizes=5)
+@compiled
 def _forward(a, s, c, WbU, T, B, X, H, P):  # type: ignore[no-untyped-def]
     """Fill in the gates ``a`` (i, g, o) and the states, in the rows ``s`` and in ``c``. ``X``: size of (x_t, 1)."""
     row = X + P
@@ -38,7 +37,7 @@ def _forward(a, s, c, WbU, T, B, X, H, P):  # type: ignore[no-untyped-def]
                 store(a, gates + 2 * P + j, o)
 
 
-@compiled(arrays=7, sizes=6)
+@compiled
 def _backward(da, dh, dc, a, c, U, dy, T, B, H, P, dy_step, dy_sequence):  # type: ignore[no-untyped-def]
     """Fill ``da``; ``dh`` and ``dc`` are the gradients of the last states on entry, of the first at the end."""
     for t in range(T - 1, -1, -1):
@@ -72,7 +71,7 @@ class _CoupledLSTM(Function):
         P, X = layout.padded(H), size + 1
         s, cs, a = layout.rows(x, W, U, h, c), layout.history(c, T), x.new_empty(T, B, 3 * P)
         WbU = layout.pack_forward(3, W, b, U)
-        _forward(flat(a), flat(s), flat(cs), flat(WbU), T, B, X, H, P)
+        _forward(a, s, cs, WbU, T, B, X, H, P)
         ctx.save_for_backward(a, s, cs, W, U)
         ctx.set_materialize_grads(False)
         return layout.outputs(s, X, H), layout.last(s, X, H), layout.last(cs, 0, H)
@@ -85,7 +84,7 @@ class _CoupledLSTM(Function):
         dy, step, sequence = layout.output_gradient(d_outputs, H, a)
         dh, dc, da = layout.state_gradient(dh, cs, H), layout.state_gradient(dc, cs, H), layout.gate_gradient(a)
         U_back = layout.pack_backward(3, U)
-        _backward(flat(da), flat(dh), flat(dc), flat(a), flat(cs), flat(U_back), flat(dy), T, B, H, P, step, sequence)
+        _backward(da, dh, dc, a, cs, U_back, dy, T, B, H, P, step, sequence)
         dx = layout.input_gradient(da, W, 3) if ctx.needs_input_grad[0] else None
         dW, db, dU = layout.weight_gradients(da, s, 3, X, H)
         return dx, dh[:, :H], dc[:, :H], dW, dU, db

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
+from numba import types
+from numba.np.numpy_support import from_dtype
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from suite.kernels._compiled import compiled
-from suite.kernels._layout import flat
-
-BOTH = ("float32", "complex64")
+from suite.kernels._compiled import compiled_for
 
 
-@compiled(arrays=3, sizes=3, dtypes=BOTH)
 def _forward(a, b, h, B, T, D):  # type: ignore[no-untyped-def]
     """Fill ``h`` ``[batch, time + 1, units]``, whose first step is given."""
     for n in range(B):
@@ -25,7 +26,6 @@ def _forward(a, b, h, B, T, D):  # type: ignore[no-untyped-def]
                 h[before + D + j] = a[at + j] * h[before + j] + b[at + j]
 
 
-@compiled(arrays=6, sizes=3, dtypes=BOTH)
 def _backward(da, db, a, h, dy, dh, B, T, D):  # type: ignore[no-untyped-def]
     """Fill ``da`` and ``db``; ``dh`` ``[batch, units]``: zeros on entry, the first state's gradient at the end."""
     for n in range(B):
@@ -39,6 +39,22 @@ def _backward(da, db, a, h, dy, dh, B, T, D):  # type: ignore[no-untyped-def]
                 dh[n * D + j] = d_after * a[at + j].conjugate()
 
 
+@cache
+def _compiled(dtype: torch.dtype) -> tuple[Callable[..., None], Callable[..., None]]:
+    """Forward and backward for numbers of ``dtype``."""
+    array = types.Array(from_dtype(np.dtype(str(dtype).removeprefix("torch."))), 1, "C")
+    size = types.int64
+    return compiled_for(_forward, [array] * 3 + [size] * 3), compiled_for(_backward, [array] * 6 + [size] * 3)
+
+
+_compiled(torch.float32)  # now, as every kernel is; complex numbers are for those who ask
+
+
+def _flat(tensor: Tensor) -> Any:
+    """A contiguous tensor as the flat NumPy array that compiled code takes; they share their memory."""
+    return tensor.detach().view(-1).numpy()
+
+
 class _Diagonal(torch.autograd.Function):
     """a, b ``[batch, time, units]``, h ``[batch, units]`` → the states ``[batch, time, units]``.
 
@@ -50,7 +66,7 @@ class _Diagonal(torch.autograd.Function):
         batch, time, units = a.shape
         hs = a.new_empty(batch, time + 1, units)
         hs[:, 0] = h
-        _forward(flat(a), flat(b), flat(hs), batch, time, units)
+        _compiled(a.dtype)[0](_flat(a), _flat(b), _flat(hs), batch, time, units)
         ctx.save_for_backward(a, hs)
         return hs[:, 1:]
 
@@ -60,7 +76,7 @@ class _Diagonal(torch.autograd.Function):
         a, hs = ctx.saved_tensors
         da, db, dh = torch.empty_like(a), torch.empty_like(a), torch.zeros_like(hs[:, 0])
         dy = dy.resolve_conj().contiguous()
-        _backward(flat(da), flat(db), flat(a), flat(hs), flat(dy), flat(dh), *a.shape)
+        _compiled(a.dtype)[1](_flat(da), _flat(db), _flat(a), _flat(hs), _flat(dy), _flat(dh), *a.shape)
         return da, db, dh
 
 

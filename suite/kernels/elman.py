@@ -10,13 +10,12 @@ from torch.autograd.function import once_differentiable
 
 from suite.kernels import _layout as layout
 from suite.kernels._compiled import compiled
-from suite.kernels._layout import flat
 from suite.kernels._math import ONE, ZERO, add_row, tanh
 from suite.kernels._product import clear_padding, product
 from suite.kernels._vector import LANES, load, store, where_at_least
 
 
-@compiled(arrays=2, sizes=6)
+@compiled
 def _forward(s, WbU, T, B, X, H, P, relu):  # type: ignore[no-untyped-def]
     """Fill in the states of the rows ``s``, which hold x_t, 1 and the first state. ``X``: the size of (x_t, 1)."""
     row = X + P
@@ -31,7 +30,7 @@ def _forward(s, WbU, T, B, X, H, P, relu):  # type: ignore[no-untyped-def]
                 store(s, j, where_at_least(ZERO, a, ZERO, a) if relu else tanh(a))
 
 
-@compiled(arrays=5, sizes=8)
+@compiled
 def _backward(da, dh, s, U, dy, T, B, X, H, P, relu, dy_step, dy_sequence):  # type: ignore[no-untyped-def]
     """Fill ``da``; ``dh`` is the gradient of the last state on entry, of the first at the end."""
     row = X + P
@@ -60,7 +59,7 @@ class _Elman(Function):
         (B, T, size), H = x.shape, U.shape[1]
         P, X = layout.padded(H), size + 1
         s, WbU = layout.rows(x, W, U, h), layout.pack_forward(1, W, b, U)
-        _forward(flat(s), flat(WbU), T, B, X, H, P, relu)
+        _forward(s, WbU, T, B, X, H, P, relu)
         ctx.save_for_backward(s, W, U)
         ctx.set_materialize_grads(False)
         ctx.relu = relu
@@ -74,7 +73,7 @@ class _Elman(Function):
         dy, step, sequence = layout.output_gradient(d_outputs, H, s)
         dh, da = layout.state_gradient(dh, s, H), s.new_empty(T, B, P)
         U_back = layout.pack_backward(1, U)
-        _backward(flat(da), flat(dh), flat(s), flat(U_back), flat(dy), T, B, X, H, P, ctx.relu, step, sequence)
+        _backward(da, dh, s, U_back, dy, T, B, X, H, P, ctx.relu, step, sequence)
         dx = layout.input_gradient(da, W, 1) if ctx.needs_input_grad[0] else None
         dW, db, dU = layout.weight_gradients(da, s, 1, X, H)
         return dx, dh[:, :H], dW, dU, db, None

@@ -11,13 +11,12 @@ from torch.autograd.function import once_differentiable
 
 from suite.kernels import _layout as layout
 from suite.kernels._compiled import compiled
-from suite.kernels._layout import flat
 from suite.kernels._math import ONE, add_row, sigmoid, tanh
 from suite.kernels._product import clear_padding, product
 from suite.kernels._vector import LANES, load, store
 
 
-@compiled(arrays=6, sizes=5)
+@compiled
 def _forward(a, q, s, WbU_rz, Wb_n, bU_n, T, B, X, H, P):  # type: ignore[no-untyped-def]
     """Fill in the gates ``a`` (r, z, n), ``q`` = U_n h + b_h, the states in the rows ``s``. ``X``: size of (x_t, 1)."""
     row = X + P
@@ -40,7 +39,7 @@ def _forward(a, q, s, WbU_rz, Wb_n, bU_n, T, B, X, H, P):  # type: ignore[no-unt
                 store(a, gates + 2 * P + j, new)
 
 
-@compiled(arrays=9, sizes=7)
+@compiled
 def _backward(da, dq, dh, a, q, s, U_rz, U_n, dy, T, B, X, H, P, dy_step, dy_sequence):  # type: ignore[no-untyped-def]
     """Fill ``da`` and ``dq``; ``dh`` is the gradient of the last state on entry, of the first at the end."""
     row = X + P
@@ -80,7 +79,7 @@ class _GRUAfter(Function):
         s, a, q = layout.rows(x, W, U, h), x.new_empty(T, B, 3 * P), x.new_empty(T, B, P)
         WbU_rz = layout.pack_forward(2, W[: 2 * H], b[: 2 * H], U[: 2 * H])
         Wb_n, bU_n = layout.pack_forward(1, W[2 * H :], b[2 * H :]), layout.pack_forward(1, b_h, U[2 * H :])
-        _forward(flat(a), flat(q), flat(s), flat(WbU_rz), flat(Wb_n), flat(bU_n), T, B, X, H, P)
+        _forward(a, q, s, WbU_rz, Wb_n, bU_n, T, B, X, H, P)
         ctx.save_for_backward(a, q, s, W, U)
         ctx.set_materialize_grads(False)
         return layout.outputs(s, X, H), layout.last(s, X, H)
@@ -93,10 +92,7 @@ class _GRUAfter(Function):
         dy, step, sequence = layout.output_gradient(d_outputs, H, a)
         dh, da, dq = layout.state_gradient(dh, s, H), layout.gate_gradient(a), torch.empty_like(q)
         U_rz, U_n = layout.pack_backward(2, U[: 2 * H]), layout.pack_backward(1, U[2 * H :])
-        _backward(
-            flat(da), flat(dq), flat(dh), flat(a), flat(q), flat(s), flat(U_rz), flat(U_n), flat(dy),
-            T, B, X, H, P, step, sequence,
-        )  # fmt: skip
+        _backward(da, dq, dh, a, q, s, U_rz, U_n, dy, T, B, X, H, P, step, sequence)
         dx = layout.input_gradient(da, W, 3) if ctx.needs_input_grad[0] else None
         dW_rz, db_rz, dU_rz = layout.weight_gradients(da[:, :, : 2 * P], s, 2, X, H)
         dWb_n = layout.weight_gradient(da[:, :, 2 * P :], s[:-1, :, :X], 1, H)

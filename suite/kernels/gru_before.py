@@ -11,13 +11,12 @@ from torch.autograd.function import once_differentiable
 
 from suite.kernels import _layout as layout
 from suite.kernels._compiled import compiled
-from suite.kernels._layout import flat
 from suite.kernels._math import ONE, add_row, sigmoid, tanh
 from suite.kernels._product import clear_padding, product
 from suite.kernels._vector import LANES, load, store
 
 
-@compiled(arrays=5, sizes=5)
+@compiled
 def _forward(a, s, v, WU_rz, WU_n, T, B, X, H, P):  # type: ignore[no-untyped-def]
     """Fill in the gates ``a`` (r, z, n), the states in the rows ``s``, and r_t ⊙ h_{t−1} in ``v``, rows of its own.
 
@@ -46,7 +45,7 @@ def _forward(a, s, v, WU_rz, WU_n, T, B, X, H, P):  # type: ignore[no-untyped-de
                 store(s, after + j, (ONE - z) * load(s, before + j) + z * new)
 
 
-@compiled(arrays=8, sizes=7)
+@compiled
 def _backward(da, dh, d_product, a, s, U_rz, U_n, dy, T, B, X, H, P, dy_step, dy_sequence):  # type: ignore[no-untyped-def]
     """Fill ``da``; ``dh``: last state's gradient on entry, the first's at the end; ``d_product``: room for a step."""
     row = X + P
@@ -90,7 +89,7 @@ class _GRUBefore(Function):
         none = W.new_zeros(3 * H)  # this form has no biases
         WU_rz = layout.pack_forward(2, W[: 2 * H], none[: 2 * H], U[: 2 * H])
         WU_n = layout.pack_forward(1, W[2 * H :], none[2 * H :], U[2 * H :])
-        _forward(flat(a), flat(s), flat(v), flat(WU_rz), flat(WU_n), T, B, X, H, P)
+        _forward(a, s, v, WU_rz, WU_n, T, B, X, H, P)
         ctx.save_for_backward(a, s, v, W, U)
         ctx.set_materialize_grads(False)
         return layout.outputs(s, X, H), layout.last(s, X, H)
@@ -103,10 +102,7 @@ class _GRUBefore(Function):
         dy, step, sequence = layout.output_gradient(d_outputs, H, a)
         dh, da = layout.state_gradient(dh, s, H), layout.gate_gradient(a)
         U_rz, U_n = layout.pack_backward(2, U[: 2 * H]), layout.pack_backward(1, U[2 * H :])
-        _backward(
-            flat(da), flat(dh), flat(torch.empty_like(dh)), flat(a), flat(s), flat(U_rz), flat(U_n), flat(dy),
-            T, B, X, H, P, step, sequence,
-        )  # fmt: skip
+        _backward(da, dh, torch.empty_like(dh), a, s, U_rz, U_n, dy, T, B, X, H, P, step, sequence)
         dx = layout.input_gradient(da, W, 3) if ctx.needs_input_grad[0] else None
         dW_rz, _, dU_rz = layout.weight_gradients(da[:, :, : 2 * P], s, 2, X, H)
         dW_n, _, dU_n = layout.weight_gradients(da[:, :, 2 * P :], v, 1, X, H)

@@ -11,13 +11,12 @@ from torch.autograd.function import once_differentiable
 
 from suite.kernels import _layout as layout
 from suite.kernels._compiled import compiled
-from suite.kernels._layout import flat
 from suite.kernels._math import ONE, add_row, sigmoid, tanh
 from suite.kernels._product import clear_padding, product
 from suite.kernels._vector import LANES, load, store
 
 
-@compiled(arrays=5, sizes=5)
+@compiled
 def _forward(a, s, c, WbU, p, T, B, X, H, P):  # type: ignore[no-untyped-def]
     """Fill in the gates ``a`` (i, f, g, o) and the states, in the rows ``s`` and in ``c``. ``X``: size of (x_t, 1)."""
     row = X + P
@@ -43,7 +42,7 @@ def _forward(a, s, c, WbU, p, T, B, X, H, P):  # type: ignore[no-untyped-def]
                 store(a, gates + 3 * P + j, o)
 
 
-@compiled(arrays=9, sizes=6)
+@compiled
 def _backward(da, dp, dh, dc, a, c, U, p, dy, T, B, H, P, dy_step, dy_sequence):  # type: ignore[no-untyped-def]
     """Fill ``da``, add to ``dp``; ``dh``, ``dc``: last states' gradients on entry, the first's at the end."""
     for t in range(T - 1, -1, -1):
@@ -92,7 +91,7 @@ class _DiagonalPeephole(Function):
         P, X = layout.padded(H), size + 1
         s, cs, a = layout.rows(x, W, U, h, c), layout.history(c, T), x.new_empty(T, B, 4 * P)
         WbU, p = layout.pack_forward(4, W, b, U), layout.history(peep, 0)[0]
-        _forward(flat(a), flat(s), flat(cs), flat(WbU), flat(p), T, B, X, H, P)
+        _forward(a, s, cs, WbU, p, T, B, X, H, P)
         ctx.save_for_backward(a, s, cs, W, U, p)
         ctx.set_materialize_grads(False)
         return layout.outputs(s, X, H), layout.last(s, X, H), layout.last(cs, 0, H)
@@ -105,10 +104,7 @@ class _DiagonalPeephole(Function):
         dy, step, sequence = layout.output_gradient(d_outputs, H, a)
         dh, dc, da = layout.state_gradient(dh, cs, H), layout.state_gradient(dc, cs, H), layout.gate_gradient(a)
         U_back, dp = layout.pack_backward(4, U), torch.zeros_like(p)
-        _backward(
-            flat(da), flat(dp), flat(dh), flat(dc), flat(a), flat(cs), flat(U_back), flat(p), flat(dy),
-            T, B, H, P, step, sequence,
-        )  # fmt: skip
+        _backward(da, dp, dh, dc, a, cs, U_back, p, dy, T, B, H, P, step, sequence)
         dx = layout.input_gradient(da, W, 4) if ctx.needs_input_grad[0] else None
         dW, db, dU = layout.weight_gradients(da, s, 4, X, H)
         return dx, dh[:, :H], dc[:, :H], dW, dU, dp[:, :H], db

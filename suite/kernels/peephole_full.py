@@ -11,13 +11,12 @@ from torch.autograd.function import once_differentiable
 
 from suite.kernels import _layout as layout
 from suite.kernels._compiled import compiled
-from suite.kernels._layout import flat
 from suite.kernels._math import ONE, add_row, sigmoid, tanh
 from suite.kernels._product import clear_padding, product
 from suite.kernels._vector import LANES, load, store
 
 
-@compiled(arrays=6, sizes=5)
+@compiled
 def _forward(a, s, c, WbU, P_if, P_o, T, B, X, H, P):  # type: ignore[no-untyped-def]
     """Fill in the gates ``a`` (i, f, g, o) and the states, in the rows ``s`` and in ``c``. ``X``: size of (x_t, 1)."""
     row = X + P
@@ -43,7 +42,7 @@ def _forward(a, s, c, WbU, P_if, P_o, T, B, X, H, P):  # type: ignore[no-untyped
                 store(a, gates + 3 * P + j, o)
 
 
-@compiled(arrays=9, sizes=6)
+@compiled
 def _backward(da, dh, dc, a, c, U, P_if, P_o, dy, T, B, H, P, dy_step, dy_sequence):  # type: ignore[no-untyped-def]
     """Fill ``da``; ``dh`` and ``dc`` are the gradients of the last states on entry, of the first at the end."""
     for t in range(T - 1, -1, -1):
@@ -85,7 +84,7 @@ class _FullPeephole(Function):
         s, cs, a = layout.rows(x, W, U, h, c), layout.history(c, T), x.new_empty(T, B, 4 * P)
         WbU = layout.pack_forward(4, W, b, U)
         P_if, P_o = layout.pack_forward(2, peep[: 2 * H]), layout.pack_forward(1, peep[2 * H :])
-        _forward(flat(a), flat(s), flat(cs), flat(WbU), flat(P_if), flat(P_o), T, B, X, H, P)
+        _forward(a, s, cs, WbU, P_if, P_o, T, B, X, H, P)
         ctx.save_for_backward(a, s, cs, W, U, peep)
         ctx.set_materialize_grads(False)
         return layout.outputs(s, X, H), layout.last(s, X, H), layout.last(cs, 0, H)
@@ -99,10 +98,7 @@ class _FullPeephole(Function):
         dh, dc, da = layout.state_gradient(dh, cs, H), layout.state_gradient(dc, cs, H), layout.gate_gradient(a)
         U_back = layout.pack_backward(4, U)
         P_if, P_o = layout.pack_backward(2, peep[: 2 * H]), layout.pack_backward(1, peep[2 * H :])
-        _backward(
-            flat(da), flat(dh), flat(dc), flat(a), flat(cs), flat(U_back), flat(P_if), flat(P_o), flat(dy),
-            T, B, H, P, step, sequence,
-        )  # fmt: skip
+        _backward(da, dh, dc, a, cs, U_back, P_if, P_o, dy, T, B, H, P, step, sequence)
         dx = layout.input_gradient(da, W, 4) if ctx.needs_input_grad[0] else None
         dW, db, dU = layout.weight_gradients(da, s, 4, X, H)
         dP_if = layout.weight_gradient(da[:, :, : 2 * P], cs[:-1], 2, H)
