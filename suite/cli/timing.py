@@ -23,30 +23,33 @@ def speed(
     ] = False,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
-    repetitions: Annotated[int, typer.Option(min=3, help="Interleaved repetitions; medians are shown.")] = 5,
+    repetitions: Annotated[
+        int | None,
+        typer.Option(min=3, help="Interleaved repetitions; medians are shown. [default: 21, of longer ones 5]"),
+    ] = None,
 ) -> None:
     """Time forward and backward of every architecture against torch's own cells, on one thread: ratios first.
 
     With an option, something else instead; --scheduler also on --storage and --tracking-uri.
     """
     if overhead:
-        _overhead(repetitions, as_json)
+        _overhead(repetitions or 5, as_json)
         return
     if workers:
-        _workers(repetitions, as_json)
+        _workers(repetitions or 5, as_json)
         return
     if scheduler:
         _scheduler(storage, tracking_uri, as_json)
         return
     from suite.speed import speed_table
 
-    rows = speed_table(repetitions=repetitions)
+    rows = speed_table(repetitions=repetitions or 21)
     if as_json:
         print(json.dumps(rows, indent=2))
         return
     for size in dict.fromkeys((row["time"], row["batch"], row["hidden"]) for row in rows):
         table = Table(title="T = {}, batch {}, hidden {}".format(*size), title_justify="left", title_style="bold")
-        table.box, table.padding, table.pad_edge = SIMPLE_HEAD, (0, 1), False
+        table.box, table.padding, table.pad_edge = SIMPLE_HEAD, (0, 1, 0, 0), False
         for name in ("cell", "÷ torch", "÷ our LSTM", "÷ floor", "÷ loop", "ms", "path"):
             table.add_column(name, justify="left" if name in ("cell", "path") else "right", no_wrap=True)
         for row in rows:

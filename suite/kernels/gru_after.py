@@ -90,7 +90,7 @@ class _GRUAfter(Function):
         a, q, s, W, U = ctx.saved_tensors
         (T, B, _), H, X, P = a.shape, U.shape[1], W.shape[1] + 1, q.shape[2]
         dy, step, sequence = layout.output_gradient(d_outputs, H, a)
-        dh, da, dq = layout.state_gradient(dh, s, H), layout.gate_gradient(a), torch.empty_like(q)
+        dh, da, dq = layout.state_gradient(dh, s, H), layout.gate_gradient(a), layout.gate_gradient(q)
         U_rz, U_n = layout.pack_backward(2, U[: 2 * H]), layout.pack_backward(1, U[2 * H :])
         _backward(da, dq, dh, a, q, s, U_rz, U_n, dy, T, B, X, H, P, step, sequence)
         dx = layout.input_gradient(da, W, 3) if ctx.needs_input_grad[0] else None

@@ -47,31 +47,27 @@ def _backward(da, dp, dh, dc, a, c, U, p, dy, T, B, H, P, dy_step, dy_sequence):
     """Fill ``da``, add to ``dp``; ``dh``, ``dc``: last states' gradients on entry, the first's at the end."""
     for t in range(T - 1, -1, -1):
         for n in range(B):
-            add_row(dh, n * P, dy, t * dy_step + n * dy_sequence, H)
-        for j in range(0, P, LANES):
-            p_i, p_f, p_o = load(p, j), load(p, P + j), load(p, 2 * P + j)
-            dp_i, dp_f, dp_o = load(dp, j), load(dp, P + j), load(dp, 2 * P + j)
-            for n in range(B):
-                gates, c_at, d = (t * B + n) * 4 * P + j, (t * B + n) * P + j, n * P + j
-                i, f = load(a, gates), load(a, gates + P)
-                g, o = load(a, gates + 2 * P), load(a, gates + 3 * P)
-                before, state, d_hidden = load(c, c_at), load(c, c_at + B * P), load(dh, d)
+            gates, before_at, after_at, d = (t * B + n) * 4 * P, (t * B + n) * P, (t * B + B + n) * P, n * P
+            add_row(dh, d, dy, t * dy_step + n * dy_sequence, H)
+            for j in range(0, P, LANES):
+                i, f = load(a, gates + j), load(a, gates + P + j)
+                g, o = load(a, gates + 2 * P + j), load(a, gates + 3 * P + j)
+                before, state, d_hidden = load(c, before_at + j), load(c, after_at + j), load(dh, d + j)
                 # h_t = o_t ⊙ tanh(c_t), where o_t sees c_t
                 squashed = tanh(state)
                 da_o = d_hidden * squashed * o * (ONE - o)
-                d_state = load(dc, d) + d_hidden * o * (ONE - squashed * squashed) + da_o * p_o
+                d_state = load(dc, d + j) + d_hidden * o * (ONE - squashed * squashed) + da_o * load(p, 2 * P + j)
                 # c_t = f_t ⊙ c_{t−1} + i_t ⊙ g_t
                 da_i = d_state * g * i * (ONE - i)
                 da_f = d_state * before * f * (ONE - f)
-                store(da, gates, da_i)
-                store(da, gates + P, da_f)
-                store(da, gates + 2 * P, d_state * i * (ONE - g * g))
-                store(da, gates + 3 * P, da_o)
-                store(dc, d, d_state * f + da_i * p_i + da_f * p_f)
-                dp_i, dp_f, dp_o = dp_i + da_i * before, dp_f + da_f * before, dp_o + da_o * state
-            store(dp, j, dp_i)
-            store(dp, P + j, dp_f)
-            store(dp, 2 * P + j, dp_o)
+                store(da, gates + j, da_i)
+                store(da, gates + P + j, da_f)
+                store(da, gates + 2 * P + j, d_state * i * (ONE - g * g))
+                store(da, gates + 3 * P + j, da_o)
+                store(dc, d + j, d_state * f + da_i * load(p, j) + da_f * load(p, P + j))
+                store(dp, j, load(dp, j) + da_i * before)
+                store(dp, P + j, load(dp, P + j) + da_f * before)
+                store(dp, 2 * P + j, load(dp, 2 * P + j) + da_o * state)
         clear_padding(da, t * B * 4 * P, 4 * P, B, 4, H, P)
         # a_t = … + U h_{t−1}
         product(dh, da, U, 0, P, t * B * 4 * P, 4 * P, B, 4 * P, P, 0)
