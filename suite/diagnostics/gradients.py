@@ -63,7 +63,10 @@ def state_gradient(model: SequenceModel, inputs: Tensor, generator: torch.Genera
         generator: draws v.
         projections: vectors per sequence.
     """
-    return _projected(Scan(model, inputs.repeat(projections, 1, 1)), generator)
+    scan = Scan(model, inputs.repeat(projections, 1, 1))
+    last = scan.states[-1]
+    gradients = torch.autograd.grad(last, scan.states, _directions(last, generator), materialize_grads=True)
+    return _norms(gradients).flip(0)
 
 
 def exact_state_gradient(model: SequenceModel, inputs: Tensor) -> Tensor:
@@ -95,13 +98,25 @@ def loss_gradient(model: SequenceModel, task: Task, batch: Batch) -> Tensor:
 
     So the state that enters a scored step has lag 1 before that answer, and a state acts on later answers alone.
     """
-    return _of_loss(Scan(model, batch.inputs), task, batch)
+    scan = Scan(model, batch.inputs)
+    with torch.enable_grad():
+        loss = _loss(scan, scan.features, task, batch)
+    return _norms(torch.autograd.grad(loss, scan.states[:-1], materialize_grads=True))
 
 
 def gradient_flow(model: SequenceModel, task: Task, batch: Batch, generator: torch.Generator) -> GradientFlow:
-    """``state_gradient`` and ``loss_gradient`` from one forward pass, as mean logarithms."""
-    scan = Scan(model, batch.inputs)
-    return GradientFlow(mean_log(_projected(scan, generator)), mean_log(_of_loss(scan, task, batch).flip(0)))
+    """``state_gradient`` and ``loss_gradient`` as mean logarithms, from one pass forward and one backward.
+
+    Every sequence is there twice, once for each: rows of a batch do not mix, and half of a pass is what a step costs
+    whatever the batch.
+    """
+    size = len(batch.inputs)
+    scan = Scan(model, batch.inputs.repeat(2, 1, 1))
+    last, features = scan.states[-1], scan.features
+    with torch.enable_grad():
+        felt = (last[:size] * _directions(last[:size], generator)).sum() + _loss(scan, features[size:], task, batch)
+    norms = _norms(torch.autograd.grad(felt, scan.states, materialize_grads=True)).flip(0)
+    return GradientFlow(mean_log(norms[:, :size]), mean_log(norms[1:, size:]))
 
 
 def mean_log(norms: Tensor) -> Tensor:
@@ -140,21 +155,18 @@ def memory_of(slope: float) -> float:
     return -1 / slope if slope < -NO_DECAY else slope if math.isnan(slope) else math.inf
 
 
-def _projected(scan: Scan, generator: torch.Generator) -> Tensor:
-    last = scan.states[-1]
-    v = torch.randn(last.shape, dtype=torch.float64, generator=generator).to(last.device)
-    v /= v.norm(dim=1, keepdim=True)
-    gradients = torch.autograd.grad(last, scan.states, v, retain_graph=True, materialize_grads=True)
-    return _norms(gradients).flip(0)
+def _directions(last: Tensor, generator: torch.Generator) -> Tensor:
+    """A random unit vector for each row."""
+    v: Tensor = torch.randn(last.shape, dtype=torch.float64, generator=generator).to(last.device)
+    return v.div_(v.norm(dim=1, keepdim=True))
 
 
-def _of_loss(scan: Scan, task: Task, batch: Batch) -> Tensor:
+def _loss(scan: Scan, features: Tensor, task: Task, batch: Batch) -> Tensor:
+    """The sum of each sequence's own loss."""
     targets = batch.targets.double() if batch.targets.is_floating_point() else batch.targets
-    with torch.enable_grad():
-        # The loss is a mean over the batch: a sequence's own is its part times their number.
-        loss = len(targets) * task.loss(scan.model.decoder(scan.features), batch._replace(targets=targets))
-    gradients = torch.autograd.grad(loss, scan.states[:-1], retain_graph=True, materialize_grads=True)
-    return _norms(gradients)
+    # The loss is a mean over the batch: a sequence's own is its part times their number.
+    loss: Tensor = len(targets) * task.loss(scan.model.decoder(features), batch._replace(targets=targets))
+    return loss
 
 
 def _norms(gradients: Sequence[Tensor]) -> Tensor:
