@@ -435,3 +435,12 @@ def test_warm_up_compiles_everything() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert kernels.warm_up()
+
+
+def test_compiled_code_gets_whole_tensors_only() -> None:
+    pytest.importorskip("numba")
+    from suite.kernels._product import pack
+
+    square = torch.arange(16.0).view(4, 4)
+    with pytest.raises(RuntimeError, match="contiguous"):
+        pack(torch.zeros(4, 16), square.t(), 0, 4, 16, 0, 0, 4, 4, 4, 1)
