@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -51,6 +52,13 @@ class Outcome:
     """(step, metrics) at each validation, and where gradients were measured; read where somebody asks for it."""
     environment: str = ""
     """Stands for where it was measured, see ``suite.environment``; empty where nobody noted it."""
+
+    @classmethod
+    def read(cls, metrics: Mapping[str, float], curves: str, environment: str) -> Outcome:
+        """With ``curves`` as `curves_text` has given them, which is then what it was."""
+        found = cls(metrics, tuple((step, point) for step, point in json.loads(curves)), environment)
+        found.__dict__["curves_text"] = curves
+        return found
 
     @cached_property
     def curves_text(self) -> str:

@@ -59,10 +59,12 @@ def _learning_curve(runs: Sequence[Run]) -> dict[str, Any]:
     found: dict[str, Any] = {"step": steps, "skill": skills.mean(axis=0)}
     found |= {"skill_low": skills.min(axis=0), "skill_high": skills.max(axis=0)}
     for name in ("train", "validation"):
-        values = [
-            [p[f"{name}/loss"] for _, o in runs for s, p in o.curves if s == at and f"{name}/loss" in p] for at in steps
-        ]
-        found[f"{name}_loss"] = [float(np.mean(here)) if here else None for here in values]
+        losses: dict[int, list[float]] = {}
+        for _, outcome in runs:
+            for step, point in outcome.curves:
+                if f"{name}/loss" in point:
+                    losses.setdefault(step, []).append(point[f"{name}/loss"])
+        found[f"{name}_loss"] = [float(np.mean(losses[step])) if step in losses else None for step in steps]
     return found
 
 

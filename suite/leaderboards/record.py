@@ -160,8 +160,8 @@ class Record:
                 own.key, config, own.study, own.architecture, own.task, role, int(own.number), json.loads(own.params)
             )
             known = {name: value for name, value in zip(metrics, values, strict=True) if not math.isnan(value)}
-            curves = tuple((step, point) for step, point in json.loads(own.curves))
-            kept[own.study].setdefault(own.role, []).append((job, Outcome(known, curves, own.environment)))
+            outcome = Outcome.read(known, own.curves, own.environment)
+            kept[own.study].setdefault(own.role, []).append((job, outcome))
         rows = [
             Row(study, *(kept[study.name].get(role, []) for role in ("trial", "finalist", "evaluation")))
             for study in studies

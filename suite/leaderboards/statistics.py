@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -128,7 +129,7 @@ class Bootstrap:
             if n == 0:
                 return np.nan, np.nan
             weight = self.bounds[k] / self.bounds[list(tasks)].sum()
-            unseen = generator(self.seed, self.tasks[k], n, "unseen").beta(weight, n, size=len(low))
+            unseen = _unseen(self.seed, self.tasks[k], n, float(weight), len(low))
             drawn, mean = self.means[architecture, k], np.nanmean(self.values[architecture, k])
             drawn = np.clip(mean + (drawn - mean) * np.sqrt(n / max(n - 1, 1)), 0, self.bounds[k])
             low += (1 - unseen) * drawn / len(tasks)
@@ -140,6 +141,12 @@ class Bootstrap:
 def generator(seed: int, task: str, n: int, purpose: str) -> np.random.Generator:
     """Draws that depend on these alone."""
     return np.random.default_rng([seed, n, *f"{purpose} {task}".encode()])
+
+
+@lru_cache(maxsize=256)
+def _unseen(seed: int, task: str, n: int, weight: float, resamples: int) -> Floats:
+    """The share of one unseen seed in each resample: the same for every architecture with as many seeds."""
+    return generator(seed, task, n, "unseen").beta(weight, n, size=resamples)
 
 
 def _resampled_means(values: Floats, tasks: Sequence[str], resamples: int, seed: int) -> Floats:
