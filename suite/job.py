@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, overload
 
 from suite.config import RunConfig, canonical_json
 
@@ -43,27 +43,50 @@ class Job:
     pruner: PrunerContext | None = field(default=None, compare=False, repr=False)
 
 
+Point = tuple[int, Mapping[str, float]]
+"""(step, metrics)."""
+
+
+class Curves(Sequence[Point]):
+    """Points that are read from their canonical JSON when somebody asks: of ten thousand runs few are looked at."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def points(self) -> tuple[Point, ...]:
+        return tuple((step, metrics) for step, metrics in json.loads(self.text))
+
+    @overload
+    def __getitem__(self, index: int) -> Point: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Point]: ...
+    def __getitem__(self, index: int | slice) -> Point | Sequence[Point]:
+        return self.points[index]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self.points == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What planning needs to know of a finished run."""
 
     metrics: Mapping[str, float]
-    curves: tuple[tuple[int, Mapping[str, float]], ...] = ()
+    curves: Sequence[Point] = ()
     """(step, metrics) at each validation, and where gradients were measured; read where somebody asks for it."""
     environment: str = ""
     """Stands for where it was measured, see ``suite.environment``; empty where nobody noted it."""
 
-    @classmethod
-    def read(cls, metrics: Mapping[str, float], curves: str, environment: str) -> Outcome:
-        """With ``curves`` as `curves_text` has given them, which is then what it was."""
-        found = cls(metrics, tuple((step, point) for step, point in json.loads(curves)), environment)
-        found.__dict__["curves_text"] = curves
-        return found
-
     @cached_property
     def curves_text(self) -> str:
         """The curves as canonical JSON."""
-        return canonical_json(self.curves)
+        return self.curves.text if isinstance(self.curves, Curves) else canonical_json(self.curves)
 
     @property
     def repeatable(self) -> dict[str, float]:

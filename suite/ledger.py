@@ -205,7 +205,7 @@ class Ledger:
                 "state": DONE,
                 "failures": 0,
                 "metrics": _text(outcome.metrics),
-                "curves": _text(outcome.curves),
+                "curves": _text(tuple(outcome.curves)),
                 "environment": outcome.environment,
             }
             for names, outcome in found
@@ -226,7 +226,7 @@ class Ledger:
         """Enter what a run has measured; False if it belongs to somebody else by now, whose result will count."""
         values = {
             "metrics": _text(outcome.metrics),
-            "curves": _text(outcome.curves),
+            "curves": _text(tuple(outcome.curves)),
             "environment": outcome.environment,
             "run_id": run_id,
         }

@@ -432,6 +432,9 @@ def test_changes_between_two_leaderboards() -> None:
     same = changes(first, first)
     assert set(same.rows["verdict"]) == {"same runs"}
     assert same.causes == []
+    places = [{"files": {"mine.py": "1", "module.py": text, f"{text}.py": "2"}, "packages": {}} for text in ("a", "b")]
+    moved = changes(*(replace(first, environments={"": place}) for place in places))
+    assert moved.causes == ["code: module.py"]  # and not what was added or taken away beside it
     with pytest.raises(InputError, match="no task in common"):
         changes(record({"a": 0.2}, tasks=("adding",)), record({"a": 0.2}, tasks=("counting",)))
 

@@ -122,12 +122,15 @@ def _causes(first: Record, second: Record) -> Iterator[str]:
     if moved := [name for name, source in sources[0].items() if sources[1].get(name, source) != source]:
         yield f"source of the architecture or of the task: {', '.join(moved)}"
     here = [list(record.environments.values()) for record in (first, second)]
-    for name in (*SAME_BITS, "files"):
+    for name in SAME_BITS:
         sides = [_values(environments, name) for environments in here]
         for key in sorted({*sides[0], *sides[1]}):
             if sides[0].get(key, set()) != sides[1].get(key, set()):
                 texts = [", ".join(sorted(side.get(key, set()))) or "–" for side in sides]
-                yield f"{key}: {texts[0]}, then {texts[1]}" if name != "files" else f"code: {key}"
+                yield f"{key}: {texts[0]}, then {texts[1]}"
+    files = [_values(environments, "files") for environments in here]
+    # A file that has come or gone did nothing by itself: what uses it is another file, or the source of a row.
+    yield from (f"code: {key}" for key in sorted({*files[0]} & {*files[1]}) if files[0][key] != files[1][key])
 
 
 def _values(environments: list[Mapping[str, Any]], name: str) -> dict[str, set[str]]:

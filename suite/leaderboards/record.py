@@ -15,7 +15,7 @@ import pandas as pd
 from suite.config import RunConfig, canonical_json
 from suite.errors import InputError
 from suite.experiment import Experiment
-from suite.job import Job, Outcome
+from suite.job import Curves, Job, Outcome
 from suite.plan import Plan, evaluations, finalists, trials
 from suite.study import Study
 
@@ -160,7 +160,7 @@ class Record:
                 own.key, config, own.study, own.architecture, own.task, role, int(own.number), json.loads(own.params)
             )
             known = {name: value for name, value in zip(metrics, values, strict=True) if not math.isnan(value)}
-            outcome = Outcome.read(known, own.curves, own.environment)
+            outcome = Outcome(known, Curves(own.curves), own.environment)
             kept[own.study].setdefault(own.role, []).append((job, outcome))
         rows = [
             Row(study, *(kept[study.name].get(role, []) for role in ("trial", "finalist", "evaluation")))

@@ -141,7 +141,7 @@ def _heading(board: Leaderboard, scope: str) -> str:
 
 def markdown(board: Leaderboard) -> str:
     """The leaderboard as a Markdown page."""
-    lines = [f"# {board.experiment}", "", _inert(board.title), ""]
+    lines = [f"# {board.experiment}", "", *([_inert(board.title), ""] if board.title else [])]
     for scope in board.scopes:
         here = board.rows[board.rows["task"] == scope]
         names = columns_of(board, scope)
