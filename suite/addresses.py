@@ -1,8 +1,10 @@
-"""Addresses of databases and servers; their passwords are never shown, logged or recorded."""
+"""Where a store is: a folder, and addresses of servers, whose passwords are never shown, logged or recorded."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -12,6 +14,23 @@ from suite.errors import InputError, unknown
 HIDDEN = "***"
 _PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):([^\n]*)@")
 _KEYWORD = re.compile(r"(?i)(password\s*=\s*)('[^']*'|[^\s&]+)")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a store is; enough to open it in another process or on another machine."""
+
+    folder: Path
+    """Checkpoints, and whatever has no other place."""
+    storage: str | None = field(default=None, repr=False)  # may hold a password
+    """The database of the ledger and of Optuna; None: files in the folder."""
+    tracking: str | None = field(default=None, repr=False)
+    """MLflow's server or database; None: a file in the folder."""
+
+    @property
+    def embedded(self) -> bool:
+        """Whether anything of it is a file of this machine."""
+        return self.storage is None or self.tracking is None or self.storage.startswith("sqlite")
 
 
 def redacted(text: str) -> str:

@@ -13,7 +13,7 @@ from functools import cache, partial
 from typing import Any
 
 from suite import kernels, sweep
-from suite.addresses import redacted
+from suite.addresses import Place, redacted
 from suite.config import digest
 from suite.engines import Ended, Engine, Kind, Signals
 from suite.errors import StoreError
@@ -23,7 +23,7 @@ from suite.leaderboards.record import Record
 from suite.ledger import Hand, Taken
 from suite.patience import patiently
 from suite.plan import Plan, best, evaluations, missing, studies, trials
-from suite.store import Place, Store
+from suite.store import Store
 from suite.study import Study
 
 LOOK_SECONDS = 2.0

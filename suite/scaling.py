@@ -11,11 +11,12 @@ from typing import Any
 from uuid import uuid4
 
 from suite import runner
+from suite.addresses import Place
 from suite.engines import Engine, Inline, Signals, Workers
 from suite.experiment import parse
 from suite.job import Job, Outcome
 from suite.runner import Told
-from suite.store import Place, Store
+from suite.store import Store
 
 SIZES = (100, 1000, 10_000)
 RUNS_PER_WORKER = 8

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from suite import addresses
+from suite.addresses import Place
 from suite.environment import environment_digest
 from suite.errors import InputError
 from suite.job import Outcome
@@ -21,23 +21,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Of the store. Raised when older versions of memspan could not read it."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a store is; enough to open it in another process or on another machine."""
-
-    folder: Path
-    """Checkpoints, and whatever has no other place."""
-    storage: str | None = field(default=None, repr=False)  # may hold a password
-    """The database of the ledger and of Optuna; None: files in the folder."""
-    tracking: str | None = field(default=None, repr=False)
-    """MLflow's server or database; None: a file in the folder."""
-
-    @property
-    def embedded(self) -> bool:
-        """Whether anything of it is a file of this machine."""
-        return self.storage is None or self.tracking is None or self.storage.startswith("sqlite")
 
 
 class Store:

@@ -29,14 +29,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
-from suite.addresses import redacted
+from suite.addresses import Place, redacted
 from suite.config import RunConfig, digest
 from suite.errors import InputError, StoppedError, StoreError
 from suite.experiment import make_task
 from suite.job import Job, Outcome
 from suite.ledger import Ledger, alive, machine
 from suite.patience import patiently
-from suite.store import Place
 from suite.study import Study
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from suite.addresses import Place
 from suite.job import Job, Outcome
 from suite.ledger import Hand, Taken
-from suite.store import Place, Store
+from suite.store import Store
 from tests.servers import PostgreSQL
 from tests.test_ledger import CONFIG
 
