@@ -371,9 +371,7 @@ def test_on_another_platform_only_a_difference_that_is_shown_is_wrong() -> None:
     assert "its skill differs by -0." in judged(np.full(10, -0.3) + rng.normal(0, 0.01, 10))[0]
     assert judged(np.full(10, 0.01) + rng.normal(0, 0.001, 10)) == []  # smaller than what matters
     chance = sum(bool(judged(*rng.choice([-0.9, 0.0, 0.9], (27, 10)))) for _ in range(300))
-    assert (
-        chance <= 20
-    )  # of 300 leaderboards of 27 rows, seeds that end elsewhere in both directions, as rounding has it
+    assert chance <= 9  # seeds that end elsewhere in both directions, as rounding has it
 
 
 def test_the_leaderboard_of_quick_that_comes_with_memspan_holds() -> None:

@@ -24,7 +24,9 @@ from suite.leaderboards.verify import Findings, exact_here
 
 FIXED = ("parameters", "state_size")
 """Figures that are the same on every platform."""
-LEVEL = 0.99
+LEVEL = 0.995
+"""Stricter than the 1 % that is promised: Student's p is too small for differences of few values. At 0.5 %, 27 honest
+rows of ten seeds fail in 0.6 to 0.9 % of simulated leaderboards (normal, or −x, 0, x); at 1 %, in up to 5 %."""
 WAIT_SECONDS = 1.0
 
 
