@@ -42,7 +42,7 @@ class Training(Frozen):
     stop_when_solved: bool = True
     """Stop at the first validation that meets the task's solved criterion."""
     diagnostics: bool = False
-    """Measure and draw gradient flow at initialisation, half-way and at the end; the training is the same."""
+    """Measure and draw gradient flow at the start, the end and, from 500 steps on, half-way; training is the same."""
 
 
 class TaskConfig(Frozen):

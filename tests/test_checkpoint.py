@@ -87,7 +87,7 @@ def in_pieces(run: RunConfig, path: Path, every: int, watch: Any = Watcher) -> t
         pytest.param(config(train_size=50), id="finite"),
         pytest.param(config("lstm", optimizer="rmsprop", clip=0.1), id="rmsprop"),
         pytest.param(config("rnn", optimizer="sgd", weight_decay=1e-3), id="sgd"),
-        pytest.param(config("lstm", diagnostics=True), id="diagnostics"),
+        pytest.param(config("lstm", steps=500, diagnostics=True), id="diagnostics"),
         pytest.param(config("tests.test_checkpoint:Noisy"), id="random numbers"),
         pytest.param(config(stop_when_solved=True, steps=2000), id="solved"),
         pytest.param(config("rnn", learning_rate=1e30, clip=float("inf"), optimizer="sgd"), id="diverged"),

@@ -21,7 +21,7 @@ from torch.testing import assert_close
 from suite.architectures import Cell
 from suite.cli import looks as cli
 from suite.config import ModelConfig, RunConfig, TaskConfig, Training
-from suite.diagnostics.during_run import as_data
+from suite.diagnostics.during_run import HALF_FROM, as_data
 from suite.diagnostics.gradients import (
     LARGEST_EXACT_STATE,
     effective_memory,
@@ -398,7 +398,7 @@ def config(**training: Any) -> RunConfig:
     return RunConfig(
         task=TaskConfig(name="adding", options={}, length=10),
         model=ModelConfig(architecture="gru", options=architectures.options("gru", {}), hidden_size=8),
-        training=Training(**{"steps": 90, "validation_size": 32, "test_size": 32, "diagnostics": True, **training}),
+        training=Training(**{"steps": 500, "validation_size": 32, "test_size": 32, "diagnostics": True, **training}),
         seed=0,
         source="",
     )
@@ -408,8 +408,8 @@ def test_a_run_measures_three_moments_and_trains_the_same() -> None:
     on, off = train(config()), train(config(diagnostics=False))
     assert [(moment, step) for moment, (step, _) in on.gradient_flow.items()] == [
         ("start", 0),
-        ("half", 60),
-        ("end", 90),
+        ("half", 260),
+        ("end", 500),
     ]
     assert not off.gradient_flow
     assert on.curves == off.curves
@@ -423,6 +423,10 @@ def test_a_run_measures_three_moments_and_trains_the_same() -> None:
     assert on.metrics["gradient_log_norm_start"] == start.state[10].item() != end.state[10].item()
     assert len(start.state) == 11
     assert len(start.loss) == 10
+
+
+def test_a_short_run_measures_no_half_so_that_it_costs_little() -> None:
+    assert list(train(config(steps=HALF_FROM - 1)).gradient_flow) == ["start", "end"]
 
 
 def test_a_run_that_diverges_records_what_is_finite() -> None:
@@ -446,8 +450,8 @@ def test_a_recorded_run_has_the_curves_and_the_picture(tmp_path: Path) -> None:
     found = json.loads(data.read_text(encoding="utf-8"), parse_constant=pytest.fail)
     assert [(moment, found[moment]["step"]) for moment in ("start", "half", "end")] == [
         ("start", 0),
-        ("half", 60),
-        ("end", 90),
+        ("half", 260),
+        ("end", 500),
     ]
     assert found["end"]["slope"] == outcome.metrics["gradient_slope_end"]
     assert (data.parent / "learning_curve.png").stat().st_size > 10_000

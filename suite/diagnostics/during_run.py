@@ -16,6 +16,9 @@ from suite.module import MemoryModule
 
 SEQUENCES = 16
 """Of the validation split; the same, with the same random vectors, at each of the three moments."""
+HALF_FROM = 500
+"""Steps of a run that has ``half`` as well: a moment costs as much as five to eight steps of training, and the three
+are to stay below a twentieth of a run."""
 
 
 class Measured(NamedTuple):
@@ -29,7 +32,8 @@ class Measured(NamedTuple):
 class DuringRun(pl.Callback):
     """Measures at ``start``, at ``half`` (the first block of steps that ends there or later) and at ``end``.
 
-    The weights are those of that moment, not the best ones. A run that stops before half of its steps has no ``half``.
+    The weights are those of that moment, not the best ones. There is no ``half`` in a run of fewer than ``HALF_FROM``
+    steps, nor in one that stops before half of its steps.
     Nothing of the training is touched: the model is copied, and the random vectors have a generator of their own.
     """
 
@@ -58,7 +62,7 @@ class DuringRun(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: Any) -> None:
         assert isinstance(pl_module, MemoryModule)
         steps = pl_module.training_config.steps
-        if "half" not in self.measured and steps <= 2 * pl_module.steps < 2 * steps:
+        if steps >= HALF_FROM and "half" not in self.measured and steps <= 2 * pl_module.steps < 2 * steps:
             self._measure("half", pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
+from torch.linalg import vector_norm
 
-from suite.diagnostics.scan import Scan
+from suite.diagnostics.scan import Scan, as_vectors
 from suite.errors import InputError
 from suite.model import SequenceModel
 from tasks import Batch, Task
@@ -64,9 +65,10 @@ def state_gradient(model: SequenceModel, inputs: Tensor, generator: torch.Genera
         projections: vectors per sequence.
     """
     scan = Scan(model, inputs.repeat(projections, 1, 1))
-    last = scan.states[-1]
-    gradients = torch.autograd.grad(last, scan.states, _directions(last, generator), materialize_grads=True)
-    return _norms(gradients).flip(0)
+    with torch.enable_grad():
+        last = as_vectors(scan.states[-1])
+        felt = (last * _directions(last, generator)).sum()
+    return _norms(felt, scan.states).flip(0)
 
 
 def exact_state_gradient(model: SequenceModel, inputs: Tensor) -> Tensor:
@@ -101,7 +103,7 @@ def loss_gradient(model: SequenceModel, task: Task, batch: Batch) -> Tensor:
     scan = Scan(model, batch.inputs)
     with torch.enable_grad():
         loss = _loss(scan, scan.features, task, batch)
-    return _norms(torch.autograd.grad(loss, scan.states[:-1], materialize_grads=True))
+    return _norms(loss, scan.states[:-1])
 
 
 def gradient_flow(model: SequenceModel, task: Task, batch: Batch, generator: torch.Generator) -> GradientFlow:
@@ -112,10 +114,10 @@ def gradient_flow(model: SequenceModel, task: Task, batch: Batch, generator: tor
     """
     size = len(batch.inputs)
     scan = Scan(model, batch.inputs.repeat(2, 1, 1))
-    last, features = scan.states[-1], scan.features
     with torch.enable_grad():
-        felt = (last[:size] * _directions(last[:size], generator)).sum() + _loss(scan, features[size:], task, batch)
-    norms = _norms(torch.autograd.grad(felt, scan.states, materialize_grads=True)).flip(0)
+        last = as_vectors(scan.states[-1])[:size]
+        felt = (last * _directions(last, generator)).sum() + _loss(scan, scan.features[size:], task, batch)
+    norms = _norms(felt, scan.states).flip(0)
     return GradientFlow(mean_log(norms[:, :size]), mean_log(norms[1:, size:]))
 
 
@@ -169,19 +171,22 @@ def _loss(scan: Scan, features: Tensor, task: Task, batch: Batch) -> Tensor:
     return loss
 
 
-def _norms(gradients: Sequence[Tensor]) -> Tensor:
-    """Of gradients ``[batch, S]``, one per step: ``[steps, batch]``."""
-    norms: Tensor = torch.linalg.vector_norm(torch.stack(list(gradients)), dim=2)
+def _norms(felt: Tensor, states: Sequence[Sequence[Tensor]]) -> Tensor:
+    """‖∂felt/∂s‖ for each of ``states``, ``[steps, batch]``."""
+    found = torch.autograd.grad(felt, [tensor for state in states for tensor in state], materialize_grads=True)
+    count = len(states[0])
+    by_tensor = [torch.stack(found[of::count]).reshape(len(states), len(found[of]), -1) for of in range(count)]
+    norms: Tensor = vector_norm(torch.stack([vector_norm(g, dim=2) for g in by_tensor]), dim=0)
     return norms
 
 
 def _jacobians(scan: Scan) -> list[Tensor]:
     """J_1 … J_T, each ``[batch, S, S]``; all steps in one call."""
     batch = len(scan.inputs)
-    before = torch.cat(scan.states[:-1]).detach().requires_grad_()  # [T·batch, S]
+    before = torch.cat([as_vectors(state) for state in scan.states[:-1]]).detach().requires_grad_()  # [T·batch, S]
     given = [other.transpose(0, 1).flatten(0, 1) for other in scan.given]
     with torch.enable_grad():
-        after = scan.step(scan.inputs.transpose(0, 1).flatten(0, 1), before, given)[1]
+        after = scan.step(scan.inputs.transpose(0, 1).flatten(0, 1), before, given)
         totals = after.sum(0).unbind()  # row by row: sequences and steps do not mix
     rows = [torch.autograd.grad(t, before, retain_graph=True, materialize_grads=True)[0] for t in totals]
     return list(torch.split(torch.stack(rows, dim=1), batch))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,11 +16,12 @@ from suite.model import SequenceModel
 
 
 class Scan:
-    """The states s_0 … s_T of ``model`` on ``inputs``, each one vector per sequence that derivatives can be taken of.
+    """The states s_0 … s_T of ``model`` on ``inputs``, which derivatives can be taken of.
 
-    s_t holds the states of all layers, ``[batch, S]``; a complex number counts as two. A state is cut from the output
-    of its own step: what depends on s_t is what the steps after t make of it, as in F. In a bidirectional model s_t
-    holds the forward directions alone, and what the backward directions say is taken as given.
+    s_t holds the states of all layers as a list of tensors, ``[batch, ...]`` each; as vectors, ``[batch, S]``, a
+    complex number counts as two (``as_vectors``). A state is cut from the output of its own step: what depends on s_t
+    is what the steps after t make of it, as in F. In a bidirectional model s_t holds the forward directions alone, and
+    what the backward directions say is taken as given.
 
     The model is copied and run by ``step``, never by a kernel, without what only training does (dropout). With a delay
     the zeros after the inputs are steps as well, and T counts them.
@@ -38,7 +39,7 @@ class Scan:
         self.inputs = pad(inputs.double(), (0, 0, 0, model.delay))
         self.forwards: list[Cell[Any]] = [layer[0] for layer in self.model.layers]
         self.like = [cell.initial_state(len(inputs)) for cell in self.forwards]
-        if not list(leaves(self.like)):
+        if not leaves(self.like):
             raise InputError("gradient flow needs a state that is carried from step to step; the model has none")
         with torch.no_grad():
             self.given = self._backward_directions()
@@ -47,29 +48,34 @@ class Scan:
 
     @property
     def state_size(self) -> int:
-        """Numbers in s_t."""
-        return self.states[0].shape[1]
+        """Numbers in s_t of one sequence."""
+        return as_vectors(leaves(self.like)).shape[1]
 
-    def step(self, x: Tensor, s: Tensor, given: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """F: x_t ``[rows, input_size]`` and s_{t−1} ``[rows, S]`` → what the decoder sees, and s_t.
+    def step(self, x: Tensor, s: Tensor, given: list[Tensor]) -> Tensor:
+        """F: x_t ``[rows, input_size]`` and s_{t−1} ``[rows, S]`` → s_t, as vectors.
 
         ``given`` has for each layer what its backward direction says at this step, ``[rows, 0]`` where there is none.
         """
+        return as_vectors(leaves(self._step(x, from_vectors(s, self.like), given)[1]))
+
+    def _step(self, x: Tensor, states: list[Any], given: list[Tensor]) -> tuple[Tensor, list[Any]]:
+        """What the decoder sees, and the state of each layer."""
         features, after = x, []
-        for cell, before, other in zip(self.forwards, unpack(s, self.like), given, strict=True):
+        for cell, before, other in zip(self.forwards, states, given, strict=True):
             output, state = cell.step(features, before)
             after.append(state)
             features = torch.cat([output, other], dim=1) if other.numel() else output
-        return features, pack(after)
+        return features, after
 
-    def _run(self) -> tuple[list[Tensor], Tensor]:
+    def _run(self) -> tuple[list[list[Tensor]], Tensor]:
         """s_0 … s_T, and what the decoder sees of the steps that answer, ``[batch, time, features]``."""
-        states = [pack(self.like).detach().requires_grad_()]
-        seen = []
-        for t, x in enumerate(self.inputs.unbind(1)):
-            features, after = self.step(x, states[-1], [other[:, t] for other in self.given])
+        state = mapped(_cut, self.like)
+        states, seen = [_followed(state)], []
+        for x, *given in zip(self.inputs.unbind(1), *(other.unbind(1) for other in self.given), strict=True):
+            features, after = self._step(x, state, given)
+            state = mapped(_cut, after)
             seen.append(features)
-            states.append(after)
+            states.append(_followed(state))
         return states, torch.stack(seen[self.model.delay :], dim=1)
 
     def _backward_directions(self) -> list[Tensor]:
@@ -83,33 +89,45 @@ class Scan:
         return given
 
 
-def leaves(state: Any) -> Iterator[Tensor]:
+def leaves(state: Any) -> list[Tensor]:
     """The tensors of a state, in order."""
+    return [state] if isinstance(state, Tensor) else [leaf for part in state for leaf in leaves(part)]
+
+
+def mapped(function: Callable[[Tensor], Tensor], state: Any) -> Any:
+    """A state of the same structure, with ``function`` of each tensor."""
     if isinstance(state, Tensor):
-        yield state
-    else:
-        for part in state:
-            yield from leaves(part)
+        return function(state)
+    parts = [mapped(function, part) for part in state]
+    return type(state)(*parts) if hasattr(state, "_fields") else type(state)(parts)
 
 
-def pack(state: Any) -> Tensor:
-    """A state as one vector per sequence, ``[batch, S]``; a complex number as its real and imaginary part."""
-    return torch.cat([_real(leaf).reshape(len(leaf), -1).double() for leaf in leaves(state)], dim=1)
+def as_vectors(tensors: Sequence[Tensor]) -> Tensor:
+    """The tensors of a state as one vector per sequence, ``[batch, S]``; a complex number as its two parts."""
+    return torch.cat([_real(tensor).reshape(len(tensor), -1).double() for tensor in tensors], dim=1)
 
 
-def unpack(vector: Tensor, like: Any) -> Any:
-    """The state of a vector, ``[rows, S]``: the inverse of ``pack``, with the structure of ``like``."""
+def from_vectors(vectors: Tensor, like: Any) -> Any:
+    """The state of ``[rows, S]``: the inverse of ``as_vectors``, with the structure of ``like``."""
     shapes = [_real(leaf).shape[1:] for leaf in leaves(like)]
-    parts = iter(torch.split(vector, [shape.numel() for shape in shapes], dim=1))
+    parts = iter(torch.split(vectors, [shape.numel() for shape in shapes], dim=1))
 
-    def fill(state: Any) -> Any:
-        if isinstance(state, Tensor):
-            part = next(parts).reshape(-1, *_real(state).shape[1:])
-            return torch.complex(part[..., 0], part[..., 1]) if state.is_complex() else part
-        filled = [fill(part) for part in state]
-        return type(state)(*filled) if hasattr(state, "_fields") else type(state)(filled)
+    def filled(leaf: Tensor) -> Tensor:
+        part = next(parts).reshape(-1, *_real(leaf).shape[1:])
+        return torch.complex(part[..., 0], part[..., 1]) if leaf.is_complex() else part
 
-    return fill(like)
+    return mapped(filled, like)
+
+
+def _cut(leaf: Tensor) -> Tensor:
+    """The same numbers, in a place of their own in what derivatives are taken of; integers have none."""
+    if leaf.requires_grad:
+        return leaf.view_as(leaf)
+    return leaf.detach().requires_grad_(leaf.is_floating_point() or leaf.is_complex())
+
+
+def _followed(state: Any) -> list[Tensor]:
+    return [leaf for leaf in leaves(state) if leaf.requires_grad]
 
 
 def _real(leaf: Tensor) -> Tensor:

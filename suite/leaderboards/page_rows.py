@@ -87,8 +87,9 @@ def _gradient(runs: Sequence[Run]) -> dict[str, Any] | None:
     if not values:
         return None
     lags = sorted({lag for found in values.values() for lag in found})
-    moments = {
+    moments: dict[str, list[float | None]] = {
         moment: [float(np.mean(here)) if (here := values.get(moment, {}).get(lag)) else None for lag in lags]
         for moment in ("start", "half", "end")
+        if moment in values
     }
     return {"lag": lags, **moments}
