@@ -100,9 +100,12 @@ class RunConfig(Frozen):
         return hash(self.key)
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
 def canonical_json(value: Any) -> str:
     """One text per value: sorted keys, no spaces; infinities as ``Infinity``."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return _CANONICAL.encode(value)
 
 
 def digest(text: str) -> str:

@@ -45,6 +45,10 @@ Choices = Annotated[tuple[Any, ...], Field(strict=False, min_length=1)]
 Space = dict[str, Range | Choices]
 
 
+SAMPLERS = ("sobol", "random", "tpe", "gp")
+PRUNERS = ("none", "median", "percentile")
+
+
 class Sweep(Frozen):
     """How the hyper-parameters of every (architecture, task level) are tuned: the same budget for all."""
 
@@ -64,6 +68,11 @@ class Sweep(Frozen):
     best trial wins as it is."""
     finalist_seeds: Count = 2
     space: Space = Field(default={})
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether suggestions and pruning are known to depend on the seed and finished generations alone."""
+        return self.sampler in SAMPLERS and self.pruner in PRUNERS
 
     @property
     def finalist_seed_list(self) -> tuple[int, ...]:
@@ -178,11 +187,11 @@ class Experiment(Frozen):
             options = {**laddered, **rung}
             length, train_size = options.pop("length"), options.pop("train_size")
             task = _within(where, make_task, name, options)
-            for tested in (length, *table.test_lengths):
-                if tested < task.shortest:
-                    raise InputError(f"{where}: length must be at least {task.shortest} for {name}; got {tested}")
-                if task.longest is not None and tested > task.longest:
-                    raise InputError(f"{where}: length must be at most {task.longest} for {name}; got {tested}")
+            for key, steps in [("length", length), *(("test_lengths", steps) for steps in table.test_lengths)]:
+                if steps < task.shortest:
+                    raise InputError(f"{where}: {key} must be at least {task.shortest} for {name}; got {steps}")
+                if task.longest is not None and steps > task.longest:
+                    raise InputError(f"{where}: {key} must be at most {task.longest} for {name}; got {steps}")
             available = task.available(length)
             if available is not None and (train_size or 0) > available:
                 raise InputError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, overload
@@ -55,7 +55,7 @@ class Curves(Sequence[Point]):
 
     @cached_property
     def points(self) -> tuple[Point, ...]:
-        return tuple((step, metrics) for step, metrics in json.loads(self.text))
+        return tuple(map(tuple, json.loads(self.text)))
 
     @overload
     def __getitem__(self, index: int) -> Point: ...
@@ -66,6 +66,9 @@ class Curves(Sequence[Point]):
 
     def __len__(self) -> int:
         return len(self.points)
+
+    def __iter__(self) -> Iterator[Point]:
+        return iter(self.points)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and self.points == tuple(other)

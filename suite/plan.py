@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from suite import sweep
 from suite.config import RunConfig, digest
 from suite.experiment import Experiment
 from suite.job import Job, Outcome, PrunerContext
@@ -31,6 +30,8 @@ def generation_size(study: Study) -> int:
 
 def trials(study: Study, finished: Finished) -> list[Job]:
     """The trials that can be named now: every generation up to the first that is not finished."""
+    from suite import sweep  # Optuna takes a second to import, and what is read from a file needs none
+
     jobs: list[Job] = []
     while len(jobs) < study.sweep.trials and all(job.key in finished for job in jobs):
         numbers = range(len(jobs), min(len(jobs) + generation_size(study), study.sweep.trials))
@@ -148,6 +149,8 @@ def studies(experiment: Experiment) -> list[Study]:
     """Every study of an experiment, checked: after this nothing in the file can be wrong."""
     found = [Study(experiment, variant, level) for level in experiment.levels for variant in experiment.variants]
     if experiment.sweep.trials:
+        from suite import sweep
+
         sweep.check(experiment.sweep)
     for study in found:
         study.check()

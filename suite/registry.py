@@ -7,9 +7,10 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -32,7 +33,7 @@ class Registry(Generic[T]):
         self.package = package
         self.base = base
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         spec = importlib.util.find_spec(self.package)
         assert spec is not None
@@ -41,7 +42,8 @@ class Registry(Generic[T]):
 
     def names(self) -> list[str]:
         """The public names: the files of the folder that do not begin with an underscore."""
-        return sorted(path.stem for path in self.folder.glob("*.py") if not path.stem.startswith("_"))
+        files = os.listdir(self.folder)
+        return sorted(file[:-3] for file in files if file.endswith(".py") and not file.startswith("_"))
 
     def summary(self, name: str) -> str:
         """The first line of the module's docstring, read without importing it."""

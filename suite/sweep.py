@@ -6,6 +6,7 @@ import importlib
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
-from scipy.stats import qmc
 
 from suite.config import derived_seed
 from suite.errors import InputError, unknown
@@ -44,11 +44,6 @@ def check(sweep: Sweep) -> None:
     if sweep.sampler != "sobol":
         _sampler(sweep.sampler, 0)
     _pruner(sweep.pruner)
-
-
-def repeatable(sweep: Sweep) -> bool:
-    """Whether suggestions and pruning are known to depend on the seed and finished generations alone."""
-    return sweep.sampler in SAMPLERS and sweep.pruner in PRUNERS
 
 
 def _named(kind: str, name: str, known: Mapping[str, Any], base: type) -> Any:
@@ -113,8 +108,11 @@ def suggest(study: Study, numbers: range, earlier: Sequence[tuple[Job, Outcome]]
     return [{name: params[name] for name in study.space} for params in found]
 
 
+@lru_cache(maxsize=1024)  # planning asks for it again after every run
 def _sobol(study: Study, count: int) -> list[dict[str, Any]]:
     """The first ``count`` points of a scrambled Sobol design; a longer design begins with the same points."""
+    from scipy.stats import qmc  # takes a second
+
     space = distributions(study)
     generator = np.random.default_rng(derived_seed(study.sweep.seed, study.name))
     design = qmc.Sobol(len(space), scramble=True, rng=generator)

@@ -144,7 +144,7 @@ def test_a_training_set_larger_than_the_training_part_is_refused_before_anything
         ("digits", {"length": 7}, "length must be at least 8 for digits; got 7"),
         ("digits", {"length": 8, "form": "pixels"}, "length must be at least 64 for digits; got 8"),
         ("sunspots", {"length": 63}, "length must be at most 62 for sunspots; got 63"),
-        ("sunspots", {"length": 20, "test_lengths": [80]}, "length must be at most 62 for sunspots; got 80"),
+        ("sunspots", {"length": 20, "test_lengths": [80]}, "test_lengths must be at most 62 for sunspots; got 80"),
     ],
 )
 def test_a_length_that_a_data_set_has_not_is_refused(task: str, table: dict[str, Any], message: str) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 
+from suite import sweep
 from suite.architectures import Cell
 from suite.config import derived_seed
 from suite.errors import InputError
-from suite.experiment import available, load, parse
+from suite.experiment import PRUNERS, SAMPLERS, available, load, parse
 from suite.job import Outcome
 from suite.model import build_model, parameter_count
 from suite.plan import evaluations, missing, studies, trials
@@ -168,6 +169,14 @@ def test_suggestions_depend_on_finished_generations_alone(sampler: str) -> None:
     assert first == play(-1)
     assert first[0] == study.defaults
     assert len({str(params) for params in first}) > 3
+
+
+def test_what_is_called_repeatable_is_what_comes_with_memspan() -> None:
+    assert set(SAMPLERS) == set(sweep.SAMPLERS)
+    assert set(PRUNERS) == set(sweep.PRUNERS)
+    assert parse(GOOD, "x").sweep.repeatable
+    assert not parse(changed("sweep/sampler", "optuna.samplers:QMCSampler"), "x").sweep.repeatable
+    assert not parse(changed("sweep/pruner", "optuna.pruners:HyperbandPruner"), "x").sweep.repeatable
 
 
 def test_a_longer_sobol_design_begins_with_the_same_trials() -> None:

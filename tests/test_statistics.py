@@ -210,14 +210,14 @@ def test_ten_of_ten_is_not_certainty() -> None:
 def test_coverage_at_ten_seeds() -> None:
     """At least 93 % of 1,000 bimodal leaderboards, per task and overall, for easy, middling and hard tasks.
 
-    `Bootstrap.interval` says what more simulations measured. Each architecture here is one leaderboard.
+    `Bootstrap.intervals` says what more simulations measured. Each architecture here is one leaderboard.
     """
     rates = np.array([0.2, 0.5, 0.8, 0.95])
     skill = bimodal(np.random.default_rng(11), rates[:, None], (1000, 4, 10))
     truth = 0.975 * rates + 0.15 * (1 - rates)
     bootstrap = Bootstrap.draw(table(skill), resamples=1000)
     for tasks in ([0], [1], [2], [3], [0, 1, 2, 3]):
-        low, high = np.array([bootstrap.interval(a, tasks) for a in range(1000)]).T
+        low, high = bootstrap.intervals(tasks).T
         assert np.mean((low <= truth[tasks].mean()) & (truth[tasks].mean() <= high)) >= 0.93
 
 

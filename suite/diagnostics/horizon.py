@@ -119,7 +119,7 @@ def resampled(skill: Floats, generator: np.random.Generator, resamples: int = RE
     """Mean curves of resampled seeds, ``[resamples, delays]``, once for the low and once for the high end.
 
     ``skill`` is ``[seeds, delays]``; a seed is drawn with all of its delays, so runs of one seed may be alike. As in
-    ``Bootstrap.interval``, deviations are widened by √(n/(n − 1)) and a share u ~ Beta(1, n) goes to one unseen seed,
+    ``Bootstrap.intervals``, deviations are widened by √(n/(n − 1)) and a share u ~ Beta(1, n) goes to one unseen seed,
     which remembers nothing (low) or everything (high) at every delay.
     """
     n = len(skill)
@@ -247,9 +247,7 @@ def curves(points: pd.DataFrame) -> pd.DataFrame:
     runs = runs.assign(task=runs["rung"], solved=False, steps_to_solve=np.nan, steps_budget=1)
     bootstrap = Bootstrap.draw(runs)
     place = {name: a for a, name in enumerate(bootstrap.architectures)}
-    column = {name: k for k, name in enumerate(bootstrap.tasks)}
-    ends = [
-        bootstrap.interval(place[a], [column[r]]) for a, r in zip(found["architecture"], found["rung"], strict=True)
-    ]
+    intervals = {name: bootstrap.intervals([k]) for k, name in enumerate(bootstrap.tasks)}
+    ends = [intervals[rung][place[who]] for who, rung in zip(found["architecture"], found["rung"], strict=True)]
     found["low"], found["high"] = np.array(ends).T
     return found

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from numpy.typing import ArrayLike
+from scipy import special
 
 from suite.errors import InputError
 from suite.leaderboards.statistics import LEVEL, Bootstrap, Floats
@@ -63,13 +64,14 @@ def areas(points: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def mean_interval(values: pd.Series[float]) -> tuple[float, float, float]:
+def mean_interval(values: ArrayLike) -> tuple[float, float, float]:
     """Mean of what is finite, and Student's 95 % interval; the interval is NaN with fewer than two values."""
-    known = values[np.isfinite(values)]
+    known = np.asarray(values, dtype=np.float64)
+    known = known[np.isfinite(known)]
     if len(known) < 2:
-        return float(known.mean()), np.nan, np.nan
+        return (float(known[0]) if len(known) else np.nan), np.nan, np.nan
     mean, error = float(known.mean()), float(known.std(ddof=1)) / np.sqrt(len(known))
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, len(known) - 1)) * error
+    reach = float(special.stdtrit(len(known) - 1, (1 + LEVEL) / 2)) * error
     return mean, mean - reach, mean + reach
 
 
@@ -82,11 +84,12 @@ def curves(points: pd.DataFrame) -> pd.DataFrame:
     rows: list[tuple[object, ...]] = []
     for measure in SKILLS:
         bootstrap = Bootstrap.draw(points.assign(skill=points[measure]))
-        for a, architecture in enumerate(bootstrap.architectures):
-            for k, task in enumerate(bootstrap.tasks):
+        for k, task in enumerate(bootstrap.tasks):
+            intervals = bootstrap.intervals([k]).tolist()
+            for a, architecture in enumerate(bootstrap.architectures):
                 known = bootstrap.values[a, k][~np.isnan(bootstrap.values[a, k])]
                 if len(known):
-                    rows.append((architecture, task, measure, known.mean(), *bootstrap.interval(a, [k]), len(known)))
+                    rows.append((architecture, task, measure, known.mean(), *intervals[a], len(known)))
     for measure in OTHERS:
         for level, values in points.groupby(["architecture", "task"])[measure]:
             rows.append((*level, measure, *mean_interval(values), int(np.isfinite(values).sum())))

@@ -25,8 +25,8 @@ _in_use: list[Any] = []  # what ``compiled_once`` made: its code must stay where
 def compiled(function: Callable[..., Any]) -> Callable[..., None]:
     """Compile a function of tensors, then whole numbers, now, or load it from disk. It gets the tensors' addresses.
 
-    All compiling is done when a module is imported, and none in the first step of a training. Addresses, for half of
-    what Numba compiles for a function of arrays is what it does about arrays.
+    All compiling is done when a module is imported, and none in the first step of a training. Addresses, because
+    much of what Numba compiles for a function of arrays is what it does about arrays.
     """
     made = compiled_for(function, [types.int64] * function.__code__.co_argcount)
 

@@ -10,7 +10,6 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from suite.leaderboards.comparison import holm
 from suite.leaderboards.statistics import LEVEL
@@ -39,6 +38,8 @@ def critical_differences(runs: pd.DataFrame) -> Critical | None:
     means = levels.T.groupby(level="table").mean().T.sort_index()  # [who, tasks]
     if len(means) < FEWEST_ARCHITECTURES or means.shape[1] < FEWEST_TASKS:
         return None
+    from scipy import stats  # takes a second
+
     scores = means.to_numpy(dtype=np.float64).round(12)
     ranks = stats.rankdata(-scores, axis=0).mean(axis=1)
     order = sorted(range(len(means)), key=lambda a: (ranks[a], means.index[a]))
@@ -46,7 +47,9 @@ def critical_differences(runs: pd.DataFrame) -> Critical | None:
     equal = bool(np.all(scores == scores[0]))
     p = 1.0 if equal else float(stats.friedmanchisquare(*scores).pvalue)
     pairs = list(combinations(order, 2))
-    adjusted = holm([_wilcoxon(scores[a] - scores[b]) for a, b in pairs])
+    adjusted = holm(
+        [float(stats.wilcoxon(d).pvalue) if d.any() else 1.0 for d in (scores[a] - scores[b] for a, b in pairs)]
+    )
     # Only where Friedman's test says that there is something to find.
     different = {pair for pair, q in zip(pairs, adjusted, strict=True) if p < 1 - LEVEL and q < 1 - LEVEL}
     cliques: list[tuple[int, int]] = []
@@ -62,7 +65,3 @@ def critical_differences(runs: pd.DataFrame) -> Critical | None:
         {name: float(ranks[a]) for name, a in zip(names, order, strict=True)},
         [names[first : last + 1] for first, last in cliques],
     )
-
-
-def _wilcoxon(differences: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
-    return 1.0 if not differences.any() else float(stats.wilcoxon(differences).pvalue)

@@ -29,6 +29,8 @@ FORMAT = 1
 NAME = "manifest.json"
 RUNS = "runs.parquet"
 SECTIONS = ("counts", "experiment", "environments", "data", "rows")
+LINED = 4
+"""Levels of the JSON that are lines of their own: sections, rows, columns, and what a column lists."""
 RUN_COLUMNS = ("role", "number", "seed", "key", "environment")
 """Of a row's runs, beside ``config`` (a place in the row's list), ``params``, ``curve`` and ``metrics``."""
 
@@ -152,10 +154,14 @@ def modules(row: Row) -> dict[str, str]:
 
 
 def _run_digests(row: Mapping[str, Any]) -> list[str]:
-    columns = [*(row[name] for name in (*RUN_COLUMNS, "params", "curve"))]
-    configs = [row["configs"][place] for place in row["config"]]
+    """Of each run the digest of a list in canonical JSON: `RUN_COLUMNS`, params, curve, configuration, metrics."""
+    columns = zip(*(row[name] for name in (*RUN_COLUMNS, "params", "curve")), strict=True)
+    configs = [canonical_json(config) for config in row["configs"]]  # once, not for each run
     metrics = [{name: values[i] for name, values in row["metrics"].items()} for i in range(len(row["key"]))]
-    return [digest(canonical_json(own)) for own in zip(*columns, configs, metrics, strict=True)]
+    return [
+        digest(f"{canonical_json(own)[:-1]},{configs[place]},{canonical_json(measured)}]")
+        for own, place, measured in zip(columns, row["config"], metrics, strict=True)
+    ]
 
 
 def fingerprint(level: Level, seed: int) -> dict[str, Any]:
@@ -178,15 +184,17 @@ def fingerprint(level: Level, seed: int) -> dict[str, Any]:
 
 def text_of(data: Mapping[str, Any]) -> str:
     """The JSON of a manifest: a line for each column and configuration, so that a difference can be read."""
-    return _text(data, "") + "\n"
+    return _text(data, 0) + "\n"
 
 
-def _text(value: Any, indent: str) -> str:
-    if isinstance(value, dict) and any(isinstance(one, dict | list) for one in value.values()):
-        members = [f"{indent} {json.dumps(name)}: {_text(one, indent + ' ')}" for name, one in value.items()]
+def _text(value: Any, depth: int) -> str:
+    """What lies deeper than the columns of a row stands on a line."""
+    indent = depth * " "
+    if depth < LINED and isinstance(value, dict) and any(isinstance(one, dict | list) for one in value.values()):
+        members = [f"{indent} {json.dumps(name)}: {_text(one, depth + 1)}" for name, one in value.items()]
         return "{\n" + ",\n".join(members) + f"\n{indent}}}"
-    if isinstance(value, list) and value and isinstance(value[0], dict) and any(value):
-        members = [f"{indent} {_text(one, indent + ' ')}" for one in value]
+    if depth < LINED and isinstance(value, list) and value and isinstance(value[0], dict) and any(value):
+        members = [f"{indent} {_text(one, depth + 1)}" for one in value]
         return "[\n" + ",\n".join(members) + f"\n{indent}]"
     return json.dumps(value)
 

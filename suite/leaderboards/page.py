@@ -10,7 +10,7 @@ import json
 import math
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -289,11 +289,11 @@ def _packed(value: Any, digits: int | None) -> Any:
     """Rounded to so many digits (None: not at all) and without the names that alike records repeat."""
     if isinstance(value, float):
         return value if digits is None else _rounded(value, digits)
+    if isinstance(value, str | int) or value is None:
+        return value
     if isinstance(value, Mapping):
         return _tabled({name: _packed_part(str(name), part, digits) for name, part in value.items()}, digits)
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        return _tabled([_packed(part, digits) for part in value], digits)
-    return value
+    return _tabled([_packed(part, digits) for part in value], digits)
 
 
 def _packed_part(name: str, part: Any, digits: int | None) -> Any:

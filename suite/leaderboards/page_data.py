@@ -116,20 +116,16 @@ def page_data(board: Leaderboard, proof: Mapping[str, Any], files: Sequence[str]
 
 def _plain(value: Any) -> Any:
     """Nested values with finite numbers of a few digits only."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, str | bool) or value is None:
-        return value
-    if isinstance(value, int | np.integer):
-        return int(value)
-    if isinstance(value, float | np.floating):
+    if isinstance(value, float):  # most are; a double of NumPy is one
         if not math.isfinite(value):
             return None
-        if value == int(value):
-            return int(value)
-        return float(f"{value:.{DIGITS}g}")
-    if isinstance(value, np.bool_):
-        return bool(value)
+        return int(value) if value.is_integer() else float(f"{value:.{DIGITS}g}")
+    if isinstance(value, str | int) or value is None:
+        return value
+    if isinstance(value, np.ndarray | pd.Series | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
     return [_plain(one) for one in value]
 
 

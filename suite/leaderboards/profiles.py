@@ -66,55 +66,52 @@ def profiles(runs: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> p
     """The share of runs with a skill above each of `THRESHOLDS`: ``share``, ``low``, ``high`` per architecture, scope.
 
     Overall is the mean of the shares of the tasks. Bands hold at each threshold by itself; they are those of
-    ``Bootstrap.interval``. An architecture that misses a task of the scope has none.
+    ``Bootstrap.intervals``. An architecture that misses a task of the scope has none.
     """
     bootstrap = Bootstrap.draw(validated(runs), resamples=1, seed=seed)
     tasks, count = bootstrap.tasks, len(bootstrap.tasks)
     drawn: dict[tuple[str, int, int], tuple[Floats, ...]] = {}  # the same for every architecture with as many seeds
-    parts = []
+    names: list[tuple[str, str]] = []
+    parts: list[Floats] = []  # [3, thresholds] each
     for a, architecture in enumerate(bootstrap.architectures):
-        above = [_above(values[~np.isnan(values)]) for values in bootstrap.values[a]]  # [seeds, thresholds] each
-        whole = np.zeros((2, resamples, len(THRESHOLDS)))  # low, high
+        above = [_above(values[~np.isnan(values)]) for values in bootstrap.values[a]]  # [thresholds, seeds] each
+        whole = np.zeros((2, len(THRESHOLDS), resamples))  # low, high
         for k, task in enumerate(tasks):
-            n = len(above[k])
+            n = above[k].shape[1]
             if n == 0:
                 continue
             if (task, n, count) not in drawn:
                 drawn[task, n, count] = _draws(task, n, count, resamples, seed)
             draws, alone, together = drawn[task, n, count]
-            mean = above[k].mean(axis=0)
-            share = np.clip(mean + (draws @ above[k] / n - mean) * np.sqrt(n / max(n - 1, 1)), 0, 1)
-            parts.append(_part(architecture, task, mean, (1 - alone) * share, (1 - alone) * share + alone))
+            mean = above[k].mean(axis=1, keepdims=True)
+            share = np.clip(mean + (above[k] @ draws / n - mean) * np.sqrt(n / max(n - 1, 1)), 0, 1)
+            names.append((architecture, task))
+            parts.append(_ends(mean[:, 0], (1 - alone) * share, (1 - alone) * share + alone))
             whole[0] += (1 - together) * share / count
             whole[1] += ((1 - together) * share + together) / count
-        if count > 1 and all(map(len, above)):
-            shares = np.mean([one.mean(axis=0) for one in above], axis=0)
-            parts.append(_part(architecture, OVERALL, shares, *whole))
-    columns = ["architecture", "task", "threshold", "share", "low", "high"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+        if count > 1 and all(one.shape[1] for one in above):
+            names.append((architecture, OVERALL))
+            parts.append(_ends(np.mean([one.mean(axis=1) for one in above], axis=0), *whole))
+    who = pd.DataFrame(names, columns=["architecture", "task"]).loc[np.repeat(np.arange(len(names)), len(THRESHOLDS))]
+    ends = np.concatenate(parts, axis=1) if parts else np.empty((3, 0))
+    numbers = {"threshold": np.tile(THRESHOLDS, len(names)), **dict(zip(("share", "low", "high"), ends, strict=True))}
+    return who.reset_index(drop=True).assign(**numbers)
 
 
 def _draws(task: str, n: int, tasks: int, resamples: int, seed: int) -> tuple[Floats, Floats, Floats]:
-    """How often each seed is drawn, ``[resamples, n]``, and the weight of one unseen seed, alone and among tasks."""
+    """How often each seed is drawn, ``[n, resamples]``, and the weight of one unseen seed, alone and among tasks."""
     draws = generator(seed, task, n, "profile").multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)
     unseen = generator(seed, task, n, "unseen")
-    alone, together = (unseen.beta(1 / share, n, size=(resamples, 1)) for share in (1, tasks))
-    return draws, alone, together
+    alone, together = (unseen.beta(1 / share, n, size=resamples) for share in (1, tasks))
+    return np.ascontiguousarray(draws.T), alone, together
 
 
-def _part(architecture: str, task: str, share: Floats, low: Floats, high: Floats) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "architecture": architecture,
-            "task": task,
-            "threshold": THRESHOLDS,
-            "share": share,
-            "low": np.quantile(low, (1 - LEVEL) / 2, axis=0),
-            "high": np.minimum(1, np.quantile(high, (1 + LEVEL) / 2, axis=0)),
-        }
-    )
+def _ends(share: Floats, low: Floats, high: Floats) -> Floats:
+    """``[3, thresholds]``: the share, and the ends of its interval from resamples, ``[thresholds, resamples]``."""
+    upper = np.minimum(1, np.quantile(high, (1 + LEVEL) / 2, axis=1))
+    return np.stack([share, np.quantile(low, (1 - LEVEL) / 2, axis=1), upper])
 
 
 def _above(values: Floats) -> Floats:
-    found: Floats = (values[:, None] > THRESHOLDS).astype(np.float64)
+    found: Floats = (values > THRESHOLDS[:, None]).astype(np.float64)
     return found

@@ -142,10 +142,10 @@ def _overfitting(board: Leaderboard, ladder: str) -> Section:
 
 def clipping_sections(board: Leaderboard) -> Iterator[Section]:
     """What trials say of clipping; where they are too few, that instead of numbers."""
-    from suite.sweep import FEWEST_TRIALS
-
     if not board.searches:
         return
+    from suite.sweep import FEWEST_TRIALS
+
     if board.clipping is None:
         most = max(len(row.trials) for row in board.searches)
         few = f"At most {most} trials per study: too few, {FEWEST_TRIALS} are needed."

@@ -106,6 +106,8 @@ class Leaderboard:
     @cached_property
     def clipping(self) -> Clipping | None:
         """Made when asked for, which takes a second per study; None where ``searches`` has none of enough trials."""
+        if not self.searches:
+            return None
         from suite.sweep import FEWEST_TRIALS, importances
 
         enough = [(row.study, row.trials) for row in self.searches if len(row.trials) >= FEWEST_TRIALS]
@@ -156,8 +158,6 @@ def score_table(record: Record) -> pd.DataFrame:
 
 def leaderboard(source: Record | Plan) -> Leaderboard:
     """The leaderboard of what is finished; what is missing is named in the notes."""
-    from suite.sweep import repeatable
-
     record = Record.of(source) if isinstance(source, Plan) else source
     runs = score_table(record)
     levels = list(dict.fromkeys(row.study.level.label for row in record.rows))
@@ -168,7 +168,7 @@ def leaderboard(source: Record | Plan) -> Leaderboard:
         others = record.others
         hint = f" {others} finished runs in the store have other settings or other sources." if others else ""
         notes.append(f"Incomplete: {record.done} of {record.planned} runs are finished.{hint}")
-    if not repeatable(experiment.sweep):
+    if not experiment.sweep.repeatable:
         notes.append(
             f"Sampler {experiment.sweep.sampler!r} with pruner {experiment.sweep.pruner!r} is not known to be "
             "repeatable: the configurations may depend on interruptions and on the order in which runs finish."
@@ -286,11 +286,11 @@ def _longer(runs: pd.DataFrame) -> pd.DataFrame:
     for length in lengths:
         known = runs.assign(skill=runs[f"{prefix}{length}"]).dropna(subset="skill")
         bootstrap = Bootstrap.draw(known)
-        for a, architecture in enumerate(bootstrap.architectures):
-            for k, task in enumerate(bootstrap.tasks):
+        for k, task in enumerate(bootstrap.tasks):
+            intervals = bootstrap.intervals([k]).tolist()
+            for a, architecture in enumerate(bootstrap.architectures):
                 values = bootstrap.values[a, k][~np.isnan(bootstrap.values[a, k])]
                 if len(values):
-                    interval = bootstrap.interval(a, [k])
-                    lines.append((architecture, task, length, float(values.mean()), *interval, len(values)))
+                    lines.append((architecture, task, length, float(values.mean()), *intervals[a], len(values)))
     columns = ["architecture", "task", "length", "skill", "low", "high", "seeds"]
     return pd.DataFrame(lines, columns=columns).sort_values(["architecture", "task", "length"], ignore_index=True)

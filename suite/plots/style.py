@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 TRAIN, VALIDATION, TEST = "#0072B2", "#D55E00", "#009E73"
 """Of the three splits (Okabe & Ito 2008)."""
@@ -69,6 +69,8 @@ def styles_of(labels: Iterable[str]) -> dict[str, Style]:
 
 def new_figure(width: float = 7.5, height: float = 4.0, **options: Any) -> Figure:
     """An empty figure, in inches; constrained layout unless told otherwise."""
+    from matplotlib.figure import Figure  # takes a second; the page only asks for colours
+
     return Figure(figsize=(width, height), dpi=110, **{"layout": "constrained", **options})
 
 
@@ -82,6 +84,8 @@ def tidy(axes: Axes, **labels: Any) -> None:
 
 def save(figure: Figure, path: Path) -> list[Path]:
     """Write ``path``.png and ``path``.svg, free of dates and random names; returns both paths."""
+    import matplotlib
+
     path.parent.mkdir(parents=True, exist_ok=True)
     png, svg = path.with_name(f"{path.name}.png"), path.with_name(f"{path.name}.svg")
     figure.savefig(png, metadata={"Software": None})
