@@ -17,7 +17,8 @@ from suite.config import PROTOCOL, digest
 
 PACKAGES = ("memspan", "torch", "lightning", "mlflow", "optuna", "numba", "llvmlite", "numpy", "scipy", "pandas")
 TRAINING = ("config", "data", "experiment", "model", "module", "numerics", "plan", "study", "sweep", "training")
-"""The files of ``suite`` itself that say how a run is trained and chosen."""
+DIAGNOSTICS = ("during_run", "gradients", "scan")
+"""The files of ``suite`` and of its diagnostics that say how a run is trained, chosen and measured."""
 VARIABLES = ("ATEN_", "MKL_", "OMP_", "NUMBA_", "MEMSPAN_KERNELS")
 """Beginnings of the environment variables that can change a bit of a result."""
 SAME_BITS = ("python", "system", "processor", "cpu", "cpu_capability", "threads", "device", "packages", "variables")
@@ -65,6 +66,7 @@ def bits(found: Mapping[str, Any]) -> dict[str, Any]:
 def training_files() -> Iterator[Path]:
     """Every file that says how runs are trained, relative to the folder of the project."""
     yield from (Path("suite") / f"{name}.py" for name in TRAINING)
+    yield from (Path("suite") / "diagnostics" / f"{name}.py" for name in DIAGNOSTICS)
     for folder in ("suite/architectures", "suite/kernels", "tasks"):
         yield from sorted(path.relative_to(_root()) for path in (_root() / folder).glob("*.py"))
 

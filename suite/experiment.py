@@ -45,8 +45,11 @@ Choices = Annotated[tuple[Any, ...], Field(strict=False, min_length=1)]
 Space = dict[str, Range | Choices]
 
 
-SAMPLERS = ("sobol", "random", "tpe", "gp")
-PRUNERS = ("none", "median", "percentile")
+FEWEST_TRIALS = 20
+"""Of importances and of maps of the space: the best quarter is then five, as many as Optuna asks of PED-ANOVA."""
+REPEATABLE_SAMPLERS = ("sobol", "random", "tpe", "gp")
+REPEATABLE_PRUNERS = ("none", "median", "percentile")
+"""Those that come with memspan: they depend on the seed and on finished generations alone."""
 
 
 class Sweep(Frozen):
@@ -72,7 +75,7 @@ class Sweep(Frozen):
     @property
     def repeatable(self) -> bool:
         """Whether suggestions and pruning are known to depend on the seed and finished generations alone."""
-        return self.sampler in SAMPLERS and self.pruner in PRUNERS
+        return self.sampler in REPEATABLE_SAMPLERS and self.pruner in REPEATABLE_PRUNERS
 
     @property
     def finalist_seed_list(self) -> tuple[int, ...]:
@@ -187,11 +190,11 @@ class Experiment(Frozen):
             options = {**laddered, **rung}
             length, train_size = options.pop("length"), options.pop("train_size")
             task = _within(where, make_task, name, options)
-            for key, steps in [("length", length), *(("test_lengths", steps) for steps in table.test_lengths)]:
-                if steps < task.shortest:
-                    raise InputError(f"{where}: {key} must be at least {task.shortest} for {name}; got {steps}")
-                if task.longest is not None and steps > task.longest:
-                    raise InputError(f"{where}: {key} must be at most {task.longest} for {name}; got {steps}")
+            for key, shown in [("length", length), *(("test_lengths", tested) for tested in table.test_lengths)]:
+                if shown < task.shortest:
+                    raise InputError(f"{where}: {key} must be at least {task.shortest} for {name}; got {shown}")
+                if task.longest is not None and shown > task.longest:
+                    raise InputError(f"{where}: {key} must be at most {task.longest} for {name}; got {shown}")
             available = task.available(length)
             if available is not None and (train_size or 0) > available:
                 raise InputError(

@@ -55,7 +55,7 @@ class Curves(Sequence[Point]):
 
     @cached_property
     def points(self) -> tuple[Point, ...]:
-        return tuple(map(tuple, json.loads(self.text)))
+        return tuple((step, metrics) for step, metrics in json.loads(self.text))
 
     @overload
     def __getitem__(self, index: int) -> Point: ...

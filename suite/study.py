@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from suite.config import ModelConfig, RunConfig, Training, canonical_json, digest
+from suite.diagnostics.scan import differentiable, leaves
 from suite.errors import InputError
 from suite.experiment import (
     TUNABLE_MODEL,
@@ -20,7 +21,7 @@ from suite.experiment import (
     make_task,
     parsed,
 )
-from suite.model import build_model, match_hidden_size, model_of, only_looked_at, state_size
+from suite.model import build_model, match_hidden_size, model_of, only_looked_at
 from suite.registry import architectures, tasks
 from tasks import Task
 
@@ -34,6 +35,8 @@ class Study:
         self.level = level
         self.name = f"{experiment.name}/{level.label}/{variant.label}"
         self.sweep = experiment.sweep
+        self.design: list[dict[str, Any]] = []
+        """The points of its Sobol design that were asked for so far."""
         # Planning asks for each again after every run.
         self._bases: dict[str, RunConfig] = {}
         self._configs: dict[tuple[str, int], RunConfig] = {}
@@ -132,6 +135,7 @@ class Study:
             raise InputError(
                 f"study {self.name!r}: every dimension of [sweep.space] is fixed here, so no trial differs"
             )
+        corners: list[dict[str, Any]] = [{}]
         for name, dimension in self.space.items():
             default = self.defaults[name]
             inside = (
@@ -143,9 +147,10 @@ class Study:
                     f"{name} = {default!r} does not"
                 )
             ends = (dimension.low, dimension.high) if isinstance(dimension, Range) else dimension
-            for value in ends:
-                self._check_builds(self.config({**self.defaults, name: value}, 0))
-        self._check_builds(self.config(self.defaults, 0))
+            corners += [{name: end} for end in ends]
+        configs = [self.config({**self.defaults, **corner}, 0) for corner in corners]
+        for config in {canonical_json(config.model.model_dump()): config for config in configs}.values():
+            self._check_builds(config)
 
     def _check_builds(self, config: RunConfig) -> None:
         try:
@@ -159,7 +164,7 @@ class Study:
                 f"study {self.name!r}: all parameters of a model must have one type; got "
                 f"{', '.join(sorted(map(str, types)))}: keep complex ones as pairs of real numbers"
             )
-        if config.training.diagnostics and not state_size(model):
+        if config.training.diagnostics and not any(map(differentiable, leaves(model.initial_state(1)))):
             raise InputError(
                 f"study {self.name!r}: diagnostics follow the gradient through the state, and there is none here; "
                 "set diagnostics = false in [training]"

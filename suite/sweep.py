@@ -6,7 +6,6 @@ import importlib
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from suite.config import derived_seed
 from suite.errors import InputError, unknown
-from suite.experiment import Range, Sweep
+from suite.experiment import FEWEST_TRIALS, Range, Sweep
 from suite.job import Job, Outcome, PrunerContext
 from suite.study import Study
 
@@ -108,16 +107,18 @@ def suggest(study: Study, numbers: range, earlier: Sequence[tuple[Job, Outcome]]
     return [{name: params[name] for name in study.space} for params in found]
 
 
-@lru_cache(maxsize=1024)  # planning asks for it again after every run
 def _sobol(study: Study, count: int) -> list[dict[str, Any]]:
     """The first ``count`` points of a scrambled Sobol design; a longer design begins with the same points."""
+    if len(study.design) >= count:
+        return study.design[:count]
     from scipy.stats import qmc  # takes a second
 
     space = distributions(study)
     generator = np.random.default_rng(derived_seed(study.sweep.seed, study.name))
     design = qmc.Sobol(len(space), scramble=True, rng=generator)
-    points = design.random_base2(max(1, math.ceil(math.log2(count))))[:count]
-    return [{name: _at(d, u) for (name, d), u in zip(space.items(), point, strict=True)} for point in points]
+    points = design.random_base2(max(1, math.ceil(math.log2(count))))
+    study.design = [{name: _at(d, u) for (name, d), u in zip(space.items(), point, strict=True)} for point in points]
+    return study.design[:count]
 
 
 def _at(distribution: BaseDistribution, u: float) -> Any:
@@ -188,8 +189,6 @@ def record(study: Study, trials: Sequence[tuple[Job, Outcome]], store: optuna.st
     kept.add_trials(frozen(job, outcome, space) for job, outcome in trials if job.key not in known)
 
 
-FEWEST_TRIALS = 20
-"""Of importances and of maps of the space: the best quarter is then five, as many as Optuna asks of PED-ANOVA."""
 BEST_SHARE = 0.25
 
 

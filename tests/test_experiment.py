@@ -13,7 +13,7 @@ from suite import sweep
 from suite.architectures import Cell
 from suite.config import derived_seed
 from suite.errors import InputError
-from suite.experiment import PRUNERS, SAMPLERS, available, load, parse
+from suite.experiment import REPEATABLE_PRUNERS, REPEATABLE_SAMPLERS, available, load, parse
 from suite.job import Outcome
 from suite.model import build_model, parameter_count
 from suite.plan import evaluations, missing, studies, trials
@@ -172,8 +172,8 @@ def test_suggestions_depend_on_finished_generations_alone(sampler: str) -> None:
 
 
 def test_what_is_called_repeatable_is_what_comes_with_memspan() -> None:
-    assert set(SAMPLERS) == set(sweep.SAMPLERS)
-    assert set(PRUNERS) == set(sweep.PRUNERS)
+    assert set(REPEATABLE_SAMPLERS) == set(sweep.SAMPLERS)
+    assert set(REPEATABLE_PRUNERS) == set(sweep.PRUNERS)
     assert parse(GOOD, "x").sweep.repeatable
     assert not parse(changed("sweep/sampler", "optuna.samplers:QMCSampler"), "x").sweep.repeatable
     assert not parse(changed("sweep/pruner", "optuna.pruners:HyperbandPruner"), "x").sweep.repeatable

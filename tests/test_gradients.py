@@ -107,6 +107,38 @@ class Stateless(Cell[tuple[()]]):
         return x[:, :1].expand(-1, self.hidden_size), ()
 
 
+class Counted(Cell[tuple[Tensor, Tensor]]):
+    """The tanh net with a whole number beside its state, which counts steps."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.rnn = architectures.get("rnn")(input_size, hidden_size)
+
+    def initial_state(self, batch_size: int) -> tuple[Tensor, Tensor]:
+        return self.rnn.initial_state(batch_size), torch.zeros(batch_size, 1, dtype=torch.long)
+
+    def step(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        output, h = self.rnn.step(x, state[0])
+        return output, (h, state[1] + 1)
+
+
+class Counter(Counted):
+    """Nothing is carried but the whole number."""
+
+    def initial_state(self, batch_size: int) -> Any:
+        return (super().initial_state(batch_size)[1],)
+
+    def step(self, x: Tensor, state: Any) -> Any:
+        return x[:, :1].expand(-1, self.hidden_size), (state[0] + 1,)
+
+
+class Turning(Counter):
+    """It begins with whole numbers and goes on with others."""
+
+    def step(self, x: Tensor, state: Any) -> Any:
+        return x[:, :1].expand(-1, self.hidden_size), (0.5 * state[0] + x[:, :1],)
+
+
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
@@ -256,8 +288,33 @@ def test_states_that_are_too_large_or_not_there_are_refused() -> None:
     large = build_model("rnn", {}, INPUT, LARGEST_EXACT_STATE + 1, 1)
     with pytest.raises(InputError, match="at most 128 numbers; got 129"):
         exact_state_gradient(large, inputs_of())
-    with pytest.raises(InputError, match="the model has none"):
-        state_gradient(SequenceModel(Stateless, INPUT, HIDDEN, 1), inputs_of(), generator())
+    for nothing in (Stateless, Counter, Turning):
+        with pytest.raises(InputError, match="the model has none"):
+            state_gradient(SequenceModel(nothing, INPUT, HIDDEN, 1), inputs_of(), generator())
+
+
+def test_whole_numbers_in_a_state_are_carried_on_and_have_no_gradient() -> None:
+    model = SequenceModel(Counted, INPUT, HIDDEN, 1)
+    plain = SequenceModel(architectures.get("rnn"), INPUT, HIDDEN, 1)
+    plain.load_state_dict({name.replace("rnn.", ""): tensor for name, tensor in model.state_dict().items()})
+    inputs = inputs_of()
+    assert_close(state_gradient(model, inputs, generator()), state_gradient(plain, inputs, generator()))
+    assert Scan(model, inputs).state_size == HIDDEN
+    with pytest.raises(InputError, match="states without whole numbers"):
+        exact_state_gradient(model, inputs)
+
+
+def test_a_state_that_changes_its_type_is_refused() -> None:
+    class Both(Turning):
+        def initial_state(self, batch_size: int) -> Any:
+            return (*super().initial_state(batch_size), self.zeros(batch_size, 1))
+
+        def step(self, x: Tensor, state: Any) -> Any:
+            output, after = super().step(x, state[:1])
+            return output, (*after, state[1])
+
+    with pytest.raises(InputError, match="keeps its types"):
+        state_gradient(SequenceModel(Both, INPUT, HIDDEN, 1), inputs_of(), generator())
 
 
 def test_the_mean_logarithm_leaves_out_sequences_without_gradient() -> None:

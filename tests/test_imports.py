@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -50,3 +51,17 @@ def test_a_file_imports_only_what_its_place_allows(path: Path) -> None:
         assert not any(within(name, ("sqlalchemy", "psycopg")) for name in names)
     if place != "suite/__main__.py" and not place.startswith("suite/cli/"):
         assert not any(within(name, ("suite.cli",)) for name in names)
+
+
+def test_a_written_leaderboard_is_shown_without_what_takes_seconds_to_import() -> None:
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from suite.leaderboards.record import Record\n"
+        "from suite.leaderboards.render import as_json\n"
+        "from suite.leaderboards.table import leaderboard\n"
+        "assert as_json(leaderboard(Record.read(Path('experiments/report/quick/runs.parquet'))))\n"
+        "print(sorted({'optuna', 'scipy.stats', 'matplotlib', 'mlflow', 'lightning'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import typer
 from rich.console import Console
 
@@ -16,3 +20,14 @@ app = typer.Typer(
 )
 console = Console()
 errors = Console(stderr=True)
+
+
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """Ten thousand runs are millions of objects that all stay: to look for garbage among them takes seconds."""
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)

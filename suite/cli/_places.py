@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,15 +48,6 @@ def open_existing(folder: Path, storage: str | None, tracking_uri: str | None, r
 
 def record_at(name: str, opener: Callable[[], tuple[Experiment, Store]], curves: bool) -> tuple[Record, Store | None]:
     """The record of an experiment in a store, or the one in a written leaderboard (its folder or a file of it)."""
-    gc.disable()  # ten thousand runs are millions of objects which all stay: to look for garbage there takes seconds
-    try:
-        return _record_at(name, opener, curves)
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
-def _record_at(name: str, opener: Callable[[], tuple[Experiment, Store]], curves: bool) -> tuple[Record, Store | None]:
     from suite.experiment import available
     from suite.leaderboards import manifest
     from suite.leaderboards.record import Record

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from suite.cli._app import app, console, errors
+from suite.cli._app import app, console, errors, rare_collections
 from suite.cli._hands import counting
 from suite.cli._options import (
     Architectures,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 
 @app.command()
+@rare_collections()
 def leaderboard(
     experiment: Name,
     store: StoreOption = Path("mlruns"),

@@ -1,4 +1,4 @@
-"""Gradient flow in the course of a run: at initialisation, half-way and at the end."""
+"""Gradient flow in the course of a run: at initialisation, half-way if it is long enough, and at the end."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from suite.diagnostics.gradients import GradientFlow, effective_memory, gradient
 from suite.module import MemoryModule
 
 SEQUENCES = 16
-"""Of the validation split; the same, with the same random vectors, at each of the three moments."""
+"""Of the validation split; the same, with the same random vectors, at each moment."""
 HALF_FROM = 500
-"""Steps of a run that has ``half`` as well: a moment costs as much as five to eight steps of training, and the three
-are to stay below a twentieth of a run."""
+"""Steps of a run that has ``half`` as well. A moment costs as much as five to eight steps of training, and three are to
+stay below a twentieth of a run that uses its budget."""
 
 
 class Measured(NamedTuple):
-    """One of the three moments."""
+    """One of the moments."""
 
     step: int
     """Optimiser steps done."""

@@ -78,9 +78,13 @@ def exact_state_gradient(model: SequenceModel, inputs: Tensor) -> Tensor:
     Jacobian of every step is taken whole, and they are multiplied. Values below 1e-16 of the largest are rounding.
 
     Raises:
-        InputError: if the state has more than ``LARGEST_EXACT_STATE`` numbers.
+        InputError: if the state has more than ``LARGEST_EXACT_STATE`` numbers, or whole numbers beside the others.
     """
     scan = Scan(model, inputs)
+    if not all(scan.followed):
+        raise InputError(
+            "exact Jacobians are for states without whole numbers: use random projections (state_gradient)"
+        )
     if scan.state_size > LARGEST_EXACT_STATE:
         raise InputError(
             f"exact Jacobians are for states of at most {LARGEST_EXACT_STATE} numbers; got {scan.state_size}: "

@@ -19,9 +19,10 @@ class Scan:
     """The states s_0 … s_T of ``model`` on ``inputs``, which derivatives can be taken of.
 
     s_t holds the states of all layers as a list of tensors, ``[batch, ...]`` each; as vectors, ``[batch, S]``, a
-    complex number counts as two (``as_vectors``). A state is cut from the output of its own step: what depends on s_t
-    is what the steps after t make of it, as in F. In a bidirectional model s_t holds the forward directions alone, and
-    what the backward directions say is taken as given.
+    complex number counts as two (``as_vectors``). Whole numbers in a state, a counter, are carried on but have no
+    derivatives and are no part of s_t. A state is cut from the output of its own step: what depends on s_t is what the
+    steps after t make of it, as in F. In a bidirectional model s_t holds the forward directions alone, and what the
+    backward directions say is taken as given.
 
     The model is copied and run by ``step``, never by a kernel, without what only training does (dropout). With a delay
     the zeros after the inputs are steps as well, and T counts them.
@@ -31,7 +32,7 @@ class Scan:
         inputs: ``[batch, time, input_size]``.
 
     Raises:
-        InputError: if the model carries nothing from step to step.
+        InputError: if the model carries nothing from step to step that has derivatives, or changes its type.
     """
 
     def __init__(self, model: SequenceModel, inputs: Tensor) -> None:
@@ -39,7 +40,7 @@ class Scan:
         self.inputs = pad(inputs.double(), (0, 0, 0, model.delay))
         self.forwards: list[Cell[Any]] = [layer[0] for layer in self.model.layers]
         self.like = [cell.initial_state(len(inputs)) for cell in self.forwards]
-        if not leaves(self.like):
+        if not any(self.followed):
             raise InputError("gradient flow needs a state that is carried from step to step; the model has none")
         with torch.no_grad():
             self.given = self._backward_directions()
@@ -47,12 +48,17 @@ class Scan:
             self.states, self.features = self._run()
 
     @property
+    def followed(self) -> list[bool]:
+        """Of each tensor of a state whether it belongs to s_t."""
+        return [differentiable(leaf) for leaf in leaves(self.like)]
+
+    @property
     def state_size(self) -> int:
         """Numbers in s_t of one sequence."""
-        return as_vectors(leaves(self.like)).shape[1]
+        return as_vectors(self.states[0]).shape[1]
 
     def step(self, x: Tensor, s: Tensor, given: list[Tensor]) -> Tensor:
-        """F: x_t ``[rows, input_size]`` and s_{t−1} ``[rows, S]`` → s_t, as vectors.
+        """F: x_t ``[rows, input_size]`` and s_{t−1} ``[rows, S]`` → s_t, as vectors; where all of a state is in s_t.
 
         ``given`` has for each layer what its backward direction says at this step, ``[rows, 0]`` where there is none.
         """
@@ -69,13 +75,15 @@ class Scan:
 
     def _run(self) -> tuple[list[list[Tensor]], Tensor]:
         """s_0 … s_T, and what the decoder sees of the steps that answer, ``[batch, time, features]``."""
-        state = mapped(_cut, self.like)
-        states, seen = [_followed(state)], []
+        state, followed = mapped(_cut, self.like), self.followed
+        states, seen = [_with_gradient(state)], []
         for x, *given in zip(self.inputs.unbind(1), *(other.unbind(1) for other in self.given), strict=True):
             features, after = self._step(x, state, given)
+            if [differentiable(leaf) for leaf in leaves(after)] != followed:
+                raise InputError("gradient flow needs a state that keeps its types; a step gives back another")
             state = mapped(_cut, after)
             seen.append(features)
-            states.append(_followed(state))
+            states.append(_with_gradient(state))
         return states, torch.stack(seen[self.model.delay :], dim=1)
 
     def _backward_directions(self) -> list[Tensor]:
@@ -92,6 +100,10 @@ class Scan:
 def leaves(state: Any) -> list[Tensor]:
     """The tensors of a state, in order."""
     return [state] if isinstance(state, Tensor) else [leaf for part in state for leaf in leaves(part)]
+
+
+def differentiable(leaf: Tensor) -> bool:
+    return leaf.is_floating_point() or leaf.is_complex()
 
 
 def mapped(function: Callable[[Tensor], Tensor], state: Any) -> Any:
@@ -120,13 +132,11 @@ def from_vectors(vectors: Tensor, like: Any) -> Any:
 
 
 def _cut(leaf: Tensor) -> Tensor:
-    """The same numbers, in a place of their own in what derivatives are taken of; integers have none."""
-    if leaf.requires_grad:
-        return leaf.view_as(leaf)
-    return leaf.detach().requires_grad_(leaf.is_floating_point() or leaf.is_complex())
+    """The same numbers, in a place of their own in what derivatives are taken of."""
+    return leaf.view_as(leaf) if leaf.requires_grad else leaf.detach().requires_grad_(differentiable(leaf))
 
 
-def _followed(state: Any) -> list[Tensor]:
+def _with_gradient(state: Any) -> list[Tensor]:
     return [leaf for leaf in leaves(state) if leaf.requires_grad]
 
 

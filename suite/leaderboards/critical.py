@@ -47,9 +47,8 @@ def critical_differences(runs: pd.DataFrame) -> Critical | None:
     equal = bool(np.all(scores == scores[0]))
     p = 1.0 if equal else float(stats.friedmanchisquare(*scores).pvalue)
     pairs = list(combinations(order, 2))
-    adjusted = holm(
-        [float(stats.wilcoxon(d).pvalue) if d.any() else 1.0 for d in (scores[a] - scores[b] for a, b in pairs)]
-    )
+    apart = [scores[a] - scores[b] for a, b in pairs]
+    adjusted = holm([float(stats.wilcoxon(d).pvalue) if d.any() else 1.0 for d in apart])
     # Only where Friedman's test says that there is something to find.
     different = {pair for pair, q in zip(pairs, adjusted, strict=True) if p < 1 - LEVEL and q < 1 - LEVEL}
     cliques: list[tuple[int, int]] = []

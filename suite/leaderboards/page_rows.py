@@ -88,7 +88,7 @@ def _gradient(runs: Sequence[Run]) -> dict[str, Any] | None:
         return None
     lags = sorted({lag for found in values.values() for lag in found})
     moments: dict[str, list[float | None]] = {
-        moment: [float(np.mean(here)) if (here := values.get(moment, {}).get(lag)) else None for lag in lags]
+        moment: [float(np.mean(here)) if (here := values[moment].get(lag)) else None for lag in lags]
         for moment in ("start", "half", "end")
         if moment in values
     }

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from suite.diagnostics import horizon
+from suite.experiment import FEWEST_TRIALS
 from suite.leaderboards.statistics import OVERALL
 from suite.leaderboards.table import Clipping, Leaderboard
 
@@ -144,8 +145,6 @@ def clipping_sections(board: Leaderboard) -> Iterator[Section]:
     """What trials say of clipping; where they are too few, that instead of numbers."""
     if not board.searches:
         return
-    from suite.sweep import FEWEST_TRIALS
-
     if board.clipping is None:
         most = max(len(row.trials) for row in board.searches)
         few = f"At most {most} trials per study: too few, {FEWEST_TRIALS} are needed."

@@ -12,6 +12,7 @@ import pandas as pd
 
 from suite.diagnostics import clipping, horizon, overfitting
 from suite.errors import InputError
+from suite.experiment import FEWEST_TRIALS
 from suite.leaderboards.comparison import compare, groups
 from suite.leaderboards.critical import Critical, critical_differences
 from suite.leaderboards.ladders import delay_points, size_points
@@ -106,13 +107,11 @@ class Leaderboard:
     @cached_property
     def clipping(self) -> Clipping | None:
         """Made when asked for, which takes a second per study; None where ``searches`` has none of enough trials."""
-        if not self.searches:
-            return None
-        from suite.sweep import FEWEST_TRIALS, importances
-
         enough = [(row.study, row.trials) for row in self.searches if len(row.trials) >= FEWEST_TRIALS]
         if not enough:
             return None
+        from suite.sweep import importances
+
         table = clipping.trial_table([trial for _, tried in enough for trial in tried])
         space = {name: dimension for study, _ in enough for name, dimension in study.space.items()}
         rows: list[dict[str, object]] = []
