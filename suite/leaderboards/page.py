@@ -1,7 +1,7 @@
 """A leaderboard as one HTML file that needs nothing else: text, tables, pictures, scripts and data.
 
 The page is `assets/page.html`, filled here. Tables of the first scope of each tab stand in the HTML, readable without
-scripts; `assets/page.js` writes the others by the same columns. The same data are the same bytes, always.
+scripts; `assets/page/` writes the others by the same columns. The same data are the same bytes, always.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from markupsafe import Markup
 from suite.leaderboards.page_columns import COST, MEMORY, OVERFITTING, Column
 
 ASSETS = Path(__file__).parent / "assets"
+SCRIPTS = ("basics", "tables", "plots", "figures", "drawer", "comparing", "listening")
+"""One script in parts, in this order."""
 PAPER = {"light": "#fcfcfa", "dark": "#141517"}
 """The grounds of both themes, as in `page.css`."""
 CONTRAST = {"light": 3.2, "dark": 4.5}
@@ -68,7 +70,7 @@ def render(data: Mapping[str, Any]) -> str:
         markers=[_outline(each["marker"]) for each in data["architectures"]],
         css=_asset("page.css"),
         scripts=[_asset(f"vendor/{name}") for name in ("d3.min.js", "plot.umd.min.js")],
-        script=_asset("page.js"),
+        script=Markup("\n\n").join(_asset(f"page/{name}.js") for name in SCRIPTS),
         payload=_payload(data),
         cell=cell,
         pieces=lambda label: re.split("(?<=_)", label),
@@ -236,7 +238,7 @@ def _payload(data: Mapping[str, Any]) -> Markup:
     """The data as JSON that may stand in a script element, made small.
 
     Numbers are rounded, alike records become columns and rows, parts of configurations are said once, and where there
-    are many rows their curves are thinned. The function `unpacked` in `page.js` undoes it.
+    are many rows their curves are thinned. The function `unpacked` in `page/basics.js` undoes it.
     """
     parts: dict[str, int] = {}
     points = max(20, POINTS // max(1, sum(map(len, data["rows"].values()))))

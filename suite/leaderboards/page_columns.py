@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Column:
-    """What a column of a table shows; `page.js` reads the same."""
+    """What a column of a table shows; `page/tables.js` reads the same."""
 
     key: str
     label: str

@@ -1,0 +1,153 @@
+"use strict";
+// The page of a leaderboard. Names are other people's: they become text nodes and attributes, never markup.
+
+const PAGE = JSON.parse(document.getElementById("data").textContent);
+const DATA = unpacked(PAGE.data);
+const TABLES = new Map(PAGE.tables.map((table) => [table.name, table]));
+const ARCHITECTURES = DATA.architectures.map((each) => each.label);
+const PLACE = new Map(ARCHITECTURES.map((label, i) => [label, i]));
+const OVERALL = "overall";
+const LEVELS = DATA.scopes.filter((scope) => scope !== OVERALL);
+const DRAWN_AT_FIRST = 10;
+const FEWEST = 8;
+const NOTHING = "–";
+
+const state = {
+  tab: PAGE.tables.length ? PAGE.tables[0].name : "",
+  scope: PAGE.tables.length ? PAGE.tables[0].scopes[0] : "",
+  filter: "",
+  sort: new Map(),
+  picked: new Set(),
+  drawn: new Set(),
+  row: null,
+  level: null,
+  ready: false, // until then the address is what is asked for, not what is shown
+};
+const figures = [];
+
+// --- small things ------------------------------------------------------------------------------------------------------
+
+/** Undoes `_packed` of page.py: columns and rows become records again. */
+function unpacked(value) {
+  if (Array.isArray(value)) return value.map(unpacked);
+  if (value === null || typeof value !== "object") return value;
+  if (value.$thousandths) return value.$thousandths.map((each) => (each === null ? null : each / 1000));
+  if (value.$columns) {
+    const words = value.$columns.map((key) => of(value.$words, key));
+    const records = value.$rows.map((row) => Object.fromEntries(value.$columns.map((key, i) => [key, words[i] ? words[i][row[i]] : unpacked(row[i])])));
+    return value.$names ? Object.fromEntries(value.$names.map((each, i) => [each, records[i]])) : records;
+  }
+  // fromEntries defines every name as it is, "__proto__" too.
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, unpacked(part)]));
+}
+
+/** What a mapping has under a name; undefined for names that only its prototype knows. */
+function of(mapping, name) {
+  return mapping && Object.hasOwn(mapping, name) ? mapping[name] : undefined;
+}
+
+function make(namespace, tag, attributes, children) {
+  const node = document.createElementNS(namespace, tag);
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
+  }
+  node.append(...children.flat(2).filter((child) => child !== null && child !== undefined && child !== false && child !== ""));
+  return node;
+}
+
+const html = (tag, attributes, ...children) => make("http://www.w3.org/1999/xhtml", tag, attributes, children);
+const svg = (tag, attributes, ...children) => make("http://www.w3.org/2000/svg", tag, attributes, children);
+const byId = (id) => document.getElementById(id);
+const name = (label) => html("bdi", {}, label);
+/** A name that may break after an underscore. */
+const breakable = (label) => html("bdi", {}, label.split(/(?<=_)/).flatMap((part, i) => (i ? [html("wbr"), part] : [part])));
+const colour = (label) => `var(--a${PLACE.get(label)})`;
+const clamp = (value) => Math.min(1, Math.max(0, value));
+const known = (value) => value !== null && value !== undefined;
+
+function swatch(label) {
+  return svg("svg", { class: "swatch", width: 26, height: 12, viewBox: "0 0 26 12", "aria-hidden": "true" },
+    svg("use", { href: `#swatch-${PLACE.get(label)}` }));
+}
+
+function say(text) {
+  const place = byId("said");
+  place.textContent = "";
+  setTimeout(() => { place.textContent = text; }, 50);
+}
+
+function debounced(action, milliseconds) {
+  let timer;
+  return () => { clearTimeout(timer); timer = setTimeout(action, milliseconds); };
+}
+
+// --- numbers as text: as page.py writes them -----------------------------------------------------------------------------
+
+/** Rounded as Python does it: a tie goes to the even digit. */
+function fixed(value, digits) {
+  const text = value.toFixed(digits);
+  const exact = Math.abs(value).toFixed(80).split(".");
+  const tail = exact[1].slice(digits);
+  let found = text;
+  if (/^50*$/.test(tail)) {
+    const kept = exact[0] + exact[1].slice(0, digits);
+    const even = Number(kept.at(-1)) % 2 === 0;
+    const down = digits ? `${exact[0]}.${exact[1].slice(0, digits)}` : exact[0];
+    if (even) found = (value < 0 ? "-" : "") + down;
+  }
+  return Number(found) === 0 ? found.replace("-", "") : found;
+}
+
+function grouped(value) {
+  const text = fixed(value, 0);
+  return text.replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
+function numberText(value, kind) {
+  if (kind === "percent") return `${fixed(100 * value, 0)}%`;
+  if (kind === "count") return grouped(value);
+  if (kind === "short") return value < 10 ? fixed(value, 1) : grouped(value);
+  return fixed(value, 2);
+}
+
+/** The text of a cell and of its interval. */
+function cellText(row, column) {
+  const value = row[column.key];
+  const low = column.low ? row[column.low] : null;
+  const high = column.high ? row[column.high] : null;
+  if (column.kind === "rank") {
+    return [!known(low) ? NOTHING : low === high ? fixed(low, 0) : `${fixed(low, 0)}–${fixed(high, 0)}`, ""];
+  }
+  if (column.kind === "name" || column.kind === "text") return [String(value || ""), ""];
+  if (column.kind === "horizon") return value ? value.split(/ (?=\[)/).concat("").slice(0, 2) : [NOTHING, ""];
+  if (column.kind === "flag") return [value ? "yes" : "", ""];
+  if (!known(value)) return [column.kind === "skill" && row.missing ? `${NOTHING} (no ${row.missing})` : NOTHING, ""];
+  const text = numberText(value, column.kind);
+  if (!known(low) || !known(high)) return [text, ""];
+  const ends = [low, high].map((end) => numberText(end, column.kind).replace(/%$/, ""));
+  return [text, `[${ends[0]}, ${ends[1]}]`];
+}
+
+function interval(row, kind = "number", keys = ["mean", "low", "high"]) {
+  const [text, ends] = cellText(row, { key: keys[0], low: keys[1], high: keys[2], kind });
+  return ends ? `${text} ${ends}` : text;
+}
+
+function signed(value) {
+  const text = fixed(value, 2);
+  return text.startsWith("-") ? `−${text.slice(1)}` : `+${text}`;
+}
+
+function pText(p) {
+  if (!known(p)) return NOTHING;
+  return p < 0.001 ? "< 0.001" : fixed(p, 3);
+}
+
+/** A configured value as one would write it. */
+function plainText(value) {
+  if (value === null) return "none";
+  if (typeof value === "number") return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(6)));
+  return typeof value === "string" ? value : JSON.stringify(value);
+}

@@ -1,0 +1,199 @@
+// --- the drawer: everything about one row ----------------------------------------------------------------------------------
+
+function configOf(row) {
+  return Object.fromEntries(Object.entries(row.config).map(([part, i]) => [part, PAGE.parts[i]]));
+}
+
+function sheet(dialog, id, title, ...children) {
+  const close = html("button", { type: "button", class: "quiet close", onclick: () => dialog.close() }, "Close");
+  const body = html("div", { class: "sheet" }, html("header", {}, title.swatch && swatch(title.swatch), html("h2", { id, tabindex: -1 }, title.text), close), children);
+  dialog.replaceChildren(body);
+  return body;
+}
+
+/** Opens a dialog; when it closes, the focus goes back to what opened it, even where that was drawn anew. */
+function openDialog(dialog, back) {
+  if (!dialog.open) dialog.showModal();
+  dialog.scrollTop = 0;
+  dialog.querySelector("h2").focus({ preventScroll: true });
+  dialog.onclose = () => {
+    dialog.replaceChildren();
+    const target = back();
+    if (target) target.focus();
+  };
+  dialog.onclick = (event) => { if (event.target === dialog) dialog.close(); };
+}
+
+function rowButton(label) {
+  return [...document.querySelectorAll("[role=tabpanel]:not([hidden]) .open")].find((button) => button.dataset.row === label);
+}
+
+function openRow(label, level = null) {
+  const levels = LEVELS.filter((each) => of(of(DATA.rows, each), label));
+  state.row = label;
+  state.level = levels.includes(level) ? level : levels.includes(state.scope) ? state.scope : levels[0] ?? null;
+  const dialog = byId("drawer");
+  const place = html("div", {});
+  const body = sheet(dialog, "drawer-title", { swatch: label, text: name(label) });
+  const choose = (next) => {
+    state.level = next;
+    if (select) select.value = next;
+    dialog.querySelectorAll("tr[data-level]").forEach((row) => row.classList.toggle("current", row.dataset.level === next));
+    drawLevel(place, label, next);
+    remember();
+  };
+  const select = levels.length > 1 ? html("select", { id: "drawer-level", onchange: () => choose(select.value) }, levels.map((each) => html("option", { value: each }, each))) : null;
+  const show = (each) => { choose(each); select?.scrollIntoView({ block: "nearest" }); };
+  body.append(...[DATA.scopes.length > 1 && summaryTable(label, levels, show),
+    levels.length ? html("p", { class: "level" }, select ? html("label", { for: "drawer-level" }, "Task") : null, select || name(levels[0])) : null,
+    levels.length ? place : html("p", { class: "nothing" }, "No task of this architecture has been finished.")].filter(Boolean));
+  openDialog(dialog, () => {
+    state.row = state.level = null;
+    remember();
+    return rowButton(label);
+  });
+  if (levels.length) choose(state.level);
+}
+
+function summaryTable(label, levels, show) {
+  const rows = DATA.scopes.map((scope) => [scope, rowsOf("memory", scope).find((row) => row.architecture === label)]).filter(([, row]) => row);
+  const rank = { key: "rank", kind: "rank", low: "rank_low", high: "rank_high" };
+  const line = ([scope, row]) => html("tr", { "data-level": scope },
+    html("th", { scope: "row" }, levels.length > 1 && levels.includes(scope) ? html("button", { type: "button", class: "link", onclick: () => show(scope) }, name(scope)) : name(scope)),
+    html("td", {}, cellText(row, rank)[0]), skillCell(row, "td", 120, 24), html("td", {}, row.group || ""), html("td", { class: "right" }, known(row.solve_rate) ? numberText(row.solve_rate, "percent") : NOTHING),
+    html("td", { class: "right" }, known(row.steps) ? grouped(row.steps) : NOTHING));
+  return html("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "on every task, table" }, html("table", { class: "plain" }, html("thead", {}, html("tr", {},
+    ["task", "rank", "skill [95 %]", "group"].map((heading) => html("th", { scope: "col" }, heading)), ["solved", "steps"].map((heading) => html("th", { scope: "col", class: "right" }, heading)))),
+  html("tbody", {}, rows.map(line))));
+}
+
+function drawLevel(place, label, level) {
+  const row = DATA.rows[level][label];
+  const parts = [tuning(row, label), seedsOf(row, label, level), curvesOf(row, label), horizonOf(label, level), gradientOf(row), configuration(row), commands(row)];
+  place.replaceChildren();
+  // Pictures measure their place, so it has to stand in the page first.
+  for (const part of parts.filter(Boolean)) {
+    place.append(part.node);
+    if (part.draw) part.draw();
+  }
+}
+
+function tuning(row, label) {
+  const searched = Object.entries(row.params);
+  const edges = new Set(row.edges);
+  const pairs = searched.map(([key, value]) => html("div", {}, html("dt", {}, name(key)), html("dd", {}, html("code", {}, plainText(value)), edges.has(key) && " ", edges.has(key) && html("span", { class: "edge", title: "the best value lies at an edge of what was searched: a better one may lie beyond" }, "⚠ at the edge"))));
+  const both = [["untuned default", row.default_validation], ["tuned", row.tuned_validation]].filter(([, value]) => known(value));
+  const compared = both.length > 0 && html("table", { class: "plain" }, html("thead", {}, html("tr", {}, html("th", { scope: "col" }, "trial"), html("th", { scope: "col" }, "validation skill"))),
+    html("tbody", {}, both.map(([what, mean]) => html("tr", {}, html("th", { scope: "row" }, what), skillCell({ architecture: label, mean, low: null, high: null }, "td", 150, 24)))));
+  return { node: html("div", { class: "two" },
+    html("div", {}, html("h3", {}, "Chosen hyper-parameters"), searched.length ? html("dl", { class: "pairs" }, pairs) : html("p", { class: "nothing" }, "Untuned: nothing was searched.")),
+    html("div", {}, html("h3", {}, "Untuned against tuned"), compared || html("p", { class: "nothing" }, "No trials."),
+      both.length === 2 && html("p", { class: "how" }, `The search gained ${signed(both[1][1] - both[0][1])}.`))) };
+}
+
+function seedsOf(row, label, level) {
+  const place = html("div", { class: "drawing strip", style: `--c: ${colour(label)}` });
+  const whole = rowsOf("memory", level).find((each) => each.architecture === label);
+  const table = plainTable(["seed", "skill", "steps to solve", "run"], row.seeds.map((seed, i) => [String(seed), known(row.skills[i]) ? fixed(row.skills[i], 3) : NOTHING, known(row.steps_to_solve[i]) ? grouped(row.steps_to_solve[i]) : "not solved", html("span", { class: "key" }, row.keys[i] || "")]));
+  const node = html("div", {}, html("h3", {}, `Skill of ${row.seeds.length} seed${row.seeds.length === 1 ? "" : "s"}`),
+    html("p", {}, "One dot per seed, on test data; the line below is the mean with its 95 % interval."), place,
+    html("details", {}, html("summary", {}, "Each seed"), html("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "seeds, table" }, table)));
+  const draw = () => {
+    const dots = row.skills.map((skill, i) => ({ skill, title: `seed ${row.seeds[i]}: skill ${known(skill) ? fixed(skill, 3) : NOTHING}` })).filter((dot) => known(dot.skill));
+    place.replaceChildren(picture(`Skill of each seed: ${dots.map((dot) => dot.title).join("; ")}.`, { width: widthOf(place), height: 104, marginLeft: 10, marginRight: 10, marginTop: 4, marginBottom: 30,
+      x: { domain: [0, 1], ticks: 5, label: null, grid: true, inset: 6 }, y: { axis: null, domain: [0, 1] },
+      marks: [whole && known(whole.low) && Plot.ruleY([whole], { y: 0.06, x1: "low", x2: "high", stroke: colour(label), strokeWidth: 2.5 }),
+        whole && known(whole.mean) && Plot.dot([whole], { x: "mean", y: 0.06, fill: colour(label), stroke: "var(--paper)", r: 4 }),
+        Plot.dot(dots, Plot.dodgeY({ anchor: "bottom", padding: 1 }, { x: "skill", r: 4, fill: colour(label), fillOpacity: 0.75, title: "title", dy: -16 }))].filter(Boolean) }));
+  };
+  return { node, draw };
+}
+
+function steps(curve, key) {
+  return curve.step.map((x, i) => ({ x, y: curve[key]?.[i], low: curve[`${key}_low`]?.[i], high: curve[`${key}_high`]?.[i] })).filter((point) => known(point.y));
+}
+
+/** Of a logarithmic axis, the ticks that are powers of ten, as plain numbers. */
+function powerOfTen(value) {
+  const power = Math.log10(value);
+  return Math.abs(power - Math.round(power)) < 1e-9 ? String(Number(value.toPrecision(1))) : "";
+}
+
+function curvesOf(row, label) {
+  const { curve } = row;
+  if (!curve || !curve.step.length) return null;
+  const skill = html("div", { class: "drawing" }), loss = html("div", { class: "drawing" });
+  const node = html("div", {}, html("h3", {}, "Learning curves"), html("p", {}, "Mean over seeds; the band reaches from the lowest to the highest seed."),
+    html("div", { class: "two" }, html("div", {}, html("h4", {}, "validation skill"), skill), html("div", {}, html("h4", {}, "loss: training solid, validation dashed"), loss)));
+  const draw = () => {
+    const points = steps(curve, "skill").map((point) => ({ ...point, title: `step ${grouped(point.x)}: ${fixed(point.y, 2)}` }));
+    skill.replaceChildren(picture("Validation skill against training steps.", { width: widthOf(skill), height: 220, x: { label: "step", ticks: 5, tickFormat: compact }, y: skillAxis(null), marks: [Plot.ruleY([0]), ...seriesMarks(label, points, { dots: points.length < 20 }), tipMark(points)] }));
+    const train = steps(curve, "train_loss").map((point) => ({ ...point, title: `training, step ${grouped(point.x)}: ${plainText(Number(point.y.toPrecision(3)))}` }));
+    const validation = steps(curve, "validation_loss").map((point) => ({ ...point, title: `validation, step ${grouped(point.x)}: ${plainText(Number(point.y.toPrecision(3)))}` }));
+    const both = [...train, ...validation];
+    if (!both.length) { loss.replaceChildren(html("p", { class: "nothing" }, "No losses were recorded.")); return; }
+    const [low, high] = d3.extent(both, (point) => point.y);
+    const log = low > 0 && high / low > 30;
+    loss.replaceChildren(picture("Loss on training and validation data against training steps.", { width: widthOf(loss), height: 220, x: { label: "step", ticks: 5, tickFormat: compact }, y: { label: null, grid: true, ticks: log ? 4 : 5, type: log ? "log" : "linear", zero: !log, nice: true, ...(log && { tickFormat: powerOfTen }) },
+      marks: [Plot.lineY(train, { x: "x", y: "y", stroke: "var(--training)", strokeWidth: 1.7 }), Plot.lineY(validation, { x: "x", y: "y", stroke: "var(--validation)", strokeWidth: 1.7, strokeDasharray: "5 3" }), tipMark(both)] }));
+  };
+  return { node, draw };
+}
+
+const compact = (value) => (value >= 10000 ? `${plainText(value / 1000)}k` : grouped(value));
+
+/** The ladders that a level is a rung of: a ladder's name is the first words of its levels' names. */
+function horizonOf(label, level) {
+  const words = level.split(" ");
+  const mine = DATA.horizons.filter((each) => each.ladder.split(" ").every((word, i) => (i ? words.includes(word) : word === words[0])) && each.points.some((point) => point.architecture === label));
+  if (!mine.length) return null;
+  const places = mine.map(() => html("div", { class: "drawing" }));
+  const node = html("div", {}, html("h3", {}, "Memory horizon"), mine.map((each, i) => html("div", {},
+    html("h4", {}, `${each.ladder}, ${each.kind === "trained" ? "trained at each delay" : "tested beyond training"}: d50 = ${each.fits.find((fit) => fit.architecture === label)?.text ?? NOTHING}`), places[i])));
+  return { node, draw: () => mine.forEach((each, i) => places[i].replaceChildren(horizonDrawing(widthOf(places[i]), each, [label]).node)) };
+}
+
+function gradientOf(row) {
+  if (!row.gradient) return null;
+  const place = html("div", { class: "drawing" });
+  const moments = [["start", "before training", undefined], ["half", "half-way", "5 3"], ["end", "at the end", "2 2"]].filter(([key]) => row.gradient[key]);
+  const log = row.gradient.lag[0] > 0;
+  const tones = { start: "var(--muted)", half: "var(--training)", end: "var(--validation)" };
+  const node = html("div", {}, html("h3", {}, "Gradient through time"), html("p", {}, "How much of a change some steps ago still moves the state now: the logarithm of the norm against the lag. Level remembers, falling forgets; a gradient that lasts is not yet a memory."), place);
+  const draw = () => {
+    const points = moments.flatMap(([key, words]) => row.gradient.lag.map((x, i) => ({ x, y: row.gradient[key][i], key, title: `${words}, lag ${x}: ${known(row.gradient[key][i]) ? fixed(row.gradient[key][i], 2) : NOTHING}` })));
+    const seen = points.filter((point) => known(point.y));
+    const ends = moments.map(([key, words]) => ({ words, point: seen.filter((point) => point.key === key).at(-1) })).filter((each) => each.point);
+    place.replaceChildren(picture(`Logarithm of the gradient's norm against the lag, ${moments.map(([, words]) => words).join(", ")}.`, { width: widthOf(place), height: 240, marginRight: 110,
+      x: { type: log ? "log" : "linear", label: "lag, steps", ticks: 6 }, y: { label: "log₁₀ norm", grid: true, ticks: 5, nice: true },
+      marks: [log && logAxis(row.gradient.lag, widthOf(place) - 100, "lag, steps"), ...moments.map(([key, , dash]) => Plot.lineY(points.filter((point) => point.key === key), { x: "x", y: "y", stroke: tones[key], strokeWidth: 1.7, strokeDasharray: dash })),
+        ...apart(ends, seen).map((each) => Plot.text([each], { x: each.point.x, y: each.y, text: "words", textAnchor: "start", dx: 8, fill: tones[each.point.key] })), tipMark(seen)].filter(Boolean) }));
+  };
+  return { node, draw };
+}
+
+/** Labels at the ends of lines, moved apart where they would cover each other. */
+function apart(ends, points) {
+  const [low, high] = d3.extent(points, (point) => point.y);
+  const gap = ((high - low) || 1) * 0.075;
+  const ordered = [...ends].sort((a, b) => a.point.y - b.point.y).map((each) => ({ ...each, y: each.point.y }));
+  ordered.forEach((each, i) => { if (i && each.y - ordered[i - 1].y < gap) each.y = ordered[i - 1].y + gap; });
+  return ordered;
+}
+
+function flattened(value, prefix = "") {
+  return Object.entries(value).flatMap(([key, part]) => (part !== null && typeof part === "object" && !Array.isArray(part)
+    ? flattened(part, `${prefix}${key}.`)
+    : [[`${prefix}${key}`, typeof part === "number" ? String(part) : plainText(part)]]));
+}
+
+function configuration(row) {
+  const node = html("div", {}, html("h3", {}, "Configuration"), html("div", { class: "config" }, Object.entries(configOf(row)).map(([part, value]) => html("section", {}, html("h4", {}, name(part)),
+    html("dl", { class: "pairs" }, flattened(value ?? {}).map(([key, text]) => html("div", {}, html("dt", {}, name(key)), html("dd", {}, text))))))));
+  return { node };
+}
+
+function commands(row) {
+  const pre = html("pre", { tabindex: 0, "aria-label": "Command" }, row.command);
+  return { node: html("div", {}, html("h3", {}, "Do it again"), html("div", { class: "code" }, pre, html("button", { type: "button", class: "quiet", onclick: () => copy(row.command) }, "Copy"))) };
+}

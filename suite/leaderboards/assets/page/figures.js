@@ -1,0 +1,365 @@
+// --- figures -----------------------------------------------------------------------------------------------------------
+
+const drawnOf = (labels) => ARCHITECTURES.filter((label) => state.drawn.has(label) && labels.includes(label));
+
+function addFigures() {
+  const host = byId("figures");
+  if (LEVELS.length > 1) addGlance(host);
+  const profiled = DATA.scopes.filter((scope) => of(DATA.profiles, scope));
+  if (profiled.length) addProfiles(host, profiled);
+  if (DATA.horizons.length) addHorizons(host);
+  if (DATA.longer.length) addLonger(host);
+  const budgeted = DATA.budget ? DATA.scopes.filter((scope) => of(DATA.budget, scope)) : [];
+  if (budgeted.length) addBudget(host, budgeted);
+  if (DATA.critical) addCritical(host);
+  const cost = byId("cost-plot");
+  if (cost) addCost(cost);
+  const overfitting = byId("overfitting-plot");
+  if (overfitting && DATA.overfitting_curves.length) addOverfitting(overfitting);
+}
+
+/** Every architecture on every task: a table of small intervals. */
+function addGlance(host) {
+  const draw = (width, scope) => {
+    const column = Math.max(112, Math.min(190, (width - 150) / LEVELS.length));
+    const order = rowsOf("memory", DATA.scopes[0]).map((row) => row.architecture).filter((label) => state.drawn.has(label));
+    const lookup = new Map(LEVELS.map((level) => [level, new Map(rowsOf("memory", level).map((row) => [row.architecture, row]))]));
+    const cell = (label, level) => {
+      const row = lookup.get(level).get(label);
+      if (!row || !known(row.mean)) return html("td", {}, NOTHING);
+      return html("td", { style: `--c: ${colour(label)}` }, html("span", { class: "both", title: `${level}: ${interval(row)}` },
+        bar(row, Math.round(column - 44), 24), html("span", {}, fixed(row.mean, 2))));
+    };
+    const table = html("table", { class: "plain glance" },
+      html("thead", {}, html("tr", {}, html("th", { scope: "col" }, "architecture"), LEVELS.map((level) => html("th", { scope: "col" }, name(level))))),
+      html("tbody", {}, order.map((label) => html("tr", { class: lookOf(label).className },
+        html("th", { scope: "row" }, html("span", { class: "who" }, swatch(label), name(label))), LEVELS.map((level) => cell(label, level))))));
+    return { node: html("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "skill on every task, table" }, table) };
+  };
+  addFigure(host, { title: "Skill on every task", caption: ["Mean and 95 % interval on an axis from 0 to 1, one column per task. An architecture that wins overall need not win everywhere."], draw });
+}
+
+function addProfiles(host, scopes) {
+  const draw = (width, scope) => {
+    const { thresholds, curves } = of(DATA.profiles, scope);
+    const points = new Map(drawnOf(Object.keys(curves)).map((label) => [label, thresholds.map((x, i) => ({
+      x, y: of(curves, label).share[i], low: of(curves, label).low[i], high: of(curves, label).high[i],
+      title: `${label}\n${fixed(100 * of(curves, label).share[i], 0)}% of runs above ${fixed(x, 2)}`,
+    }))]));
+    const at = [0.1, 0.25, 0.5, 0.75, 0.9].map((wanted) => d3.leastIndex(thresholds, (a, b) => Math.abs(a - wanted) - Math.abs(b - wanted)));
+    const node = picture(`Share of runs with skill above each threshold, ${scope}, for ${points.size} architectures.`, {
+      width, height: 340, x: { label: "skill τ", domain: [0, 1], ticks: 5 }, y: { label: "share of runs above τ", domain: [0, 1], grid: true, ticks: 5, percent: false },
+      marks: [Plot.ruleY([0]), ...[...points].flatMap(([label, its]) => [
+        ...seriesMarks(label, its, { dots: false }),
+        Plot.dot(its.filter((_, i) => i % 10 === 5), { x: "x", y: "y", fill: colour(label), r: 3, symbol: symbolOf(label), className: lookOf(label).className }),
+      ]), tipMark([...points.values()].flat())],
+    });
+    const numbers = [["architecture", ...at.map((i) => `above ${fixed(thresholds[i], 2)}`)],
+      [...points].map(([label, its]) => [label, ...at.map((i) => `${fixed(100 * its[i].y, 0)}%`)])];
+    return { node, numbers };
+  };
+  addFigure(host, { title: "Performance profiles", choices: scopes.map((scope) => [scope, scope]), draw,
+    caption: ["The share of runs whose skill exceeds τ, with its 95 % band. Higher is better; a step shows runs that either succeed or fail, which a mean hides. The higher curve wins where two do not cross."] });
+}
+
+function addHorizons(host) {
+  const named = (each) => `${each.ladder}, ${each.kind === "trained" ? "trained at each delay" : "tested beyond training"}`;
+  const choices = DATA.horizons.map((each) => [each, named(each)]);
+  choices.label = "Ladder";
+  addFigure(host, { title: "Memory horizon", choices, draw: horizonDrawing,
+    caption: ["Skill against the delay that has to be bridged: points with 95 % intervals over seeds, moved apart a little, and the fitted curve. The horizon d50 is where the curve has lost half of its plateau; ≥ says that it lies beyond the longest delay that was tried."] });
+}
+
+function horizonDrawing(width, ladder, only = null) {
+  const labels = only || drawnOf([...new Set(ladder.points.map((point) => point.architecture))]);
+  const delays = [...new Set(ladder.points.map((point) => point.delay))].sort((a, b) => a - b);
+  const middle = (labels.length - 1) / 2;
+  const fits = new Map(ladder.fits.map((fit) => [fit.architecture, fit]));
+  const all = [];
+  const marks = labels.flatMap((label, i) => {
+    const dx = Math.round((i - middle) * 3);
+    const fit = fits.get(label);
+    const { className, dash } = lookOf(label);
+    const points = ladder.points.filter((point) => point.architecture === label)
+      .map((point) => ({ x: point.delay, y: point.skill, low: point.low, high: point.high, title: `${label}\ndelay ${grouped(point.delay)}: ${interval(point, "number", ["skill", "low", "high"])}` }));
+    all.push(...points);
+    return [
+      Plot.ruleX(points.filter((p) => known(p.low) && known(p.high)), { x: "x", y1: "low", y2: "high", stroke: colour(label), strokeWidth: 1.4, dx, className }),
+      Plot.dot(points, { x: "x", y: "y", fill: colour(label), r: 3.6, symbol: symbolOf(label), dx, className }),
+      fit && fit.curve.length && Plot.line(fit.curve, { x: (d) => d[0], y: (d) => d[1], stroke: colour(label), strokeWidth: 1.6, strokeDasharray: dash, className }),
+    ].filter(Boolean);
+  });
+  const node = picture(`Skill against delay on ${ladder.ladder} for ${labels.length} architectures, with fitted curves.`, {
+    width, height: 350, x: { type: "log", inset: 16 },
+    y: skillAxis(), marks: [logAxis(delays, width, "delay, steps"), Plot.ruleY([0]), ...marks, tipMark(all)],
+  });
+  const numbers = [["architecture", "d50 [95 %]", ...delays.map((delay) => `at ${grouped(delay)}`)], labels.map((label) => [label,
+    fits.get(label)?.text || NOTHING, ...delays.map((delay) => {
+      const point = ladder.points.find((each) => each.architecture === label && each.delay === delay);
+      return point ? interval(point, "number", ["skill", "low", "high"]) : NOTHING;
+    })])];
+  return { node, numbers };
+}
+
+/** An axis with ticks at given values: Plot's own leaves out labels of a logarithmic one. */
+function logAxis(values, width, label) {
+  return Plot.axisX(thinned(values, width), { text: (value) => (value < 10 ? plainText(Number(value.toPrecision(2))) : grouped(value)), label });
+}
+
+function ticksBetween(values) {
+  const [low, high] = d3.extent(values);
+  return high / low > 8 ? d3.scaleLog([low, high], [0, 1]).ticks(6) : d3.ticks(low * 0.97, high * 1.03, 6).filter((tick) => tick > 0);
+}
+
+/** Values that have room for their labels on a logarithmic axis. */
+function thinned(values, width) {
+  const span = Math.log(values.at(-1) / values[0]) || 1;
+  const kept = [];
+  for (const value of values) { // from the first on, so that the shortest is always said
+    if (!kept.length || (Math.log(value / kept.at(-1)) / span) * (width - 90) > 34) kept.push(value);
+  }
+  return kept;
+}
+
+function trainedLength(task) {
+  const row = Object.values(of(DATA.rows, task) || {})[0];
+  const length = row && configOf(row).task?.length;
+  return typeof length === "number" ? length : null;
+}
+
+function addLonger(host) {
+  const tasks = [...new Set(DATA.longer.map((each) => each.task))];
+  const draw = (width, task) => {
+    const trained = trainedLength(task);
+    const points = DATA.longer.filter((each) => each.task === task);
+    const first = trained === null || points.some((each) => each.length === trained) ? [] : rowsOf("memory", task)
+      .filter((row) => known(row.mean)).map((row) => ({ architecture: row.architecture, length: trained, skill: row.mean, low: row.low, high: row.high }));
+    const all = [...first, ...points];
+    const lengths = [...new Set(all.map((each) => each.length))].sort((a, b) => a - b);
+    const labels = drawnOf([...new Set(points.map((each) => each.architecture))]);
+    const text = (each) => interval(each, "number", ["skill", "low", "high"]);
+    const its = (label) => all.filter((each) => each.architecture === label).sort((a, b) => a.length - b.length)
+      .map((each) => ({ x: each.length, y: each.skill, low: each.low, high: each.high, title: `${label}\nlength ${grouped(each.length)}: ${text(each)}` }));
+    const middle = (labels.length - 1) / 2;
+    const node = picture(`Skill against sequence length on ${task}, trained at ${trained ?? "the shortest"}, for ${labels.length} architectures.`, {
+      width, height: 340, x: { type: "log", inset: 22 }, y: skillAxis(),
+      marks: [logAxis(lengths, width, "length of the test sequences"), Plot.ruleY([0]), trained !== null && Plot.ruleX([trained], { stroke: "var(--muted)", strokeDasharray: "2 3" }),
+        trained !== null && Plot.text([trained], { x: (d) => d, text: () => "trained", frameAnchor: "top", textAnchor: "start", dx: 5, dy: 6, fill: "var(--muted)" }),
+        ...labels.flatMap((label, i) => seriesMarks(label, its(label), { band: false, whiskers: true, dx: Math.round((i - middle) * 4) })),
+        tipMark(labels.flatMap(its))].filter(Boolean),
+    });
+    const numbers = [["architecture", ...lengths.map((length) => `length ${grouped(length)}`)], labels.map((label) => [label, ...lengths.map((length) => {
+      const each = all.find((one) => one.architecture === label && one.length === length);
+      return each ? text(each) : NOTHING;
+    })])];
+    return { node, numbers };
+  };
+  addFigure(host, { title: "Beyond the training length", choices: tasks.map((task) => [task, task]), draw,
+    caption: ["The same nets on sequences longer than they were trained on, with 95 % intervals over seeds. A line that stays level has learned the task and not its length."] });
+}
+
+function addBudget(host, scopes) {
+  const draw = (width, scope) => {
+    const curves = of(DATA.budget, scope);
+    const labels = drawnOf(Object.keys(curves));
+    const most = d3.max(labels, (label) => of(curves, label).expected.length) || 1;
+    const all = [];
+    const middle = (labels.length - 1) / 2;
+    const marks = labels.flatMap((label, i) => {
+      const its = of(curves, label);
+      const points = its.expected.map((y, k) => ({ x: k + 1, y, low: its.low?.[k], high: its.high?.[k], title: `${label}\nbest of ${k + 1}: ${known(y) ? fixed(y, 2) : NOTHING}` }));
+      const untuned = known(its.default) ? [{ x: 0, y: its.default, title: `${label}\nuntuned default: ${fixed(its.default, 2)}` }] : [];
+      all.push(...points, ...untuned);
+      const { className } = lookOf(label);
+      return [...seriesMarks(label, points, { dots: most <= 12 }),
+        Plot.dot(untuned, { x: "x", y: "y", fill: "var(--paper)", stroke: colour(label), strokeWidth: 1.6, r: 3.6, symbol: symbolOf(label), dx: Math.round((i - middle) * 3), className })];
+    });
+    const ticks = d3.ticks(1, most, Math.min(most, 8)).filter(Number.isInteger);
+    const node = picture(`Expected best validation skill against the number of trials, ${scope}, for ${labels.length} architectures.`, {
+      width, height: 340, x: { label: "trials", domain: [0, Math.max(1, most)], ticks: [0, ...ticks.filter((tick) => tick > 0)], tickFormat: (d) => (d ? String(d) : "default"), inset: 18 },
+      y: skillAxis("expected best validation skill"),
+      marks: [Plot.ruleY([0]), Plot.ruleX([0.5], { stroke: "var(--rule)" }), ...marks, tipMark(all)],
+    });
+    const numbers = [["architecture", "default", ...d3.range(1, most + 1).map((k) => `best of ${k}`)], labels.map((label) => [label,
+      ...[of(curves, label).default, ...d3.range(most).map((k) => of(curves, label).expected[k])].map((value) => (known(value) ? fixed(value, 2) : NOTHING))])];
+    return { node, numbers };
+  };
+  addFigure(host, { title: "Budget of the search", choices: scopes.map((scope) => [scope, scope]), draw,
+    caption: ["The validation skill that the best of so many random trials is expected to have; hollow, at the left, the untuned default. A curve still rising at its end would gain from more trials, and two that cross say that the ranking depends on the budget."] });
+}
+
+function addCritical(host) {
+  const { p, tasks, ranks, cliques } = DATA.critical;
+  const draw = (width) => ({ node: criticalPicture(width, ranks, cliques, p), numbers: [["architecture", "mean rank"], ranks.map((each) => [each.architecture, fixed(each.rank, 2)])] });
+  addFigure(host, { title: "Critical differences", draw,
+    caption: [`Mean ranks over ${tasks} tasks, the best at the left; a bar joins those that are not shown to differ (Friedman p ${p < 0.001 ? "< 0.001" : `= ${pText(p)}`}, then Wilcoxon with Holm).`] });
+}
+
+/** Ranks on one axis, names on both sides, cliques as bars below the axis. */
+function criticalPicture(width, ranks, cliques, p) {
+  const ordered = [...ranks].sort((a, b) => a.rank - b.rank);
+  const side = Math.min(170, width * 0.3);
+  const top = 30, step = 21, bars = cliques.length * 9 + 10;
+  const scale = d3.scaleLinear([1, Math.max(2, ordered.length)], [side, width - side]);
+  const half = Math.ceil(ordered.length / 2);
+  const height = top + bars + half * step + 14;
+  const node = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "font-size": 12, fill: "currentColor",
+    "aria-label": `Mean ranks, best first: ${ordered.map((each) => `${each.architecture} ${fixed(each.rank, 2)}`).join(", ")}.` });
+  node.append(svg("path", { d: `M${scale.range()[0]},${top}H${scale.range()[1]}`, stroke: "currentColor" }));
+  for (const tick of scale.ticks(Math.min(ordered.length, 10)).filter(Number.isInteger)) {
+    node.append(svg("path", { d: `M${scale(tick)},${top}v-5`, stroke: "currentColor" }), svg("text", { x: scale(tick), y: top - 9, "text-anchor": "middle" }, String(tick)));
+  }
+  ordered.forEach((each, i) => {
+    const left = i < half;
+    const y = top + bars + (left ? i : ordered.length - 1 - i) * step + 6;
+    const end = left ? side - 6 : width - side + 6;
+    node.append(svg("g", { class: lookOf(each.architecture).className },
+      svg("path", { d: `M${scale(each.rank)},${top}V${y}H${end}`, stroke: colour(each.architecture), "stroke-width": 1.4, fill: "none" }),
+      svg("text", { x: left ? end - 6 : end + 6, y: y + 4, "text-anchor": left ? "end" : "start" }, `${shortened(each.architecture, Math.floor(side / 7.5) - 5)} ${fixed(each.rank, 1)}`)));
+  });
+  const place = new Map(ordered.map((each) => [each.architecture, each.rank]));
+  cliques.forEach((clique, i) => {
+    const its = clique.map((label) => place.get(label)).filter(known);
+    if (its.length > 1) node.append(svg("path", { d: `M${scale(Math.min(...its)) - 4},${top + 8 + i * 9}H${scale(Math.max(...its)) + 4}`, stroke: "currentColor", "stroke-width": 4 }));
+  });
+  return node;
+}
+
+const shortened = (text, most) => (text.length > most ? `${text.slice(0, Math.max(3, most - 1))}…` : text);
+
+function addCost(host) {
+  const choices = [["speed", "sequences per second"], ["parameters", "parameters"], ["state_size", "state size"], ["seconds_to_solve", "seconds to solve"]];
+  choices.label = "Against";
+  const draw = (width, measure) => {
+    const scope = scopeOf("cost");
+    const rows = rowsOf("cost", scope).filter((row) => known(row.mean) && row[measure] > 0);
+    if (!rows.length) return {};
+    const ends = measure === "speed";
+    const points = rows.map((row) => ({ row, x: row[measure], y: row.mean, title: `${row.architecture}\nskill ${interval(row)}\n${interval(row, "count", ["speed", "speed_low", "speed_high"])} sequences per second\n${grouped(row.parameters)} parameters` }));
+    const front = ends ? points.filter((point) => point.row.front).sort((a, b) => a.x - b.x) : [];
+    // To the right of a point of the front nothing better is: the step goes down there.
+    const node = picture(`Skill against ${of(Object.fromEntries(choices), measure)}, ${scope}: ${front.length ? `on the front are ${front.map((point) => point.row.architecture).join(", ")}` : `${points.length} architectures`}.`, {
+      width, height: 380, marginRight: 24, x: { type: "log", inset: 24 }, y: skillAxis(),
+      marks: [logAxis(ticksBetween(points.map((point) => point.x)), width, of(Object.fromEntries(choices), measure)), Plot.ruleY([0]),
+        front.length > 1 && Plot.line(front, { x: "x", y: "y", curve: "step-before", stroke: "var(--muted)", strokeDasharray: "4 3", strokeWidth: 1.2 }),
+        ...points.flatMap(({ row, x, y }) => {
+          const className = `${lookOf(row.architecture).className}`;
+          const stroke = colour(row.architecture);
+          return [
+            known(row.low) && known(row.high) && Plot.ruleX([row], { x, y1: row.low, y2: row.high, stroke, strokeWidth: 1.4, className }),
+            ends && known(row.speed_low) && known(row.speed_high) && Plot.ruleY([row], { y, x1: row.speed_low, x2: row.speed_high, stroke, strokeWidth: 1.4, className }),
+            Plot.dot([row], { x, y, symbol: symbolOf(row.architecture), fill: stroke, r: 5.5, className }),
+            ends && row.front && Plot.dot([row], { x, y, r: 9.5, stroke: "var(--ink)", strokeWidth: 1.2 }),
+          ].filter(Boolean);
+        }),
+        ...labelMarks(points, width), tipMark(points)].filter(Boolean),
+    });
+    return { node };
+  };
+  addFigure(host, { title: "What skill costs", choices, draw, follows: true,
+    caption: ["Each architecture by its skill and by what it costs, with 95 % intervals. To the upper right (for speed) is better; ringed and joined are those on the front, which no other beats in both."] });
+}
+
+/** Names beside points, those left out that would cover another. */
+function labelMarks(points, width) {
+  const xs = points.map((point) => Math.log(point.x));
+  const [x0, x1] = d3.extent(xs);
+  const at = (point) => ({ left: ((Math.log(point.x) - x0) / (x1 - x0 || 1)) * (width - 120), top: 320 * (1 - point.y) });
+  const taken = [];
+  const free = (box) => box.left > -30 && box.left + box.width < width - 60 && taken.every((other) => box.left > other.left + other.width || box.left + box.width < other.left || Math.abs(box.top - other.top) > 15);
+  for (const point of points) taken.push({ left: at(point).left - 7, width: 14, top: at(point).top });
+  const ordered = [...points].sort((a, b) => Number(b.row.front) - Number(a.row.front));
+  return ordered.map((point) => {
+    const text = shortened(point.row.architecture, 22);
+    const place = at(point);
+    const length = text.length * 6.6 + 4;
+    const options = [["start", 8, -13], ["end", -8, -13], ["start", 8, 13], ["end", -8, 13], ["start", 14, 0], ["end", -14, 0]];
+    for (const [textAnchor, dx, dy] of options) {
+      const box = { left: place.left + dx - (textAnchor === "end" ? length : 0), width: length, top: place.top + dy };
+      if (free(box)) {
+        taken.push(box);
+        return Plot.text([text], { x: point.x, y: point.y, text: (d) => d, textAnchor, dx, dy, stroke: "var(--paper)", strokeWidth: 3, fill: "var(--ink)", paintOrder: "stroke", className: lookOf(point.row.architecture).className });
+      }
+    }
+    return null;
+  }).filter(Boolean);
+}
+
+function addOverfitting(host) {
+  const words = { train_skill: "skill on training data", validation_skill: "skill on validation data", test_skill: "skill on test data", train_loss: "loss on training data", validation_loss: "loss on validation data", test_loss: "loss on test data" };
+  const choices = DATA.overfitting_curves.flatMap((ladder) => {
+    const measures = [...new Set(Object.values(ladder.curves).flatMap((its) => Object.keys(its)))];
+    const order = ["test_skill", "train_skill", "validation_skill", "test_loss"];
+    measures.sort((a, b) => (order.indexOf(a) + 99) % 99 - (order.indexOf(b) + 99) % 99);
+    return measures.map((measure) => [{ ladder, measure }, `${ladder.ladder}: ${of(words, measure) || measure.replaceAll("_", " ")}`]);
+  });
+  choices.label = "Shown";
+  const draw = (width, { ladder, measure }) => {
+    const labels = drawnOf(Object.keys(ladder.curves)).filter((label) => of(of(ladder.curves, label), measure));
+    const its = (label) => {
+      const curve = of(of(ladder.curves, label), measure);
+      return ladder.sizes.map((x, i) => ({ x, y: curve.mean[i], low: curve.low?.[i], high: curve.high?.[i], title: `${label}\n${grouped(x)} sequences: ${known(curve.mean[i]) ? fixed(curve.mean[i], 2) : NOTHING}` }));
+    };
+    const skill = measure.endsWith("skill");
+    const title = of(words, measure) || measure.replaceAll("_", " ");
+    const middle = (labels.length - 1) / 2;
+    const node = picture(`${title} against the size of the training set, ${ladder.ladder}, for ${labels.length} architectures.`, {
+      width, height: 350, x: { type: "log", inset: 18 },
+      y: skill ? skillAxis(title) : { label: title, grid: true, ticks: 5, nice: true },
+      marks: [logAxis(ladder.sizes, width, "sequences in the training set"), skill && Plot.ruleY([0]), ...labels.flatMap((label, i) => seriesMarks(label, its(label), { band: false, whiskers: true, dx: Math.round((i - middle) * 4) })), tipMark(labels.flatMap(its))].filter(Boolean),
+    });
+    const numbers = [["architecture", ...ladder.sizes.map((size) => grouped(size))], labels.map((label) => [label, ...its(label).map((point) => interval(point, "number", ["y", "low", "high"]))])];
+    return { node: html("div", {}, inlineLegend(labels), node), numbers };
+  };
+  addFigure(host, { title: "Against the size of the training set", choices, draw,
+    caption: ["Means over seeds with 95 % intervals, moved apart a little. The sooner a curve rises, the fewer sequences the architecture needs before what it learns holds on new ones."] });
+}
+
+function inlineLegend(labels) {
+  return html("ul", { class: "inline-legend" }, labels.map((label) => html("li", {}, swatch(label), name(label))));
+}
+
+// --- which architectures the plots show ------------------------------------------------------------------------------------
+
+function chooseDrawnAtFirst() {
+  const best = rowsOf("memory", DATA.scopes[0]).map((row) => row.architecture);
+  const ordered = [...best, ...ARCHITECTURES.filter((label) => !best.includes(label))];
+  state.drawn = new Set(ordered.length > DRAWN_AT_FIRST ? ordered.slice(0, FEWEST) : ordered);
+}
+
+function addChips() {
+  const best = rowsOf("memory", DATA.scopes[0]).map((row) => row.architecture);
+  const ordered = [...best, ...ARCHITECTURES.filter((label) => !best.includes(label))];
+  const chips = ordered.map((label) => {
+    const press = () => {
+      if (state.drawn.has(label)) state.drawn.delete(label);
+      else state.drawn.add(label);
+      chip.setAttribute("aria-pressed", String(state.drawn.has(label)));
+      redrawAll();
+    };
+    const chip = html("button", { type: "button", class: "chip", "aria-pressed": String(state.drawn.has(label)), title: `show or hide ${label}`,
+      onclick: press, onmouseenter: () => light(label), onmouseleave: () => light(null), onfocus: () => light(label), onblur: () => light(null) }, swatch(label), name(label));
+    return chip;
+  });
+  const several = (text, labels) => html("button", { type: "button", class: "link", onclick: () => {
+    state.drawn = new Set(labels);
+    chips.forEach((chip, i) => chip.setAttribute("aria-pressed", String(state.drawn.has(ordered[i]))));
+    redrawAll();
+  } }, text);
+  const many = ordered.length > DRAWN_AT_FIRST;
+  byId("chips").classList.toggle("many", many);
+  byId("chips").replaceChildren(...chips, ...(many ? [several(`the best ${FEWEST}`, ordered.slice(0, FEWEST)), several("all", ordered), several("none", [])] : []));
+}
+
+/** One architecture stands out, or none. */
+function light(label) {
+  const host = byId("figures");
+  const shown = label !== null && state.drawn.has(label);
+  host.querySelectorAll(".lit").forEach((node) => node.classList.remove("lit"));
+  host.classList.toggle("dimmed", shown);
+  if (shown) host.querySelectorAll(`.arch-${PLACE.get(label)}`).forEach((node) => node.classList.add("lit"));
+}
+
+function redrawAll() {
+  for (const figure of figures) figure.redraw();
+}
