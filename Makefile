@@ -21,7 +21,7 @@ setup: .venv/ready
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "memspan needs Python 3.11 or newer")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet "$$(grep '^torch==' requirements.lock)"
-	$(BIN)/pip install --quiet -r requirements.lock
+	$(BIN)/pip install "$$(grep '^torch==' requirements.lock)"
+	$(BIN)/pip install -r requirements.lock
 	$(BIN)/pip install --quiet --no-deps --editable .
 	touch $@
