@@ -184,19 +184,25 @@ class RayCluster:
         self.nodes[node] = self._processes() - before
 
     def kill(self, node: str) -> None:
-        for pid in self.nodes.pop(node):
+        self._kill(self.nodes.pop(node))
+
+    def stop(self) -> None:
+        """All nodes, and what they have left."""
+        for node in list(self.nodes):
+            self.kill(node)
+        self._kill(self._processes())
+
+    def _kill(self, processes: set[int]) -> None:
+        for pid in processes:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
     def _processes(self) -> set[int]:
-        """Of Ray's own, not of its workers, which end with them."""
+        """Those that are called with the folder: Ray's own, its monitors, and workers that have had nothing to do."""
         found = set()
         for path in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                if (
-                    b"ray/core/src/ray" in (path / "cmdline").read_bytes()
-                    and str(self.folder).encode() in (path / "cmdline").read_bytes()
-                ):
+                if str(self.folder).encode() in (path / "cmdline").read_bytes():
                     found.add(int(path.name))
         return found
 
@@ -210,5 +216,4 @@ def ray_cluster() -> Iterator[RayCluster]:
             cluster.start("127.0.0.2", "--num-cpus", "0")
             yield cluster
         finally:
-            for node in list(cluster.nodes):
-                cluster.kill(node)
+            cluster.stop()
