@@ -13,7 +13,7 @@ from suite.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from suite.model import SequenceModel
+    from suite.model.sequence_model import SequenceModel
     from tasks import Task
 
 
@@ -30,10 +30,11 @@ def run(experiment: str | Path, *, store: str | Path = "mlruns", workers: int = 
         InputError: if anything that was given is wrong; nothing has been started then.
         RuntimeError: if runs have failed three times; the others are done.
     """
-    from suite import engines, runner
-    from suite.experiment import load
-    from suite.leaderboards.table import leaderboard as table_of
-    from suite.store import Store
+    from suite import engines
+    from suite.experiment.experiment import load
+    from suite.leaderboards.leaderboard import leaderboard as table_of
+    from suite.running import runner
+    from suite.store.store import Store
 
     opened = Store(store)
     plan = runner.open_plan(load(experiment).select(**selection), opened)
@@ -45,10 +46,10 @@ def run(experiment: str | Path, *, store: str | Path = "mlruns", workers: int = 
 
 def leaderboard(experiment: str | Path, *, store: str | Path = "mlruns", **selection: Any) -> pd.DataFrame:
     """The leaderboard of what an experiment has recorded: one row per (task or overall, architecture)."""
-    from suite import runner
-    from suite.experiment import load
-    from suite.leaderboards.table import leaderboard as table_of
-    from suite.store import Store
+    from suite.experiment.experiment import load
+    from suite.leaderboards.leaderboard import leaderboard as table_of
+    from suite.running import runner
+    from suite.store.store import Store
 
     board = table_of(runner.open_plan(load(experiment).select(**selection), Store(store)))
     if not board.scopes:
@@ -73,6 +74,6 @@ def load_model(path: str | Path) -> tuple[SequenceModel, Task]:
     Raises:
         InputError: if there is no such file, it is none of this memspan, or what it needs is not to be had.
     """
-    from suite import model_file
+    from suite.model import model_file
 
     return model_file.load(path)

@@ -7,8 +7,8 @@ from typing import Literal
 
 import torch
 
-from suite.config import TaskConfig, canonical_json, derived_seed
 from suite.errors import InputError
+from suite.experiment.run_config import TaskConfig, canonical_json, derived_seed
 from suite.registry import tasks
 from tasks import Batch, DataSet, Task
 

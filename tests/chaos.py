@@ -20,9 +20,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from suite.leaderboards.table import MEASURED
-from suite.runner import open_plan
-from suite.store import Store
+from suite.leaderboards.leaderboard import MEASURED
+from suite.running.runner import open_plan
+from suite.store.store import Store
 from tests import servers
 
 ROOT = Path(__file__).parent.parent
@@ -123,7 +123,7 @@ def _disturb(
     kills: int,
     chance: random.Random,
 ) -> dict[str, Any]:
-    from suite.experiment import load
+    from suite.experiment.experiment import load
 
     experiment = load(folder / "chaos.toml")
     told: Counter[str] = Counter()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from suite.experiment import parse
-from suite.job import Job, Outcome
-from suite.plan import Plan, studies
+from suite.experiment.experiment import parse
+from suite.planning.job import Job, Outcome
+from suite.planning.plan import Plan, studies
 
 BASE = {
     "validation_loss": 0.5,

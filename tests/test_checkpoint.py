@@ -17,13 +17,13 @@ from torch import Tensor
 from torch.nn.functional import dropout, linear
 
 from suite.architectures._base import Cell, input_weight, recurrent_weight
-from suite.config import ModelConfig, RunConfig, TaskConfig, Training
 from suite.errors import StoppedError
-from suite.job import MEASURED, PrunerContext
-from suite.module import Watcher
+from suite.experiment.run_config import ModelConfig, RunConfig, TaskConfig, Training
+from suite.planning.job import MEASURED, PrunerContext
+from suite.planning.sweep import GenerationPruner
 from suite.registry import architectures
-from suite.sweep import GenerationPruner
-from suite.training import Result, train
+from suite.training.lightning_module import Watcher
+from suite.training.train import Result, train
 
 
 class Noisy(Cell[Tensor]):

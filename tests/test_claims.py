@@ -19,8 +19,8 @@ from suite.claims.evidence import evidence
 from suite.claims.verdict import Judged, judge, overall_verdict
 from suite.cli import app
 from suite.errors import InputError
-from suite.plan import studies
-from suite.store import Store
+from suite.planning.plan import studies
+from suite.store.store import Store
 from tests.synthetic import made_up
 
 TABLES: dict[str, Any] = {

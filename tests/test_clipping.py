@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from suite.diagnostics.clipping import cells, recommended
 from suite.errors import InputError
-from suite.experiment import Range
-from suite.leaderboards import render
-from suite.leaderboards.statistics import OVERALL
-from suite.leaderboards.table import leaderboard
-from suite.leaderboards.writing import ALWAYS, write
-from suite.sweep import importances
+from suite.experiment.experiment import Range
+from suite.leaderboards.files import ALWAYS, write
+from suite.leaderboards.leaderboard import leaderboard
+from suite.leaderboards.text import render
+from suite.planning.sweep import importances
+from suite.results.clipping import cells, recommended
+from suite.statistics.bootstrap import OVERALL
 from tests.synthetic import made_up
 
 SPACE = {

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from suite.config import TaskConfig
 from suite.data import Data
 from suite.errors import InputError
-from suite.experiment import make_task, parse
-from suite.plan import studies
+from suite.experiment.experiment import make_task, parse
+from suite.experiment.run_config import TaskConfig
+from suite.planning.plan import studies
 from suite.registry import tasks
-from suite.training import train
+from suite.training.train import train
 from tasks import Batch, DataSet
 from tasks.digits import Digits
 from tests.helpers import discovered

@@ -202,7 +202,7 @@ def test_options_that_do_not_go_together_are_refused(options: dict[str, object],
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import sys
 
-    from suite.addresses import database
+    from suite.store.addresses import database
 
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setitem(sys.modules, "psycopg", None)

@@ -23,7 +23,7 @@ from suite.architectures.lstm_coupled import CoupledLSTM
 from suite.architectures.lstm_peephole import PeepholeLSTM
 from suite.architectures.mlp import MLP
 from suite.architectures.rnn import RNN
-from suite.model import SequenceModel
+from suite.model.sequence_model import SequenceModel
 from suite.registry import architectures, option_types
 from tests.helpers import discovered, leaves
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from suite import sweep
 from suite.architectures import Cell
-from suite.config import derived_seed
 from suite.errors import InputError
-from suite.experiment import REPEATABLE_PRUNERS, REPEATABLE_SAMPLERS, available, load, parse
-from suite.job import Outcome
-from suite.model import build_model, parameter_count
-from suite.plan import evaluations, missing, studies, trials
+from suite.experiment.experiment import REPEATABLE_PRUNERS, REPEATABLE_SAMPLERS, available, load, parse
+from suite.experiment.run_config import derived_seed
+from suite.model.sequence_model import build_model, parameter_count
+from suite.planning import sweep
+from suite.planning.job import Outcome
+from suite.planning.plan import evaluations, missing, studies, trials
 
 GOOD: dict[str, Any] = {
     "tasks": {"adding": {"length": 8}},
@@ -213,8 +213,8 @@ def test_finalists_are_run_again_on_tuning_seeds_of_their_own_and_the_best_mean_
 
 
 def test_a_median_pruner_compares_with_earlier_generations_alone() -> None:
-    from suite.job import PrunerContext
-    from suite.sweep import GenerationPruner
+    from suite.planning.job import PrunerContext
+    from suite.planning.sweep import GenerationPruner
 
     good = tuple(((10, 0.8 + 0.01 * n), (20, 0.9)) for n in range(4))
     assert GenerationPruner(PrunerContext("median", "s", 5, good))(10, 0.1)

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from suite.architectures import Cell
-from suite.cli import looks as cli
-from suite.config import ModelConfig, RunConfig, TaskConfig, Training
-from suite.diagnostics.during_run import HALF_FROM, as_data
+from suite.cli import info as cli
+from suite.console.gradient_table import as_json, show
+from suite.diagnostics.gradient_survey import Row, interval, survey
 from suite.diagnostics.gradients import (
     LARGEST_EXACT_STATE,
     effective_memory,
@@ -32,19 +32,19 @@ from suite.diagnostics.gradients import (
     state_gradient,
 )
 from suite.diagnostics.scan import Scan, leaves
-from suite.diagnostics.survey import Row, interval, survey
-from suite.diagnostics.survey_table import as_json, show
 from suite.engines import Signals
 from suite.errors import InputError
-from suite.job import Job
-from suite.ledger import Hand
-from suite.model import SequenceModel, build_model
+from suite.experiment.run_config import ModelConfig, RunConfig, TaskConfig, Training
+from suite.model.sequence_model import SequenceModel, build_model
+from suite.planning.job import Job
 from suite.plots.gradients import survey_figure
 from suite.plots.style import save
 from suite.registry import architectures, tasks
-from suite.runner import execute
-from suite.store import Store
-from suite.training import train
+from suite.running.runner import execute
+from suite.store.ledger import Hand
+from suite.store.store import Store
+from suite.training.gradient_callback import HALF_FROM, as_data
+from suite.training.train import train
 from tasks import Batch
 from tests.helpers import discovered, with_leaves
 

@@ -6,18 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from suite.diagnostics.horizon import EXTRAPOLATED, POINTS, TRAINED, Fit, fit, horizons
 from suite.errors import InputError
-from suite.experiment import parse
-from suite.leaderboards import render
+from suite.experiment.experiment import parse
 from suite.leaderboards.figures import figures
-from suite.leaderboards.ladders import delay_ladders
-from suite.leaderboards.sections import horizon_text, sections
-from suite.leaderboards.statistics import OVERALL
-from suite.leaderboards.table import leaderboard
-from suite.leaderboards.writing import ALWAYS, write
-from suite.plan import evaluations
+from suite.leaderboards.files import ALWAYS, write
+from suite.leaderboards.leaderboard import leaderboard
+from suite.leaderboards.text import render
+from suite.leaderboards.text.sections import horizon_text, sections
+from suite.planning.plan import evaluations
 from suite.plots.style import save
+from suite.results.horizon import EXTRAPOLATED, POINTS, TRAINED, Fit, fit, horizons
+from suite.results.ladders import delay_ladders
+from suite.statistics.bootstrap import OVERALL
 from tests.synthetic import made_up
 
 DELAYS = (5, 10, 20, 40, 80, 160)
@@ -228,8 +228,8 @@ def test_a_ladder_of_which_one_rung_is_finished_is_not_shown_yet() -> None:
 
 
 def test_a_figure_is_drawn_without_intervals_too(tmp_path) -> None:
-    from suite.diagnostics.horizon import curves
     from suite.plots.horizon import horizon_plot
+    from suite.results.horizon import curves
 
     frame = points(np.array([[1.0, 1, 1, 0, 0, 0]]))
     paths = save(horizon_plot("task", TRAINED, curves(frame), horizons(frame)), tmp_path / "one")

@@ -41,13 +41,13 @@ def test_a_file_imports_only_what_its_place_allows(path: Path) -> None:
         assert all(name == "suite" or within(name, allowed) for name in names)
     if place.startswith("suite/kernels/") and not place.endswith("__init__.py"):  # it names Cell as a type
         assert not any(within(name, ("suite.architectures", "suite.registry", "tasks")) for name in names)
-    if place != "suite/tracking.py":
+    if place != "suite/store/mlflow_tracking.py":
         assert not any(within(name, ("mlflow",)) for name in names)
-    if place != "suite/sweep.py":
+    if place != "suite/planning/sweep.py":
         assert not any(within(name, ("optuna",)) for name in names)
     if place != "suite/engines/ray.py":
         assert not any(within(name, ("ray",)) for name in names)
-    if place not in ("suite/ledger.py", "suite/addresses.py"):
+    if place not in ("suite/store/ledger.py", "suite/store/addresses.py"):
         assert not any(within(name, ("sqlalchemy", "psycopg")) for name in names)
     if place != "suite/__main__.py" and not place.startswith("suite/cli/"):
         assert not any(within(name, ("suite.cli",)) for name in names)
@@ -57,9 +57,9 @@ def test_a_written_leaderboard_is_shown_without_what_takes_seconds_to_import() -
     program = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from suite.leaderboards.record import Record\n"
-        "from suite.leaderboards.render import as_json\n"
-        "from suite.leaderboards.table import leaderboard\n"
+        "from suite.results.record import Record\n"
+        "from suite.leaderboards.text.render import as_json\n"
+        "from suite.leaderboards.leaderboard import leaderboard\n"
         "assert as_json(leaderboard(Record.read(Path('experiments/report/quick/runs.parquet'))))\n"
         "print(sorted({'optuna', 'scipy.stats', 'matplotlib', 'mlflow', 'lightning'} & set(sys.modules)))"
     )

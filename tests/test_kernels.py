@@ -20,7 +20,7 @@ from torch import Tensor
 
 from suite import kernels
 from suite.architectures import Cell
-from suite.model import SequenceModel
+from suite.model.sequence_model import SequenceModel
 from suite.registry import architectures, option_types
 
 ROOT = Path(__file__).parent.parent

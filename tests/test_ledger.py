@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from suite import ledger as module
-from suite.addresses import database, redacted, tracking
-from suite.config import ModelConfig, RunConfig, TaskConfig, Training
 from suite.errors import InputError, StoreError
-from suite.job import Job, Outcome
-from suite.ledger import DONE, RUNNING, WAITING, Hand, Ledger, Taken, machine
-from suite.patience import patience, patiently
+from suite.experiment.run_config import ModelConfig, RunConfig, TaskConfig, Training
+from suite.planning.job import Job, Outcome
+from suite.store import ledger as module
+from suite.store.addresses import database, redacted, tracking
+from suite.store.ledger import DONE, RUNNING, WAITING, Hand, Ledger, Taken, machine
+from suite.store.retrying import patience, patiently
 from tests.servers import PostgreSQL
 
 CONFIG = RunConfig(

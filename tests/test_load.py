@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from suite.addresses import Place
-from suite.job import Job, Outcome
-from suite.ledger import Hand, Taken
-from suite.store import Store
+from suite.planning.job import Job, Outcome
+from suite.store.addresses import Place
+from suite.store.ledger import Hand, Taken
+from suite.store.store import Store
 from tests.servers import PostgreSQL
 from tests.test_ledger import CONFIG
 
@@ -43,7 +43,7 @@ def test_sixteen_writers_lose_nothing(kind: str, tmp_path: Path, request: pytest
     store = Store.at(place)
     store.tracking.experiment_id("load")  # MLflow makes its tables
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["suite.tracking", "tests.test_ledger"])  # imported once
+    context.set_forkserver_preload(["suite.store.mlflow_tracking", "tests.test_ledger"])  # imported once
     writers = [context.Process(target=_write, args=(place, writer)) for writer in range(WRITERS)]
     for process in writers:
         process.start()

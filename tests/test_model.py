@@ -14,10 +14,10 @@ from torch.testing import assert_close
 
 from suite.architectures import Cell
 from suite.errors import InputError
-from suite.experiment import Experiment, parse
-from suite.model import SequenceModel, build_model, match_hidden_size, parameter_count, state_size
-from suite.model import model_of as model_of_config
-from suite.plan import studies
+from suite.experiment.experiment import Experiment, parse
+from suite.model.sequence_model import SequenceModel, build_model, match_hidden_size, parameter_count, state_size
+from suite.model.sequence_model import model_of as model_of_config
+from suite.planning.plan import studies
 from suite.registry import architectures
 from tasks.adding import Adding
 from tests.helpers import discovered, leaves, map_state

@@ -17,20 +17,22 @@ import pytest
 import torch
 
 import suite
-from suite import model_file, models, runner
 from suite.data import Data
 from suite.engines import Inline, Signals, Workers
 from suite.errors import InputError, StoreError
-from suite.experiment import Experiment, load
-from suite.job import Outcome
-from suite.model import SequenceModel
-from suite.module import evaluate
+from suite.experiment.experiment import Experiment, load
+from suite.model import model_file
+from suite.model.sequence_model import SequenceModel
 from suite.numerics import numerics
-from suite.plan import Plan, evaluations
+from suite.planning.job import Outcome
+from suite.planning.plan import Plan, evaluations
 from suite.registry import architectures, tasks
-from suite.runner import Told
-from suite.store import Store
-from suite.training import train
+from suite.running import best_models as models
+from suite.running import runner
+from suite.running.runner import Told
+from suite.store.store import Store
+from suite.training.lightning_module import evaluate
+from suite.training.train import train
 from tasks.adding import Adding
 from tests import servers
 

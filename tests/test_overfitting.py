@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from suite.diagnostics.overfitting import area, areas, mean_interval
 from suite.errors import InputError
-from suite.leaderboards import render
-from suite.leaderboards.ladders import size_ladders, size_points
-from suite.leaderboards.record import Record
-from suite.leaderboards.statistics import OVERALL
-from suite.leaderboards.table import leaderboard, score_table
-from suite.leaderboards.writing import write
+from suite.leaderboards.files import write
+from suite.leaderboards.leaderboard import leaderboard, score_table
+from suite.leaderboards.text import render
+from suite.results.ladders import size_ladders, size_points
+from suite.results.overfitting import area, areas, mean_interval
+from suite.results.record import Record
+from suite.statistics.bootstrap import OVERALL
 from tests.synthetic import made_up
 
 SIZES = [50, 100, 200, 2000]

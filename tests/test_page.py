@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from suite.leaderboards.page import ASSETS, CONTRAST, PAPER, _legible, _luminance, cell, render
-from suite.leaderboards.page_columns import MEMORY
+from suite.leaderboards.columns import MEMORY
+from suite.leaderboards.page.html import ASSETS, CONTRAST, PAPER, _legible, _luminance, cell, render
 from tests.browser import browser, browser_program
 
 LESSON = {
@@ -68,7 +68,7 @@ def page_data(
     trials: int = 3,
     critical: bool = True,
 ) -> dict[str, Any]:
-    """Data as `suite.leaderboards.page_data` makes them, drawn at random, the same every time."""
+    """Data as `suite.leaderboards.page.data` makes them, drawn at random, the same every time."""
     draw = np.random.default_rng(0)
     names = [style[0] for style in styles]
     scopes = ["overall", *levels] if len(levels) > 1 else levels

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from suite.leaderboards.critical import critical_differences
-from suite.leaderboards.profiles import THRESHOLDS, interquartile_means, middle_mean, profiles
-from suite.leaderboards.statistics import OVERALL
+from suite.statistics.bootstrap import OVERALL
+from suite.statistics.critical_differences import critical_differences
+from suite.statistics.profiles import THRESHOLDS, interquartile_means, middle_mean, profiles
 from tests.test_statistics import bimodal, table
 
 

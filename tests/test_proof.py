@@ -17,24 +17,24 @@ import pytest
 from rich.console import Console
 
 import suite
-from suite import runner
 from suite.cli import main
-from suite.config import canonical_json, digest
 from suite.engines import Inline
 from suite.errors import InputError
-from suite.experiment import load
-from suite.job import Outcome
-from suite.leaderboards import manifest as manifests
-from suite.leaderboards import render
+from suite.experiment.experiment import load
+from suite.experiment.run_config import canonical_json, digest
 from suite.leaderboards.changes import changes
-from suite.leaderboards.latex import escape
-from suite.leaderboards.record import Record
-from suite.leaderboards.retraining import Again, _rows_elsewhere, retrain, runs_again
-from suite.leaderboards.table import leaderboard
-from suite.leaderboards.verify import Findings, check, chosen
-from suite.leaderboards.writing import freeze, write
-from suite.plan import places
-from suite.store import Store
+from suite.leaderboards.files import freeze, write
+from suite.leaderboards.leaderboard import leaderboard
+from suite.leaderboards.proof import manifest as manifests
+from suite.leaderboards.proof.checks import Findings, check, chosen
+from suite.leaderboards.proof.retraining import Again, _rows_elsewhere, retrain, runs_again
+from suite.leaderboards.text import render
+from suite.leaderboards.text.latex import escape
+from suite.planning.job import Outcome
+from suite.planning.plan import places
+from suite.results.record import Record
+from suite.running import runner
+from suite.store.store import Store
 from tests.synthetic import made_up
 from tests.test_run import memspan
 
@@ -344,14 +344,14 @@ def test_another_platform_is_named_and_rows_are_judged_by_their_skill(board: Pat
     for environment in data["environments"].values():
         environment["processor"] = "another"
         environment["packages"]["torch"] = "1.0"
-        environment["files"]["suite/training.py"] = "0" * 16
+        environment["files"]["suite/training/train.py"] = "0" * 16
     (board / manifests.NAME).write_text(sealed(data), encoding="utf-8")
     found = manifests.read(board)
     findings = check(found, ["rnn on adding"])
     assert findings.wrong == []
     assert any(note.startswith("processor: another there") for note in findings.notes)
     assert any("torch 1.0 there" in note for note in findings.notes)
-    assert "code of memspan that differs here: suite/training.py" in findings.notes
+    assert "code of memspan that differs here: suite/training/train.py" in findings.notes
     again = runs_again(found, ["rnn on adding"], findings)
     assert not any(run.exact for run in again)
     assert retrain(again, Inline(), lambda run, differs: None) == []

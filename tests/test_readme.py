@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from suite import experiment
 from suite.claims import claim
 from suite.claims.claim import Budget, Claim, Comparison
 from suite.claims.evidence import MEASURES
-from suite.config import Training
-from suite.experiment import ArchitectureTable, Evaluation, Size, Sweep, TaskTable
-from suite.leaderboards.page import COST, MEMORY, OVERFITTING
-from suite.leaderboards.page_data import FILES
-from suite.plan import studies
+from suite.experiment import experiment
+from suite.experiment.experiment import ArchitectureTable, Evaluation, Size, Sweep, TaskTable
+from suite.experiment.run_config import Training
+from suite.leaderboards.page.data import FILES
+from suite.leaderboards.page.html import COST, MEMORY, OVERFITTING
+from suite.planning.plan import studies
 
 ROOT = Path(__file__).parent.parent
 README, CHINESE = "README.md", "README.zh.md"

@@ -14,7 +14,7 @@ import pytest
 
 from suite.architectures import Cell
 from suite.architectures.gru import GRU
-from suite.describe import describe
+from suite.console.describe import describe
 from suite.errors import InputError
 from suite.registry import Registry, architectures, option_types, tasks
 from tasks import Task

@@ -16,22 +16,22 @@ import pytest
 import torch
 
 import suite
-from suite import runner
-from suite.config import ModelConfig, RunConfig, TaskConfig, Training
 from suite.data import Data
 from suite.errors import InputError
-from suite.experiment import load
-from suite.flat import FlatParameters
-from suite.job import Outcome
-from suite.leaderboards import render
-from suite.leaderboards.table import MEASURED, leaderboard
-from suite.ledger import machine
-from suite.model import build_model
-from suite.module import Watcher, type_of_optimizer
+from suite.experiment.experiment import load
+from suite.experiment.run_config import ModelConfig, RunConfig, TaskConfig, Training
+from suite.leaderboards.leaderboard import MEASURED, leaderboard
+from suite.leaderboards.text import render
+from suite.model.sequence_model import build_model
 from suite.numerics import numerics
+from suite.planning.job import Outcome
 from suite.registry import architectures
-from suite.store import Store
-from suite.training import train
+from suite.running import runner
+from suite.store.ledger import machine
+from suite.store.store import Store
+from suite.training.flat_parameters import FlatParameters
+from suite.training.lightning_module import Watcher, type_of_optimizer
+from suite.training.train import train
 
 TINY = """
 title = "Tiny"
@@ -174,7 +174,7 @@ def test_a_run_of_the_whole_way_and_the_same_command_again_does_nothing(tiny: Pa
 
     import optuna
 
-    from suite.sweep import storage
+    from suite.planning.sweep import storage
 
     kept = optuna.load_study(study_name="tiny/adding/gru", storage=storage(store.journal))
     assert len(kept.trials) == 2
@@ -342,7 +342,7 @@ def test_interrupted_twice_it_stops_at_once(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_the_overhead_is_the_sum_of_its_shares() -> None:
-    from suite.overhead import SHARES, overhead
+    from suite.timing.run_overhead import SHARES, overhead
 
     found = overhead("rnn", steps=40, repetitions=1)
     assert sum(found[name] for name in SHARES) == pytest.approx(found["ratio"])

@@ -14,16 +14,17 @@ from typing import Any
 import pytest
 
 import suite
-from suite import engines, runner
-from suite.experiment import load
-from suite.job import Job, Outcome
-from suite.leaderboards.render import as_json
-from suite.leaderboards.table import MEASURED, leaderboard
-from suite.ledger import Hand
-from suite.plan import Plan
-from suite.runner import Told
-from suite.status import status
-from suite.store import Store
+from suite import engines
+from suite.console.status import status
+from suite.experiment.experiment import load
+from suite.leaderboards.leaderboard import MEASURED, leaderboard
+from suite.leaderboards.text.render import as_json
+from suite.planning.job import Job, Outcome
+from suite.planning.plan import Plan
+from suite.running import runner
+from suite.running.runner import Told
+from suite.store.ledger import Hand
+from suite.store.store import Store
 from tests import servers
 from tests.chaos import chaos
 
@@ -128,7 +129,7 @@ def test_two_commands_on_one_folder_share_the_work(tiny: Path, tmp_path: Path, a
 
     import optuna
 
-    from suite.sweep import storage
+    from suite.planning.sweep import storage
 
     kept = optuna.load_study(study_name="tiny/adding/gru", storage=storage(store.journal))
     assert len(kept.trials) == 3

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from suite.errors import InputError
-from suite.leaderboards.comparison import compare, groups, holm, paired_test
-from suite.leaderboards.statistics import OVERALL, Bootstrap, ranks, summary, wilson
+from suite.statistics.bootstrap import OVERALL, Bootstrap, ranks, summary, wilson
+from suite.statistics.paired_tests import compare, groups, holm, paired_test
 
 BUDGET = 1000
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from suite.leaderboards.record import Record
-from suite.leaderboards.statistics import OVERALL
-from suite.leaderboards.table import leaderboard
-from suite.leaderboards.tuning import at_edges, budget_curves, default_and_tuned, expected_best
+from suite.leaderboards.leaderboard import leaderboard
+from suite.results.record import Record
+from suite.results.tuning import at_edges, budget_curves, default_and_tuned, expected_best
+from suite.statistics.bootstrap import OVERALL
 from tests.synthetic import made_up
 
 

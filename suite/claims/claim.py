@@ -10,12 +10,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from suite.claims.evidence import AREA, MEASURES, POSITIVE, level_labels
-from suite.config import Count, Frozen
-from suite.diagnostics.overfitting import MEASURES as AREAS
 from suite.errors import InputError, unknown
-from suite.experiment import EXPERIMENTS, Experiment, parsed, read
-from suite.experiment import load as load_experiment
-from suite.experiment import parse as parse_experiment
+from suite.experiment.experiment import EXPERIMENTS, Experiment, parsed, read
+from suite.experiment.experiment import load as load_experiment
+from suite.experiment.experiment import parse as parse_experiment
+from suite.experiment.run_config import Count, Frozen
+from suite.results.overfitting import MEASURES as AREAS
 
 CLAIMS = EXPERIMENTS / "claims"
 """The claims that come with memspan."""

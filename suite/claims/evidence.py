@@ -11,19 +11,19 @@ import torch
 
 from suite import kernels
 from suite.data import Data
-from suite.diagnostics.overfitting import areas
-from suite.experiment import Experiment
-from suite.leaderboards.ladders import size_ladders, size_points
-from suite.leaderboards.record import Record
-from suite.leaderboards.table import score_table
-from suite.model import model_of
+from suite.experiment.experiment import Experiment
+from suite.leaderboards.leaderboard import score_table
+from suite.model.sequence_model import model_of
 from suite.numerics import numerics
-from suite.plan import Plan, studies
-from suite.study import Study
+from suite.planning.plan import Plan, studies
+from suite.planning.study import Study
+from suite.results.ladders import size_ladders, size_points
+from suite.results.overfitting import areas
+from suite.results.record import Record
 
 COLUMNS = ["architecture", "task", "seed", "value"]
 AREA = "area_"
-"""Before a measure: its mean over the logarithm of the training-set size, see ``suite.diagnostics.overfitting``."""
+"""Before a measure: its mean over the logarithm of the training-set size, see ``suite.results.overfitting``."""
 TIMED = "step_milliseconds"
 """A batch forward and back through the untrained model: timed for the claim itself, the arms in turns on one thread."""
 PASSES = 9
@@ -47,7 +47,7 @@ MEASURES = {
     "gradient_slope_end": "the same after training",
     TIMED: "milliseconds of a pass forward and back, timed for the claim itself",
 }
-"""What may be compared, by name; with ``AREA`` before it, each measure of ``suite.diagnostics.overfitting``."""
+"""What may be compared, by name; with ``AREA`` before it, each measure of ``suite.results.overfitting``."""
 POSITIVE = ("restricted_steps", "gradient_norm_p99", TIMED)
 """Those that may be compared on a logarithmic scale."""
 SHARES = ("skill", "solved", "diverged", "clip_fraction")

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from suite.claims.verdict import CONTRADICTS, SIGN, SUPPORTS, Judged
-from suite.leaderboards.statistics import FEW_SEEDS, OVERALL
+from suite.statistics.bootstrap import FEW_SEEDS, OVERALL
 
 COLOURS = {"supported": "green", "refuted": "red", "conditional": "yellow", "unresolved": "dim"}
 LEGEND = f"""\
@@ -182,7 +182,7 @@ def observations(found: Sequence[Judged]) -> pd.DataFrame:
 
 def write(found: Sequence[Judged], folder: Path) -> list[Path]:
     """``claims.md``, ``claims.json``, ``observations.csv`` and a picture of each claim (PNG and SVG)."""
-    from suite.plots.claims import claim_figure
+    from suite.claims.figure import claim_figure
     from suite.plots.style import save
 
     folder.mkdir(parents=True, exist_ok=True)

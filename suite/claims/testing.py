@@ -7,12 +7,12 @@ from contextlib import AbstractContextManager
 
 import pandas as pd
 
-from suite import runner
 from suite.claims.claim import Claim
 from suite.claims.evidence import TIMED, evidence, timed
 from suite.claims.verdict import Judged, judge
-from suite.plan import Plan
-from suite.store import Store
+from suite.planning.plan import Plan
+from suite.running import runner
+from suite.store.store import Store
 
 
 def measures(claim: Claim) -> list[str]:

@@ -24,8 +24,8 @@ import pandas as pd
 
 from suite.claims.claim import Claim, Comparison
 from suite.claims.evidence import SHARES, SMOOTH, level_labels
-from suite.leaderboards.comparison import holm, paired_test, verdict_of
-from suite.leaderboards.statistics import FEW_SEEDS, OVERALL, Floats
+from suite.statistics.bootstrap import FEW_SEEDS, OVERALL, Floats
+from suite.statistics.paired_tests import holm, paired_test, verdict_of
 
 VERDICTS = ("supported", "refuted", "conditional", "unresolved")
 SUPPORTS, CONTRADICTS, OPEN, NOTHING = "supports", "contradicts", "unresolved", "uninformative"

@@ -7,7 +7,8 @@ from typing import Any, NoReturn
 
 import typer
 
-from suite.cli import claims, leaderboards, looks, runs, timing
+from suite.cli import claims, leaderboards, runs, timing
+from suite.cli import info as looks
 from suite.cli._app import app, errors
 from suite.errors import InputError, StoreError
 

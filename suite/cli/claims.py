@@ -10,23 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from suite.cli._app import app, console, errors
-from suite.cli._hands import Hands, counting, say_missing
-from suite.cli._options import (
-    Address,
-    Attempts,
-    Devices,
-    EngineName,
-    Gpus,
-    Storage,
-    StoreOption,
-    TrackingUri,
-    Workers,
-)
-from suite.cli._places import open_store
+from suite.cli._opening import open_store
+from suite.cli._options import Address, Attempts, Devices, EngineName, Gpus, Storage, StoreOption, TrackingUri, Workers
+from suite.cli._running import Hands, counting, say_missing
 from suite.errors import InputError
 
 if TYPE_CHECKING:
-    from suite.plan import Plan
+    from suite.planning.plan import Plan
 
 
 @app.command()
@@ -55,18 +45,18 @@ def claims(
 
     wanted = chosen(names or [])
     experiments = {claim.name: claim.asks(budget) for claim in wanted}
-    from suite.plan import studies
+    from suite.planning.plan import studies
 
     for experiment in experiments.values():
         studies(experiment)  # whatever is wrong with any of them is said before a store is touched
-    from suite import runner
     from suite.claims import report
     from suite.claims.testing import needs_runs, put_to_the_test
+    from suite.running import runner
 
     hands = Hands(engine, workers, devices, address, gpus, attempts, quiet)
     opened = open_store(store, storage, tracking_uri)
     if dry_run:
-        from suite.estimate import estimate
+        from suite.console.estimate import estimate
 
         for claim in wanted:
             if needs_runs(claim):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from suite.cli._app import app, console, errors, rare_collections
-from suite.cli._hands import counting
+from suite.cli._opening import chosen_experiment, open_existing, record_at
 from suite.cli._options import (
     Architectures,
     Devices,
@@ -23,13 +23,13 @@ from suite.cli._options import (
     Trials,
     Workers,
 )
-from suite.cli._places import chosen_experiment, open_existing, record_at
+from suite.cli._running import counting
 from suite.errors import InputError
 
 if TYPE_CHECKING:
-    from suite.experiment import Experiment
-    from suite.leaderboards.table import Leaderboard
-    from suite.store import Store
+    from suite.experiment.experiment import Experiment
+    from suite.leaderboards.leaderboard import Leaderboard
+    from suite.store.store import Store
 
 
 @app.command()
@@ -61,8 +61,8 @@ def leaderboard(
         chosen = chosen_experiment(experiment, architectures, tasks, seeds, trials, steps)
         return chosen, open_existing(store, storage, tracking_uri, experiment)
 
-    from suite.leaderboards import render
-    from suite.leaderboards.table import leaderboard as table_of
+    from suite.leaderboards.leaderboard import leaderboard as table_of
+    from suite.leaderboards.text import render
 
     if frozen and output is not None:
         raise InputError("--frozen has a folder of its own in the store; give it or --output, not both")
@@ -73,7 +73,7 @@ def leaderboard(
         )
     board = table_of(record)
     if output is not None or frozen:
-        from suite.leaderboards.writing import freeze, write
+        from suite.leaderboards.files import freeze, write
 
         try:
             written = freeze(board, store / "frozen") if frozen else write(board, output or Path())
@@ -113,9 +113,9 @@ def verify(
     The exit code is 0 if everything holds, and 1 otherwise. Nothing is recorded.
     """
     from suite import engines
-    from suite.leaderboards import manifest as manifests
-    from suite.leaderboards.retraining import retrain, runs_again
-    from suite.leaderboards.verify import check, chosen
+    from suite.leaderboards.proof import manifest as manifests
+    from suite.leaderboards.proof.checks import check, chosen
+    from suite.leaderboards.proof.retraining import retrain, runs_again
 
     found = manifests.read(manifest)
     names = chosen(found, rows, everything)
@@ -153,7 +153,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show what changed between two leaderboards, such as a frozen one and the experiment as it stands now."""
-    from suite.experiment import load
+    from suite.experiment.experiment import load
     from suite.leaderboards import changes
 
     def opener(name: str) -> tuple[Experiment, Store]:

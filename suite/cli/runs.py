@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from suite.cli._app import app, console
-from suite.cli._hands import Hands, say_missing
+from suite.cli._opening import chosen_experiment, open_existing, open_store
 from suite.cli._options import (
     Address,
     Architectures,
@@ -27,7 +27,7 @@ from suite.cli._options import (
     Trials,
     Workers,
 )
-from suite.cli._places import chosen_experiment, open_existing, open_store
+from suite.cli._running import Hands, say_missing
 from suite.cli.leaderboards import keep
 from suite.errors import StoreError
 
@@ -61,18 +61,18 @@ def run(
     once, also on several machines with the same --storage and --tracking-uri, share the work.
     """
     chosen = chosen_experiment(experiment, architectures, tasks, seeds, trials, steps)
-    from suite.plan import studies
+    from suite.planning.plan import studies
 
     studies(chosen)  # whatever is wrong is said before a store is touched
-    from suite import runner
-    from suite.leaderboards.render import show
-    from suite.leaderboards.table import leaderboard as table_of
+    from suite.leaderboards.leaderboard import leaderboard as table_of
+    from suite.leaderboards.text.render import show
+    from suite.running import runner
 
     hands = Hands(engine, workers, devices, address, gpus, attempts, quiet)
     opened = open_store(store, storage, tracking_uri)
     plan = runner.open_plan(chosen, opened, curves=True)
     if dry_run:
-        from suite.estimate import estimate
+        from suite.console.estimate import estimate
 
         estimate(plan, hands.count, console)
         return 0
@@ -82,7 +82,7 @@ def run(
     show(board, console)
     folder = opened.folder / "leaderboards" / board.experiment
     if plan.done == plan.planned and (missing or not (folder / "manifest.json").exists()):
-        from suite.leaderboards.writing import write
+        from suite.leaderboards.files import write
 
         try:
             keep(board, write(board, folder), opened, quiet)
@@ -113,9 +113,9 @@ def status(
     """
     chosen = chosen_experiment(experiment, architectures, tasks, seeds, trials, steps)
     opened = open_existing(store, storage, tracking_uri, experiment)
-    from suite import runner
-    from suite.status import show
-    from suite.status import status as status_of
+    from suite.console.status import show
+    from suite.console.status import status as status_of
+    from suite.running import runner
 
     found = status_of(runner.open_plan(chosen, opened), opened.ledger, attempts)
     if as_json:

@@ -41,7 +41,7 @@ def speed(
     if scheduler:
         _scheduler(storage, tracking_uri, as_json)
         return
-    from suite.speed import speed_table
+    from suite.timing.cell_speed import speed_table
 
     rows = speed_table(repetitions=repetitions or 21)
     if as_json:
@@ -66,8 +66,8 @@ def speed(
 
 
 def _overhead(repetitions: int, as_json: bool) -> None:
-    from suite.overhead import SHARES
-    from suite.overhead import overhead as measure
+    from suite.timing.run_overhead import SHARES
+    from suite.timing.run_overhead import overhead as measure
 
     found = measure(repetitions=repetitions)
     if as_json:
@@ -82,7 +82,7 @@ def _overhead(repetitions: int, as_json: bool) -> None:
 
 
 def _workers(repetitions: int, as_json: bool) -> None:
-    from suite.scaling import workers
+    from suite.timing.scheduling import workers
 
     found = workers(repetitions)
     if as_json:
@@ -95,7 +95,7 @@ def _workers(repetitions: int, as_json: bool) -> None:
 
 
 def _scheduler(storage: str | None, tracking_uri: str | None, as_json: bool) -> None:
-    from suite.scaling import SIZES, scheduler
+    from suite.timing.scheduling import SIZES, scheduler
 
     found = [scheduler(runs, storage, tracking_uri) for runs in SIZES]
     if as_json:

@@ -21,7 +21,7 @@ from torch.linalg import vector_norm
 
 from suite.diagnostics.scan import Scan, as_vectors
 from suite.errors import InputError
-from suite.model import SequenceModel
+from suite.model.sequence_model import SequenceModel
 from tasks import Batch, Task
 
 LARGEST_EXACT_STATE = 128

@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 
 from suite.architectures import Cell
 from suite.errors import InputError
-from suite.model import SequenceModel
+from suite.model.sequence_model import SequenceModel
 
 
 class Scan:

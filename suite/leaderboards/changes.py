@@ -13,13 +13,13 @@ import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 
-from suite.environment import SAME_BITS, bits
 from suite.errors import InputError
-from suite.leaderboards.comparison import holm, paired_test, verdict_of
-from suite.leaderboards.record import Record, as_plain
-from suite.leaderboards.render import plain_table
-from suite.leaderboards.statistics import OVERALL, Floats
-from suite.leaderboards.table import score_table
+from suite.leaderboards.leaderboard import score_table
+from suite.leaderboards.text.render import plain_table
+from suite.results.record import Record, as_plain
+from suite.statistics.bootstrap import OVERALL, Floats
+from suite.statistics.paired_tests import holm, paired_test, verdict_of
+from suite.store.environment import SAME_BITS, bits
 
 WORDS = {"above": "better", "below": "worse"}
 SAME, NEW, GONE = "same runs", "new", "gone"

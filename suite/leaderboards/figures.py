@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from suite.leaderboards.sections import horizon_figure, stem
-from suite.leaderboards.table import Leaderboard
+from suite.leaderboards.leaderboard import Leaderboard
+from suite.leaderboards.text.sections import horizon_figure, stem
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from suite.leaderboards.sections import number
-from suite.leaderboards.statistics import OVERALL
+from suite.leaderboards.text.sections import number
 from suite.plots.style import new_figure
+from suite.statistics.bootstrap import OVERALL
 
 MEASURES = (
     ("diverged", "diverged", "Reds"),
@@ -26,7 +26,7 @@ def clipping_plot(architecture: str, cells: pd.DataFrame) -> Figure:
 
     Args:
         architecture: its label.
-        cells: of this architecture, from ``suite.diagnostics.clipping.cells``.
+        cells: of this architecture, from ``suite.results.clipping.cells``.
     """
     scope = OVERALL if OVERALL in set(cells["task"]) else cells["task"].iloc[0]
     shown = cells[cells["task"] == scope]

@@ -17,9 +17,10 @@ from suite.plots.style import new_figure, styles_of, tidy
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from suite.diagnostics.gradient_survey import Row
+
     # What measures runs imports Lightning, which takes seconds
-    from suite.diagnostics.during_run import Measured
-    from suite.diagnostics.survey import Row
+    from suite.training.gradient_callback import Measured
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 LOSS = "#555555"

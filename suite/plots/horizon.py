@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-from suite.diagnostics.horizon import TRAINED, Fit
-from suite.leaderboards.sections import horizon_text
+from suite.leaderboards.text.sections import horizon_text
 from suite.plots.style import new_figure, styles_of, tidy
+from suite.results.horizon import TRAINED, Fit
 
 APART = 0.012
 """Of the width of the axis: by so much the points of two architectures are moved apart."""
@@ -21,8 +21,8 @@ def horizon_plot(ladder: str, kind: str, curves: pd.DataFrame, fits: pd.DataFram
     Args:
         ladder: its label.
         kind: trained at each delay, or extrapolated.
-        curves: of this ladder, from ``suite.diagnostics.horizon.curves``.
-        fits: of this ladder, from ``suite.diagnostics.horizon.horizons``.
+        curves: of this ladder, from ``suite.results.horizon.curves``.
+        fits: of this ladder, from ``suite.results.horizon.horizons``.
     """
     figure = new_figure(8.0, 3.9)
     axes = figure.subplots()

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from suite.job import Job
+from suite.planning.job import Job
 from suite.plots.gradients import draw_run
 from suite.plots.style import TRAIN, VALIDATION, style_of
 
 if TYPE_CHECKING:
-    from suite.diagnostics.during_run import Measured
+    from suite.training.gradient_callback import Measured
 
 
 def learning_curve(

@@ -28,7 +28,7 @@ def overfitting_plot(ladder: str, curves: pd.DataFrame) -> Figure:
 
     Args:
         ladder: its label.
-        curves: of this ladder, from ``suite.diagnostics.overfitting.curves``.
+        curves: of this ladder, from ``suite.results.overfitting.curves``.
     """
     figure = new_figure(10.0, 3.9)
     panels = figure.subplots(1, 3)

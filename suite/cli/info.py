@@ -1,0 +1,127 @@
+"""``memspan list``, ``memspan gradients``, ``memspan ui`` and ``memspan doctor``."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from suite.cli._app import app, console, errors
+from suite.cli._options import Storage, StoreOption, TrackingUri
+from suite.errors import InputError
+
+
+@app.command("list")
+def list_(
+    name: Annotated[str, typer.Argument(help="An architecture, a task, an experiment or a claim; all of them.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show the architectures, the tasks, the experiments and the claims; of one of them, what it is and its options."""
+    if name:
+        from suite.console.describe import describe
+
+        print(json.dumps(describe(name), indent=2, ensure_ascii=False) if as_json else describe(name)["text"])
+        return
+    import tomllib
+
+    from suite.claims import claim
+    from suite.experiment import experiment
+    from suite.registry import architectures, tasks
+
+    def titles(paths: dict[str, Path], key: str) -> dict[str, str]:
+        return {name: tomllib.loads(path.read_text(encoding="utf-8")).get(key, "") for name, path in paths.items()}
+
+    found = {
+        "architectures": {name: architectures.summary(name) for name in architectures.names()},
+        "tasks": {name: tasks.summary(name) for name in tasks.names()},
+        "experiments": titles(experiment.available(), "title"),
+        "claims": titles(claim.available(), "statement"),
+    }
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    for heading, names in found.items():
+        table = Table(
+            title=heading, box=None, title_justify="left", title_style="bold", show_header=False, padding=(0, 2)
+        )
+        for name, summary in names.items():
+            table.add_row(name, summary)
+        console.print(table)
+        console.print()
+
+
+@app.command()
+def gradients(
+    architectures: Annotated[
+        str, typer.Option(help="These, with options if wanted: 'rnn,rnn init=orthogonal,lstm depth=2'. Default: all.")
+    ] = "",
+    length: Annotated[int, typer.Option(help="Steps T of the sequences.")] = 100,
+    hidden_size: Annotated[int, typer.Option(min=1, help="Of every architecture (equal width).")] = 64,
+    parameters: Annotated[int | None, typer.Option(min=1, help="Of every architecture instead, to 5 %.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Initialisations.")] = 5,
+    output: Annotated[Path, typer.Option(help="Folder for gradients.png and gradients.svg.")] = Path("."),
+    as_json: Annotated[bool, typer.Option("--json", help="For programs, with the curves.")] = False,
+) -> None:
+    """Draw how the gradient through time vanishes or explodes before training: the product of 100 Jacobians."""
+    from suite import registry
+    from suite.console.gradient_table import as_json as text_of
+    from suite.console.gradient_table import show
+    from suite.diagnostics.gradient_survey import survey
+    from suite.plots.gradients import survey_figure
+    from suite.plots.style import save
+
+    labels = [label.strip() for label in architectures.split(",")] if architectures else registry.architectures.names()
+    rows = survey(labels, length=length, hidden_size=hidden_size, parameters=parameters, seeds=seeds)
+    try:
+        written = save(survey_figure(rows), output / "gradients")
+    except OSError as error:
+        raise InputError(f"--output {str(output)!r} cannot be written: {error.strerror}") from error
+    if as_json:
+        print(text_of(rows))
+    else:
+        show(rows, console)
+    for path in written:
+        errors.print(f"wrote {path}")
+
+
+@app.command()
+def ui(
+    store: StoreOption = Path("mlruns"),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 5000,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than this machine get in without a password.")
+    ] = "127.0.0.1",
+) -> None:
+    """Open the store in MLflow's own UI, on this machine only."""
+    folder = store.resolve()
+    if not (folder / "mlflow.db").exists():
+        raise InputError(f"no store in {str(store)!r}; run `memspan run quick` first, or give --store")
+    with socket.socket() as probe:
+        if probe.connect_ex((host, port)) == 0:
+            raise InputError(f"port {port} on {host} is in use; give another --port")
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    arguments = ["ui", "--backend-store-uri", uri, "--host", host, "--port", str(port), "--workers", "1"]
+    console.print(f"MLflow starts on http://{host}:{port} in some ten seconds; Ctrl-C stops it.")
+    os.execve(sys.executable, [sys.executable, "-m", "mlflow", *arguments], environment)
+
+
+@app.command()
+def doctor(store: StoreOption = Path("mlruns"), storage: Storage = None, tracking_uri: TrackingUri = None) -> int:
+    """Check versions, devices, threads, kernels and whether the store answers."""
+    from suite.console.doctor import checks
+
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    healthy = True
+    for name, text, good in checks(store, storage, tracking_uri):
+        table.add_row(name, escape(text), style="" if good else "red")
+        healthy = healthy and good
+    console.print(table)
+    return 0 if healthy else 1

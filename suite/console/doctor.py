@@ -1,0 +1,61 @@
+"""What memspan needs, looked at before any work starts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+from suite import kernels
+from suite.engines.devices import cores
+from suite.errors import InputError
+from suite.registry import architectures
+from suite.store import addresses
+from suite.store.environment import PACKAGES
+from suite.store.store import Store
+
+EXTRAS = {"data": ("sklearn", "statsmodels"), "ray": ("ray",), "postgresql": ("psycopg",)}
+USES = {"data": "digits and sunspots", "ray": "many machines", "postgresql": "a shared store"}
+
+
+def checks(folder: Path, storage: str | None, tracking: str | None) -> Iterator[tuple[str, str, bool]]:
+    """What is looked at, what was found, and whether it is as it should be."""
+    yield "Python", sys.version.split()[0], True
+    for name in PACKAGES:
+        yield name, version(name), True
+    for extra, modules in EXTRAS.items():
+        missing = any(find_spec(name) is None for name in modules)
+        text = f"missing: pip install 'memspan[{extra}]' for {USES[extra]}" if missing else "installed"
+        yield f"extra {extra}", text, True
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    yield "GPUs", ", ".join(gpus) or "none", True
+    yield "workers by default", f"{len(gpus)}, one per GPU" if gpus else f"{cores()}, one per core", True
+    for name in architectures.names():
+        yield f"path of {name}", kernels.path(architectures.get(name)(4, 8)), True
+    yield from _store(folder, storage, tracking)
+
+
+def _store(folder: Path, storage: str | None, tracking: str | None) -> Iterator[tuple[str, str, bool]]:
+    try:
+        store = Store(folder, storage, tracking)
+    except InputError as error:
+        yield "store", str(error), False
+        return
+    yield "store", f"{store.folder}: can be written", True
+    looks: list[tuple[str, str | None, Callable[[], str]]] = [
+        ("ledger", store.place.storage, lambda: f"{store.ledger.engine.dialect.name} {store.ledger.version()}"),
+        ("MLflow", store.place.tracking, lambda: store.tracking.version()),
+    ]
+    for name, address, look in looks:
+        where = f"{addresses.redacted(address)}: " if address else ""
+        try:
+            yield name, f"{where}answers, {look()}", True
+        except Exception as error:  # whatever keeps it from answering
+            yield name, f"{where}{addresses.redacted(str(error))}", False
+    if (storage is None) != (tracking is None):
+        here = "--storage" if storage is None else "--tracking-uri"
+        yield "sharing", f"with this machine only, as {here} is not given", True

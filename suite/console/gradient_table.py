@@ -1,0 +1,72 @@
+"""The survey of gradient flow as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from suite.diagnostics.gradient_survey import Row
+
+LEGEND = """\
+τ = 10: the norm of v·∂s(T)/∂s(T − 10), s all states together, v a random unit vector; geometric mean over vectors,
+sequences and seeds. slope: of its natural logarithm, per step. memory: −1/slope, in steps, with its 95 % interval over
+seeds; for a gradient that becomes exactly 0, the last τ that has one. size: hidden size."""
+
+
+def show(rows: Sequence[Row], console: Console) -> None:
+    """Print the table, within 80 columns unless a label is long."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
+    table.add_column("architecture", overflow="fold")
+    for heading in (*(f"τ = {tau}" for tau in rows[0].marks), "slope", "memory [95 %]", "size", "seeds"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        memory, norms = row.memory, [_norm(mark.mean) for mark in row.marks.values()]
+        ends = "" if math.isnan(memory.low) else f" [{_steps(memory.low)}, {_steps(memory.high)}]"
+        slope = "–" if math.isnan(row.slope.mean) else f"{row.slope.mean:.2g}"
+        table.add_row(row.label, *norms, slope, _steps(memory.mean) + ends, str(row.hidden_size), str(row.seeds))
+    console.print(table, "")
+    console.print(LEGEND.replace("\n", " "), style="dim")
+
+
+def as_json(rows: Sequence[Row]) -> str:
+    """The rows with their curves; null is what is not finite: an infinite memory, the logarithm of 0."""
+    page = [
+        {
+            "architecture": row.label,
+            "hidden_size": row.hidden_size,
+            "seeds": row.seeds,
+            "slope": asdict(row.slope),
+            "memory": asdict(row.memory),
+            "residual": row.residual,
+            "log_norm": dict(zip(("mean", "low", "high"), (end.tolist() for end in row.curve), strict=True)),
+        }
+        for row in rows
+    ]
+    return json.dumps(_finite(page), indent=2, ensure_ascii=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _norm(log: float) -> str:
+    """exp(log) with two digits, of any size."""
+    return "0" if log == -math.inf else f"{Decimal(log).exp():.1e}"
+
+
+def _steps(memory: float) -> str:
+    if math.isnan(memory):
+        return "–"
+    return "∞" if math.isinf(memory) else f"{memory:,.1f}" if memory < 1000 else f"{memory:,.0f}"

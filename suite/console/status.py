@@ -1,0 +1,86 @@
+"""Where an experiment stands: done, running, failed and missing, also while it runs elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from suite.console.progress import duration
+from suite.planning.plan import Plan, known, places
+from suite.store.ledger import RUNNING, Entry, Ledger
+
+NAMES = ("done", "running", "failed", "missing")
+
+
+@dataclass(frozen=True)
+class Status:
+    """How many runs of an experiment are in which state."""
+
+    experiment: str
+    planned: int
+    studies: dict[str, dict[str, int]]
+    """By study, by `NAMES`; what is missing includes what waits for another try, or cannot be named yet."""
+    running: list[Entry]
+    failed: list[Entry]
+
+    @property
+    def totals(self) -> dict[str, int]:
+        return {name: sum(counts[name] for counts in self.studies.values()) for name in NAMES}
+
+    @property
+    def complete(self) -> bool:
+        return self.totals["done"] == self.planned
+
+    def as_data(self) -> dict[str, Any]:
+        return {**asdict(self), "totals": self.totals, "complete": self.complete}
+
+
+def status(plan: Plan, ledger: Ledger, attempts: int = 3) -> Status:
+    """The state of every run of a plan; ``attempts`` as they were given to ``run``."""
+    entries = {entry.key: entry for entry in ledger.unfinished(plan.experiment.name)}
+    running: list[Entry] = []
+    failed: list[Entry] = []
+    studies = {}
+    for study in plan.studies:
+        here = known(study, plan.finished)
+        begun = [entries[key] for key in here if key in entries and key not in plan.finished]
+        mine = [entry for entry in begun if entry.state == RUNNING]
+        lost = [entry for entry in begun if entry.state != RUNNING and entry.failures >= attempts]
+        done = sum(job.key in plan.finished for job in places(study, plan.finished))
+        rest = plan.experiment.runs_per_study - done - len(mine) - len(lost)
+        studies[study.name] = dict(zip(NAMES, (done, len(mine), len(lost), rest), strict=True))
+        running += mine
+        failed += lost
+    return Status(plan.experiment.name, plan.planned, studies, running, failed)
+
+
+def show(found: Status, console: Console) -> None:
+    """A line per study, what is running with the age of its heartbeat, and what has failed with its reason."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table.add_column("study", overflow="fold")
+    for name in NAMES:
+        table.add_column(name, justify="right")
+    for study, counts in found.studies.items():
+        table.add_row(study.removeprefix(f"{found.experiment}/"), *(str(counts[name] or "·") for name in NAMES))
+    table.add_section()
+    table.add_row("all", *(str(found.totals[name]) for name in NAMES), style="bold")
+    console.print(table)
+    for entry in found.running:
+        place, pid, _ = entry.owner.rsplit(":", 2)
+        console.print(
+            f"running  {entry.study} {entry.role} {entry.number}: for {duration(entry.seconds)} by process {pid} of "
+            f"{place.split('/')[0]}, heartbeat {entry.age:.0f} s ago",
+            highlight=False,
+            markup=False,
+        )
+    for entry in found.failed:
+        console.print(
+            f"failed   {entry.study} {entry.role} {entry.number}: {entry.failures} times, {entry.error}",
+            highlight=False,
+            markup=False,
+            style="red",
+        )

@@ -1,0 +1,1 @@
+"""An experiment: one TOML file, validated whole before anything starts."""

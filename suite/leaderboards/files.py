@@ -1,0 +1,88 @@
+"""A leaderboard as files: the page, the tables, the pictures, the runs, and the manifest that proves them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from suite.errors import InputError
+from suite.leaderboards.figures import figures
+from suite.leaderboards.leaderboard import Leaderboard
+from suite.leaderboards.page.data import page_data
+from suite.leaderboards.page.html import render
+from suite.leaderboards.proof import manifest as manifests
+from suite.leaderboards.proof.checks import file_digest
+from suite.leaderboards.text.latex import latex
+from suite.leaderboards.text.render import as_json, markdown
+
+FROZEN = "FROZEN"
+"""A file that says that a folder is not to be written again; it holds the digest."""
+PAGE = "index.html"
+TABLES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json", "leaderboard.tex")
+ALWAYS = (PAGE, *TABLES, manifests.RUNS, manifests.NAME)
+"""What every written leaderboard has."""
+
+
+def write(board: Leaderboard, folder: Path) -> list[Path]:
+    """Write everything of a leaderboard into ``folder``; the same runs give the same bytes. Returns the paths.
+
+    ``index.html``, the page; ``leaderboard.md``, ``.csv``, ``.json``, ``.tex``; ``runs.parquet``, every run; where
+    there are ladders ``horizon.csv``, ``overfitting.csv`` and a picture of each; where enough trials search ``clip``
+    ``clipping.csv`` and a picture per architecture; and ``manifest.json`` with a digest of each.
+
+    Raises:
+        InputError: if the folder holds a frozen leaderboard.
+    """
+    from suite.plots.style import save
+
+    record = board.record
+    assert record is not None, "a leaderboard without a record cannot be written"
+    proof = manifests.manifest(record)
+    if (folder / FROZEN).exists():
+        raise InputError(
+            f"{str(folder)!r} holds a frozen leaderboard, which is never written again: give another folder"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = dict(zip(TABLES, (markdown(board), _csv(board.rows), as_json(board), latex(board)), strict=True))
+    tables = {"horizon": board.horizon_curves, "overfitting": board.overfitting_curves}
+    if board.clipping is not None:
+        tables["clipping"] = board.clipping.cells
+    texts |= {f"{name}.csv": _csv(frame) for name, frame in tables.items() if len(frame)}
+    texts[PAGE] = render(page_data(board, proof, [*texts, manifests.RUNS, manifests.NAME]))
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    record.write(folder / manifests.RUNS, manifests.origin_of(proof))
+    pictures = [path for name, figure in figures(board) for path in save(figure, folder / name)]
+    written = [folder / PAGE, *(folder / name for name in texts if name != PAGE), folder / manifests.RUNS, *pictures]
+    proof["outputs"] = {path.name: file_digest(path) for path in written}
+    (folder / manifests.NAME).write_text(manifests.text_of(proof), encoding="utf-8")
+    return [*written, folder / manifests.NAME]
+
+
+def freeze(board: Leaderboard, parent: Path) -> list[Path]:
+    """Write a finished leaderboard into a folder of its own, which is never written again.
+
+    The folder is called after the experiment and the beginning of the digest; what is there already stays.
+
+    Raises:
+        InputError: if runs are missing.
+    """
+    record = board.record
+    assert record is not None
+    if not record.complete:
+        raise InputError(
+            f"only a complete leaderboard can be frozen; {record.done} of {record.planned} runs are finished: "
+            f"`memspan run {board.experiment}` first"
+        )
+    digest = manifests.manifest(record)["digest"]
+    folder = parent / f"{board.experiment}-{digest.removeprefix('sha256:')[:12]}"
+    if (folder / FROZEN).exists():
+        return [path for path in sorted(folder.iterdir()) if path.name != FROZEN]
+    written = write(board, folder)
+    (folder / FROZEN).write_text(f"{digest}\n", encoding="utf-8")
+    return written
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    return frame.to_csv(index=False, lineterminator="\n", float_format="%.10g")

@@ -1,0 +1,295 @@
+"""The leaderboard as tables: from the record alone, always the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from suite.errors import InputError
+from suite.experiment.experiment import FEWEST_TRIALS
+from suite.planning.plan import Plan
+from suite.results import clipping, horizon, overfitting
+from suite.results.ladders import delay_points, size_points
+from suite.results.record import Record, Row
+from suite.results.tuning import at_edges, budget_curves
+from suite.statistics.bootstrap import FEW_SEEDS, OVERALL, Bootstrap, ranks, summary
+from suite.statistics.critical_differences import Critical, critical_differences
+from suite.statistics.paired_tests import compare, groups
+from suite.statistics.profiles import interquartile_means, profiles
+
+AVERAGED = {
+    "gap": "gap_skill",
+    "final_gap": "final_gap_skill",
+    "parameters": "parameters",
+    "state_size": "state_size",
+    "sequences_per_second": "sequences_per_second",
+    "seconds_to_solve": "seconds_to_solve",
+    "diverged": "diverged",
+}
+"""Columns that are plain means over seeds (overall: of the per-task means), and the metric of each."""
+WITH_INTERVAL = ("gap", "sequences_per_second")
+"""Those that have Student's interval over seeds beside them, as ``_low`` and ``_high``."""
+MEASURED = ("sequences_per_second", "sequences_per_second_low", "sequences_per_second_high", "seconds_to_solve")
+"""The columns that are time: no two runs of the same configuration have the same."""
+
+MOST_NAMED = 6
+"""Rows in a note."""
+OVERFITTING_AVERAGED = {name: name for name in overfitting.OTHERS}
+"""The same for the areas of an overfitting table."""
+HORIZON = ("d50", "d50_low", "d50_high", "censored", "shortest", "longest")
+"""Columns of the horizon in the overall rows, there with the prefix ``horizon_``."""
+
+
+@dataclass(frozen=True)
+class Clipping:
+    """What the trials of experiments that search ``clip`` say; see ``suite.results.clipping``."""
+
+    cells: pd.DataFrame
+    recommended: pd.DataFrame
+    importances: pd.DataFrame
+    """Per architecture, task and parameter: ``importance``, ``low``, ``high``; or a ``note`` instead."""
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Who remembers how much, by task and overall."""
+
+    experiment: str
+    title: str
+    rows: pd.DataFrame
+    """One row per (scope, architecture), the best first in each scope."""
+    scopes: list[str]
+    """``overall``, where there are several tasks, and the task levels in the order of the file."""
+    longer: pd.DataFrame
+    """Mean skill at lengths beyond the training length: architecture, task, length, skill, low, high, seeds."""
+    notes: list[str]
+    """What a reader has to know: missing runs, few seeds, what cannot be repeated."""
+    horizons: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Per kind, ladder of delays and architecture, see ``horizon.horizons``; empty without ladders."""
+    horizon_curves: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Skill against delay, see ``horizon.curves``."""
+    overfitting: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Areas over training-set sizes, ranked as ``rows`` are, per ladder and overall; empty without ladders."""
+    overfitting_curves: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Each measure against the size of the training set, see ``overfitting.curves``."""
+    comparisons: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """Every pair of architectures by scope, see ``comparison.compare``."""
+    runs: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """The evaluations, see `score_table`."""
+    record: Record | None = None
+    """What it is made from."""
+
+    @cached_property
+    def profiles(self) -> pd.DataFrame:
+        """The share of runs above each skill, see ``profiles.profiles``; made when asked for."""
+        return profiles(self.runs) if len(self.runs) else pd.DataFrame()
+
+    @cached_property
+    def budget(self) -> pd.DataFrame:
+        """What more trials are worth, see ``tuning.budget_curves``; empty where nothing is searched."""
+        return budget_curves(self.record) if self.record else pd.DataFrame()
+
+    @cached_property
+    def critical(self) -> Critical | None:
+        """Average ranks over tasks; None where there are too few of them."""
+        return critical_differences(self.runs) if len(self.runs) else None
+
+    @property
+    def searches(self) -> list[Row]:
+        """The rows that search ``clip``."""
+        return [row for row in self.record.rows if "clip" in row.study.space] if self.record else []
+
+    @cached_property
+    def clipping(self) -> Clipping | None:
+        """Made when asked for, which takes a second per study; None where ``searches`` has none of enough trials."""
+        enough = [(row.study, row.trials) for row in self.searches if len(row.trials) >= FEWEST_TRIALS]
+        if not enough:
+            return None
+        from suite.planning.sweep import importances
+
+        table = clipping.trial_table([trial for _, tried in enough for trial in tried])
+        space = {name: dimension for study, _ in enough for name, dimension in study.space.items()}
+        rows: list[dict[str, object]] = []
+        for study, tried in enough:
+            row: dict[str, object] = {"architecture": study.variant.label, "task": study.level.label}
+            try:
+                found = importances(study, tried)
+            except InputError as error:
+                rows.append({**row, "note": str(error)})
+                continue
+            for name, (importance, low, high) in sorted(found.items()):
+                rows.append({**row, "parameter": name, "importance": importance, "low": low, "high": high, "note": ""})
+        columns = ["architecture", "task", "parameter", "importance", "low", "high", "note"]
+        return Clipping(
+            clipping.cells(table, space), clipping.recommended(table), pd.DataFrame(rows).reindex(columns=columns)
+        )
+
+
+def score_table(record: Record) -> pd.DataFrame:
+    """One row per finished evaluation, with every metric of its run."""
+    rows = []
+    for row in record.rows:
+        for job, outcome in row.evaluations:
+            metrics, training = outcome.metrics, job.config.training
+            solved_at = metrics.get("steps_to_solve", float("nan"))
+            steps = training.steps if math.isnan(solved_at) else solved_at
+            rows.append(
+                {
+                    **metrics,
+                    "architecture": job.variant,
+                    "task": job.level,
+                    "seed": job.config.seed,
+                    "key": job.key,
+                    "skill": metrics["test_skill"],
+                    "solved": bool(metrics["solved"]),
+                    "steps_to_solve": solved_at,
+                    "steps_budget": training.steps,
+                    "seconds_to_solve": steps * training.batch_size / metrics["sequences_per_second"],
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def leaderboard(source: Record | Plan) -> Leaderboard:
+    """The leaderboard of what is finished; what is missing is named in the notes."""
+    record = Record.of(source) if isinstance(source, Plan) else source
+    runs = score_table(record)
+    levels = list(dict.fromkeys(row.study.level.label for row in record.rows))
+    scopes = [OVERALL, *levels] if len(levels) > 1 else levels
+    experiment = record.experiment
+    notes = []
+    if not record.complete:
+        others = record.others
+        hint = f" {others} finished runs in the store have other settings or other sources." if others else ""
+        notes.append(f"Incomplete: {record.done} of {record.planned} runs are finished.{hint}")
+    if not experiment.sweep.repeatable:
+        notes.append(
+            f"Sampler {experiment.sweep.sampler!r} with pruner {experiment.sweep.pruner!r} is not known to be "
+            "repeatable: the configurations may depend on interruptions and on the order in which runs finish."
+        )
+    if runs.empty:
+        return Leaderboard(experiment.name, experiment.title, runs, [], runs, notes, record=record)
+    if int(runs.groupby(["architecture", "task"])["seed"].nunique().min()) < FEW_SEEDS:
+        notes.append(f"Fewer than {FEW_SEEDS} seeds: an indication, not a result to publish.")
+    if found := at_edges(record):
+        names = [f"{name} ({', '.join(params)})" for name, params in found.items()]
+        shown = "; ".join(names[:MOST_NAMED]) + (f"; and {len(names) - MOST_NAMED} more" * (len(names) > MOST_NAMED))
+        notes.append(f"At an edge of the search space, where a wider one may hold better: {shown}.")
+    comparisons = {scope: compare(runs, scope) for scope in scopes if scope in (OVERALL, *runs["task"].unique())}
+    rows = _ranked(runs, scopes, AVERAGED, comparisons)
+    rows = rows.merge(interquartile_means(runs), on=["architecture", "task"], how="left")
+    points = delay_points(runs, experiment)
+    horizons = horizon.horizons(points) if len(points) else pd.DataFrame()
+    sizes = size_points(runs, experiment)
+    return Leaderboard(
+        experiment.name,
+        experiment.title,
+        _with_horizon(_with_intervals(rows, runs), horizons),
+        scopes,
+        _longer(runs),
+        notes,
+        horizons,
+        horizon.curves(points) if len(points) else pd.DataFrame(),
+        _overfitting(sizes) if len(sizes) else pd.DataFrame(),
+        overfitting.curves(sizes) if len(sizes) else pd.DataFrame(),
+        comparisons,
+        runs,
+        record,
+    )
+
+
+def _ranked(
+    runs: pd.DataFrame,
+    scopes: Sequence[str],
+    averaged: Mapping[str, str],
+    comparisons: Mapping[str, pd.DataFrame] | None = None,
+) -> pd.DataFrame:
+    """One row per (scope, architecture): intervals, ranks, groups, and the plain means of ``averaged``."""
+    rows = summary(runs).merge(ranks(runs), on=["architecture", "task"], suffixes=("", "_rank"))
+    rows = rows.rename(columns={"low_rank": "rank_low", "high_rank": "rank_high"})
+    per_task = runs.groupby(["architecture", "task"], as_index=False)[list(averaged.values())].mean()
+    overall = per_task.groupby("architecture", as_index=False)[list(averaged.values())].mean().assign(task=OVERALL)
+    averages = pd.concat([per_task, overall]).rename(columns={metric: name for name, metric in averaged.items()})
+    rows = rows.merge(averages, on=["architecture", "task"])
+    rows = rows[rows["task"].isin(scopes)].assign(group="")
+    for scope in scopes:
+        here = rows["task"] == scope
+        known = rows[here].dropna(subset="mean")
+        means = {str(name): float(mean) for name, mean in zip(known["architecture"], known["mean"], strict=True)}
+        letters = {}
+        if len(means) > 1:
+            letters = groups(means, comparisons[scope] if comparisons else compare(runs, scope))
+        rows.loc[here, "group"] = [letters.get(name, "") for name in rows.loc[here, "architecture"]]
+    order = {scope: position for position, scope in enumerate(scopes)}
+    rows = rows.assign(scope=rows["task"].map(order)).sort_values(
+        ["scope", "mean", "architecture"], ascending=[True, False, True], ignore_index=True
+    )
+    return rows.drop(columns="scope")
+
+
+def _with_intervals(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Student's intervals of `WITH_INTERVAL`; overall, of the means over tasks of each seed."""
+    for name in WITH_INTERVAL:
+        values = runs[["architecture", "task", "seed"]].assign(value=runs[AVERAGED[name]])
+        overall = values.groupby(["architecture", "seed"], as_index=False)["value"].mean().assign(task=OVERALL)
+        both = pd.concat([values, overall]).groupby(["architecture", "task"])["value"]
+        found = pd.DataFrame(
+            [(*level, *overfitting.mean_interval(here)[1:]) for level, here in both],
+            columns=["architecture", "task", f"{name}_low", f"{name}_high"],
+        )
+        rows = rows.merge(found, on=["architecture", "task"], how="left")
+    return rows
+
+
+def _with_horizon(rows: pd.DataFrame, horizons: pd.DataFrame) -> pd.DataFrame:
+    """The trained horizon beside the overall rows: that of the only ladder, or the one over all of them."""
+    if horizons.empty or not (horizons["kind"] == horizon.TRAINED).any():
+        return rows
+    trained = horizons[horizons["kind"] == horizon.TRAINED]
+    ladder = OVERALL if trained["ladder"].nunique() > 1 else trained["ladder"].iloc[0]
+    names = {name: f"horizon_{name}" for name in HORIZON}
+    chosen = trained[trained["ladder"] == ladder].set_index("architecture")[list(names)].rename(columns=names)
+    return rows.join(chosen.assign(task=OVERALL).set_index("task", append=True), on=["architecture", "task"])
+
+
+def _overfitting(sizes: pd.DataFrame) -> pd.DataFrame:
+    """Ranked by the area of test skill, with the loss's own interval."""
+    areas = overfitting.areas(sizes)
+    areas = areas.assign(task=areas["ladder"], skill=areas["test_skill"])
+    if areas.empty:
+        return areas
+    ladders = list(areas["task"].unique())
+    rows = _ranked(areas, [OVERALL, *ladders] if len(ladders) > 1 else ladders, OVERFITTING_AVERAGED)
+    overall = areas.groupby(["architecture", "seed"], as_index=False)["test_loss"].mean().assign(task=OVERALL)
+    intervals = pd.DataFrame(
+        [
+            (architecture, task, *overfitting.mean_interval(losses)[1:])
+            for (architecture, task), losses in pd.concat([areas, overall]).groupby(["architecture", "task"])[
+                "test_loss"
+            ]
+        ],
+        columns=["architecture", "task", "test_loss_low", "test_loss_high"],
+    )
+    return rows.merge(intervals, on=["architecture", "task"], how="left")
+
+
+def _longer(runs: pd.DataFrame) -> pd.DataFrame:
+    prefix = "skill_at_length_"
+    lengths = sorted(int(name.removeprefix(prefix)) for name in runs.columns if name.startswith(prefix))
+    lines: list[tuple[str, str, int, float, float, float, int]] = []
+    for length in lengths:
+        known = runs.assign(skill=runs[f"{prefix}{length}"]).dropna(subset="skill")
+        bootstrap = Bootstrap.draw(known)
+        for k, task in enumerate(bootstrap.tasks):
+            intervals = bootstrap.intervals([k]).tolist()
+            for a, architecture in enumerate(bootstrap.architectures):
+                values = bootstrap.values[a, k][~np.isnan(bootstrap.values[a, k])]
+                if len(values):
+                    lines.append((architecture, task, length, float(values.mean()), *intervals[a], len(values)))
+    columns = ["architecture", "task", "length", "skill", "low", "high", "seeds"]
+    return pd.DataFrame(lines, columns=columns).sort_values(["architecture", "task", "length"], ignore_index=True)

@@ -1,0 +1,95 @@
+"""What the page says of a row: one architecture on one task level."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from suite.experiment.run_config import canonical_json
+from suite.leaderboards.text.sections import number
+from suite.results.record import Record, Row, Run
+from suite.results.tuning import default_and_tuned, edges
+
+
+def rows(record: Record) -> dict[str, Any]:
+    """By level and architecture: configuration, seeds, curves, and the command that proves them."""
+    found: dict[str, Any] = {level.label: {} for level in record.experiment.levels}
+    for row in record.rows:
+        if row.evaluations:
+            found[row.study.level.label][row.study.variant.label] = _row(row)
+    return found
+
+
+def _row(row: Row) -> dict[str, Any]:
+    before, after = default_and_tuned(row)
+    config = json.loads(canonical_json(row.evaluations[0][0].config.model_dump(include={"task", "model", "training"})))
+    return {
+        "params": {name: _setting(value) for name, value in sorted(row.params.items())},
+        "edges": edges(row.study, row.params),
+        "default_validation": before,
+        "tuned_validation": after,
+        "config": {part: {name: _setting(value) for name, value in values.items()} for part, values in config.items()},
+        "seeds": [job.config.seed for job, _ in row.evaluations],
+        "skills": [outcome.metrics["test_skill"] for _, outcome in row.evaluations],
+        "steps_to_solve": [outcome.metrics.get("steps_to_solve") for _, outcome in row.evaluations],
+        "keys": [job.key for job, _ in row.evaluations],
+        "curve": _learning_curve(row.evaluations),
+        "gradient": _gradient(row.evaluations),
+        "command": f"memspan verify manifest.json --rows '{row.name}'",
+    }
+
+
+def _setting(value: Any) -> Any:
+    """A value of a configuration for people: a threshold that is infinite is off, the digits are all there."""
+    if isinstance(value, float):
+        return "off" if math.isinf(value) else (number(value) if float(number(value)) == value else repr(value))
+    if isinstance(value, Mapping):
+        return {name: _setting(one) for name, one in value.items()}
+    return value if isinstance(value, str | int) or value is None else canonical_json(value)
+
+
+def _learning_curve(runs: Sequence[Run]) -> dict[str, Any]:
+    """Means over the seeds by step; a run that has stopped counts on with its last skill, and no longer in losses."""
+    steps = sorted({step for _, outcome in runs for step, point in outcome.curves if "validation/skill" in point})
+    skills = np.array([_held(outcome.curve, steps) for _, outcome in runs]) if steps else np.empty((1, 0))
+    found: dict[str, Any] = {"step": steps, "skill": skills.mean(axis=0)}
+    found |= {"skill_low": skills.min(axis=0), "skill_high": skills.max(axis=0)}
+    for name in ("train", "validation"):
+        losses: dict[int, list[float]] = {}
+        for _, outcome in runs:
+            for step, point in outcome.curves:
+                if f"{name}/loss" in point:
+                    losses.setdefault(step, []).append(point[f"{name}/loss"])
+        found[f"{name}_loss"] = [float(np.mean(losses[step])) if step in losses else None for step in steps]
+    return found
+
+
+def _held(curve: Iterable[tuple[int, float]], steps: Sequence[int]) -> list[float]:
+    known, held, last = dict(curve), [], 0.0
+    for step in steps:
+        last = known.get(step, last)
+        held.append(last)
+    return held
+
+
+def _gradient(runs: Sequence[Run]) -> dict[str, Any] | None:
+    """Means over the seeds of log₁₀ norm by lag, at the moments at which it was measured."""
+    values: dict[str, dict[int, list[float]]] = {}
+    for _, outcome in runs:
+        for lag, point in outcome.curves:
+            for name, value in point.items():
+                if name.startswith("gradient/"):
+                    values.setdefault(name.removeprefix("gradient/"), {}).setdefault(lag, []).append(value)
+    if not values:
+        return None
+    lags = sorted({lag for found in values.values() for lag in found})
+    moments: dict[str, list[float | None]] = {
+        moment: [float(np.mean(here)) if (here := values[moment].get(lag)) else None for lag in lags]
+        for moment in ("start", "half", "end")
+        if moment in values
+    }
+    return {"lag": lags, **moments}

@@ -1,0 +1,1 @@
+"""What proves a leaderboard: its manifest, and rows trained again."""

@@ -1,0 +1,1 @@
+"""A cell made into a model: its size, its states, its file."""

@@ -1,0 +1,1 @@
+"""What an experiment has to run next, as a function of what is finished."""

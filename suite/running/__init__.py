@@ -1,0 +1,1 @@
+"""Getting an experiment done: alone, or together with others on the same store."""

@@ -1,0 +1,66 @@
+"""The critical-difference diagram: average ranks over ten tasks or more (Demšar 2006; Benavoli, Corani & Mangili 2016).
+
+A ladder counts as one task, with the mean over its levels: they are not independent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from suite.statistics.bootstrap import LEVEL
+from suite.statistics.paired_tests import holm
+
+FEWEST_TASKS = 10
+FEWEST_ARCHITECTURES = 3
+
+
+@dataclass(frozen=True)
+class Critical:
+    """Who differs from whom, by ranks over tasks."""
+
+    p: float
+    """Of Friedman's test that all are equal."""
+    tasks: int
+    ranks: dict[str, float]
+    """The average rank of each architecture, the best first."""
+    cliques: list[list[str]]
+    """The largest sets of neighbours of which no two are shown to differ (Wilcoxon's signed-rank test, Holm)."""
+
+
+def critical_differences(runs: pd.DataFrame) -> Critical | None:
+    """From the skill of each run; None with fewer than ten tasks, or three architectures that have them all."""
+    tables = runs.assign(table=runs["task"].str.split(" ").str[0])
+    levels = tables.groupby(["architecture", "table", "task"])["skill"].mean().unstack(["table", "task"]).dropna()
+    means = levels.T.groupby(level="table").mean().T.sort_index()  # [who, tasks]
+    if len(means) < FEWEST_ARCHITECTURES or means.shape[1] < FEWEST_TASKS:
+        return None
+    from scipy import stats  # takes a second
+
+    scores = means.to_numpy(dtype=np.float64).round(12)
+    ranks = stats.rankdata(-scores, axis=0).mean(axis=1)
+    order = sorted(range(len(means)), key=lambda a: (ranks[a], means.index[a]))
+    names = [str(means.index[a]) for a in order]
+    equal = bool(np.all(scores == scores[0]))
+    p = 1.0 if equal else float(stats.friedmanchisquare(*scores).pvalue)
+    pairs = list(combinations(order, 2))
+    apart = [scores[a] - scores[b] for a, b in pairs]
+    adjusted = holm([float(stats.wilcoxon(d).pvalue) if d.any() else 1.0 for d in apart])
+    # Only where Friedman's test says that there is something to find.
+    different = {pair for pair, q in zip(pairs, adjusted, strict=True) if p < 1 - LEVEL and q < 1 - LEVEL}
+    cliques: list[tuple[int, int]] = []
+    for start in range(len(order)):
+        end = start
+        while end + 1 < len(order) and not any((order[i], order[end + 1]) in different for i in range(start, end + 1)):
+            end += 1
+        if end > start and not any(first <= start and end <= last for first, last in cliques):
+            cliques.append((start, end))
+    return Critical(
+        p,
+        means.shape[1],
+        {name: float(ranks[a]) for name, a in zip(names, order, strict=True)},
+        [names[first : last + 1] for first, last in cliques],
+    )

@@ -1,0 +1,106 @@
+"""What a result depends on beside its configuration: versions, processor, threads, and the code that trains."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from suite.experiment.run_config import PROTOCOL, digest
+
+PACKAGES = ("memspan", "torch", "lightning", "mlflow", "optuna", "numba", "llvmlite", "numpy", "scipy", "pandas")
+FILES = ("suite/data.py", "suite/numerics.py", "suite/registry.py")
+FOLDERS = (
+    *("suite/experiment", "suite/model", "suite/planning", "suite/diagnostics", "suite/training"),
+    *("suite/architectures", "suite/kernels", "tasks"),
+)
+"""The code that says how a run is trained, chosen and measured, relative to the folder of the project."""
+VARIABLES = ("ATEN_", "MKL_", "OMP_", "NUMBA_", "MEMSPAN_KERNELS")
+"""Beginnings of the environment variables that can change a bit of a result."""
+SAME_BITS = ("python", "system", "processor", "cpu", "cpu_capability", "threads", "device", "packages", "variables")
+"""Where two environments agree in all of these, the same configuration gives the same bits."""
+BITS_PACKAGES = ("torch", "lightning", "numba", "llvmlite", "numpy")
+"""The packages that calculate; others may differ."""
+
+
+@cache
+def environment(device: str = "cpu") -> Mapping[str, Any]:
+    """Of this process, as plain values."""
+    import torch
+
+    name = torch.cuda.get_device_name() if device == "cuda" else device
+    return {
+        "protocol": PROTOCOL,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()} {' '.join(platform.libc_ver())}".strip(),
+        "processor": _processor(),
+        "cpu": _instructions(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": 1,
+        "device": name,
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "variables": {
+            name: value
+            for name, value in sorted(os.environ.items())
+            if name.startswith(VARIABLES) and not name.endswith(("_DIR", "_SECONDS"))
+        },
+        "files": {str(path): file_digest(path) for path in training_files()},
+    }
+
+
+def environment_digest(found: Mapping[str, Any]) -> str:
+    """Sixteen digits that stand for an environment."""
+    return digest(json.dumps(found, sort_keys=True))
+
+
+def bits(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of an environment on which the bits of a result depend."""
+    kept = {name: found.get(name) for name in SAME_BITS}
+    return {**kept, "packages": {name: (kept["packages"] or {}).get(name) for name in BITS_PACKAGES}}
+
+
+def training_files() -> Iterator[Path]:
+    """Every file that says how runs are trained, relative to the folder of the project."""
+    yield from map(Path, FILES)
+    for folder in FOLDERS:
+        yield from sorted(path.relative_to(_root()) for path in (_root() / folder).glob("*.py"))
+
+
+def file_digest(path: Path) -> str:
+    """Sixteen digits that stand for a file of the project."""
+    return hashlib.sha256((_root() / path).read_bytes()).hexdigest()[:16]
+
+
+def _root() -> Path:
+    return Path(__file__).parents[2]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _instructions() -> str:
+    """The processor for which Numba compiles; empty without it."""
+    with suppress(ImportError):
+        import llvmlite.binding
+
+        return str(llvmlite.binding.get_host_cpu_name())
+    return ""
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()

@@ -1,0 +1,1 @@
+"""How fast cells, runs and the scheduler are."""

@@ -1,0 +1,90 @@
+"""What memspan adds to a training loop, measured side by side with a bare one."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from statistics import median
+from uuid import uuid4
+
+import torch
+
+from suite.data import Data
+from suite.engines import Signals
+from suite.experiment.run_config import ModelConfig, RunConfig, TaskConfig, Training
+from suite.model.sequence_model import model_of
+from suite.numerics import numerics
+from suite.planning.job import Job
+from suite.registry import architectures
+from suite.running.runner import execute
+from suite.store.ledger import Hand
+from suite.store.store import Store
+
+SHARES = ("training", "validation", "testing", "the rest of Lightning", "recording")
+
+
+def overhead(architecture: str = "lstm", steps: int = 1000, repetitions: int = 5) -> dict[str, float]:
+    """A whole run through memspan as a multiple of a bare PyTorch loop, and where the time goes.
+
+    Both do the same steps with the same model, kernel and data on one thread, at T = 100, batch 32, hidden size 64; the
+    bare loop neither validates nor tests nor records. The two take turns, and medians are given: ``bare_seconds``,
+    ``whole_seconds``, ``ratio`` (of each pair), and each of ``SHARES`` as a multiple of the bare loop.
+    """
+    config = RunConfig(
+        task=TaskConfig(name="adding", options={}, length=100),
+        model=ModelConfig(architecture=architecture, options=architectures.options(architecture, {}), hidden_size=64),
+        training=Training(steps=steps, stop_when_solved=False),
+        seed=0,
+        source="",
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(folder)
+        _warm_up(config, store)
+        measured = [_pair(config, store) for _ in range(repetitions)]
+    return {name: median(pair[name] for pair in measured) for name in measured[0]}
+
+
+def _warm_up(config: RunConfig, store: Store) -> None:
+    """Imports, compiled kernels and MLflow's first experiment are not what a run costs."""
+    short = config.model_copy(update={"training": config.training.model_copy(update={"steps": 20})})
+    _bare(short)
+    _whole(short, store)
+
+
+def _pair(config: RunConfig, store: Store) -> dict[str, float]:
+    bare = _bare(config)
+    whole, metrics = _whole(config, store)
+    training, validation, testing = (metrics[f"{part}_seconds"] for part in ("training", "validation", "testing"))
+    lightning = metrics["wall_seconds"] - training - validation - testing
+    parts = (training, validation, testing, lightning, whole - metrics["wall_seconds"])
+    shares = {name: part / bare for name, part in zip(SHARES, parts, strict=True)}
+    return {"ratio": whole / bare, "bare_seconds": bare, "whole_seconds": whole, **shares}
+
+
+def _whole(config: RunConfig, store: Store) -> tuple[float, Mapping[str, float]]:
+    job = Job(uuid4().hex, config, "overhead", config.model.architecture, "adding", "trial", 0)
+    started = time.perf_counter()
+    with Hand(store.ledger, "overhead") as hand:
+        hand.take(job)
+        outcome = execute(job, store.place, "overhead", "", hand.owner, Signals())
+    assert outcome is not None
+    return time.perf_counter() - started, outcome.metrics
+
+
+def _bare(config: RunConfig) -> float:
+    """Seconds of the loop that one would write by hand."""
+    with numerics():
+        started = time.perf_counter()
+        data = Data(config.task, config.seed, config.training.batch_size)
+        model = model_of(config.model, data.task, seed=0)
+        optimizer = torch.optim.Adam(model.parameters(), lr=config.training.learning_rate)
+        for step in range(config.training.steps):
+            batch = data.train_batch(step)
+            outputs, _ = model(batch.inputs)
+            loss = data.task.loss(outputs, batch)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(model.parameters(), config.training.clip)
+            optimizer.step()
+        return time.perf_counter() - started

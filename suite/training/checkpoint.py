@@ -1,0 +1,98 @@
+"""Checkpoints: a run that is interrupted goes on where it was, and gives the same bits."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from suite.store.retrying import seconds
+from suite.training.gradient_callback import DuringRun
+from suite.training.lightning_module import MemoryModule
+
+
+def seconds_between() -> float:
+    """Between two checkpoints of a run (``MEMSPAN_CHECKPOINT_SECONDS``): half a minute."""
+    return seconds("MEMSPAN_CHECKPOINT_SECONDS", 30.0)
+
+
+FORMAT = 1
+"""Of a checkpoint. Raised when what it holds changes; one of another format is not used."""
+
+
+class Checkpoint:
+    """Keeps the state of a training in one file, every half minute and when the training is asked to stop.
+
+    A checkpoint is whole or not there: it is written beside its place and moved there. It holds tensors and plain
+    values, and reading it runs no code.
+
+    Args:
+        path: of the file; its folder is made when it is not there.
+        should_stop: asked after each block of steps; true ends the training after a checkpoint.
+    """
+
+    def __init__(self, path: Path, should_stop: Callable[[], bool] = lambda: False) -> None:
+        self.path = path
+        self.should_stop = should_stop
+        self.stopped = False
+        self.earlier_seconds = 0.0
+        """Wall seconds of the run before it was interrupted."""
+        self.started = self.saved = time.monotonic()
+        self.diagnostics: DuringRun | None = None
+
+    def restore(self, module: MemoryModule, diagnostics: DuringRun | None) -> None:
+        """Put ``module`` where the checkpoint is, if there is one that can be read."""
+        self.diagnostics = diagnostics
+        module.after_block = self.after_block
+        try:
+            state = torch.load(self.path, weights_only=True, map_location="cpu")
+            if not isinstance(state, dict) or state.get("format") != FORMAT:
+                raise RuntimeError("a checkpoint of another version")
+        except FileNotFoundError:
+            return
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):  # of another version, or of a broken disk
+            self.path.unlink(missing_ok=True)
+            return
+        module.resume(state["module"])
+        self.earlier_seconds = state["seconds"]
+        if diagnostics is not None:
+            diagnostics.resume(state["diagnostics"])
+
+    def after_block(self, module: MemoryModule) -> None:
+        """Keep the state if it is time to, and end the training if somebody wants it to end."""
+        if module.trainer.should_stop or module.steps == module.training_config.steps:
+            return  # the last block; what is left takes a moment
+        self.stopped = self.should_stop()
+        if self.stopped or time.monotonic() - self.saved >= seconds_between():
+            self.save(module)
+        if self.stopped:
+            module.trainer.should_stop = True
+
+    def save(self, module: MemoryModule) -> None:
+        state = {
+            "format": FORMAT,
+            "module": module.state(),
+            "seconds": self.earlier_seconds + time.monotonic() - self.started,
+            "diagnostics": self.diagnostics.state() if self.diagnostics is not None else None,
+        }
+        unfinished = self.path.with_name(f"{self.path.name}.{os.getpid()}")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with unfinished.open("wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(self.path)
+        except (OSError, RuntimeError):  # a full disk: the run needs no checkpoint as long as nothing happens to it
+            unfinished.unlink(missing_ok=True)
+        self.saved = time.monotonic()
+
+
+def discard(path: Path) -> None:
+    """Delete a checkpoint, and what a killed process has left of one half-written."""
+    for one in (path, *path.parent.glob(f"{path.name}.*")):
+        one.unlink(missing_ok=True)
