@@ -31,7 +31,7 @@ def run(experiment: str | Path, *, store: str | Path = "mlruns", workers: int = 
         RuntimeError: if runs have failed three times; the others are done.
     """
     from suite import engines
-    from suite.experiment.experiment import load
+    from suite.experiment.loading import load
     from suite.leaderboards.leaderboard import leaderboard as table_of
     from suite.running import runner
     from suite.store.store import Store
@@ -46,7 +46,7 @@ def run(experiment: str | Path, *, store: str | Path = "mlruns", workers: int = 
 
 def leaderboard(experiment: str | Path, *, store: str | Path = "mlruns", **selection: Any) -> pd.DataFrame:
     """The leaderboard of what an experiment has recorded: one row per (task or overall, architecture)."""
-    from suite.experiment.experiment import load
+    from suite.experiment.loading import load
     from suite.leaderboards.leaderboard import leaderboard as table_of
     from suite.running import runner
     from suite.store.store import Store

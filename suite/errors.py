@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -26,3 +27,17 @@ class StoreError(RuntimeError):
 
 class StoppedError(RuntimeError):
     """A run was asked to stop and did, after keeping a checkpoint."""
+
+
+HIDDEN = "***"
+
+
+_PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):([^\n]*)@")
+
+
+_KEYWORD = re.compile(r"(?i)(password\s*=\s*)('[^']*'|[^\s&]+)")
+
+
+def redacted(text: str) -> str:
+    """``text`` with the password of each address in it replaced by ``***``."""
+    return _KEYWORD.sub(rf"\g<1>{HIDDEN}", _PASSWORD.sub(rf"\g<1>:{HIDDEN}@", text))

@@ -138,3 +138,12 @@ def _validated(cls: Callable[..., Any], owner: str, given: Mapping[str, Any]) ->
 
 architectures: Registry[Cell[Any]] = Registry("architecture", "suite.architectures", "Cell")
 tasks: Registry[Task] = Registry("task", "tasks", "Task")
+
+
+def make_task(name: str, options: Mapping[str, Any]) -> Any:
+    """The task ``name`` with its options checked."""
+    checked = tasks.options(name, options)
+    try:
+        return tasks.get(name)(**checked)
+    except (ValueError, ImportError) as error:
+        raise InputError(f"task {name!r}: {error}") from error

@@ -123,7 +123,7 @@ def _disturb(
     kills: int,
     chance: random.Random,
 ) -> dict[str, Any]:
-    from suite.experiment.experiment import load
+    from suite.experiment.loading import load
 
     experiment = load(folder / "chaos.toml")
     told: Counter[str] = Counter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from suite.experiment.experiment import parse
+from suite.experiment.loading import parse
 from suite.planning.job import Job, Outcome
 from suite.planning.plan import Plan, studies
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from suite.errors import InputError
-from suite.experiment.experiment import Range
+from suite.experiment.search_space import Range
 from suite.leaderboards.files import ALWAYS, write
 from suite.leaderboards.leaderboard import leaderboard
 from suite.leaderboards.text import render

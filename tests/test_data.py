@@ -12,10 +12,10 @@ from torch import Tensor
 
 from suite.data import Data
 from suite.errors import InputError
-from suite.experiment.experiment import make_task, parse
+from suite.experiment.loading import parse
 from suite.experiment.run_config import TaskConfig
 from suite.planning.plan import studies
-from suite.registry import tasks
+from suite.registry import make_task, tasks
 from suite.training.train import train
 from tasks import Batch, DataSet
 from tasks.digits import Digits

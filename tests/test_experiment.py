@@ -11,9 +11,11 @@ import torch
 
 from suite.architectures import Cell
 from suite.errors import InputError
-from suite.experiment.experiment import REPEATABLE_PRUNERS, REPEATABLE_SAMPLERS, available, load, parse
+from suite.experiment.loading import available, load, parse
 from suite.experiment.run_config import derived_seed
-from suite.model.sequence_model import build_model, parameter_count
+from suite.experiment.search_space import REPEATABLE_PRUNERS, REPEATABLE_SAMPLERS
+from suite.model.sequence_model import build_model
+from suite.model.sizing import parameter_count
 from suite.planning import sweep
 from suite.planning.job import Outcome
 from suite.planning.plan import evaluations, missing, studies, trials

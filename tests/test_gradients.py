@@ -31,17 +31,18 @@ from suite.diagnostics.gradients import (
     mean_log,
     state_gradient,
 )
-from suite.diagnostics.scan import Scan, leaves
+from suite.diagnostics.scan import Scan
 from suite.engines import Signals
 from suite.errors import InputError
 from suite.experiment.run_config import ModelConfig, RunConfig, TaskConfig, Training
 from suite.model.sequence_model import SequenceModel, build_model
+from suite.model.states import leaves
 from suite.planning.job import Job
 from suite.plots.gradients import survey_figure
 from suite.plots.style import save
 from suite.registry import architectures, tasks
-from suite.running.runner import execute
-from suite.store.ledger import Hand
+from suite.running.execute import execute
+from suite.store.lease import Hand
 from suite.store.store import Store
 from suite.training.gradient_callback import HALF_FROM, as_data
 from suite.training.train import train

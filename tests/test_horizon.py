@@ -7,16 +7,17 @@ import pandas as pd
 import pytest
 
 from suite.errors import InputError
-from suite.experiment.experiment import parse
+from suite.experiment.loading import parse
 from suite.leaderboards.figures import figures
 from suite.leaderboards.files import ALWAYS, write
 from suite.leaderboards.leaderboard import leaderboard
 from suite.leaderboards.text import render
-from suite.leaderboards.text.sections import horizon_text, sections
+from suite.leaderboards.text.sections import sections
 from suite.planning.plan import evaluations
 from suite.plots.style import save
 from suite.results.horizon import EXTRAPOLATED, POINTS, TRAINED, Fit, fit, horizons
 from suite.results.ladders import delay_ladders
+from suite.results.wording import horizon_text
 from suite.statistics.bootstrap import OVERALL
 from tests.synthetic import made_up
 

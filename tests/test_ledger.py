@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from suite.errors import InputError, StoreError
+from suite.errors import InputError, StoreError, redacted
 from suite.experiment.run_config import ModelConfig, RunConfig, TaskConfig, Training
 from suite.planning.job import Job, Outcome
 from suite.store import ledger as module
-from suite.store.addresses import database, redacted, tracking
-from suite.store.ledger import DONE, RUNNING, WAITING, Hand, Ledger, Taken, machine
+from suite.store.addresses import database, tracking
+from suite.store.lease import Hand, Taken
+from suite.store.ledger import Ledger
+from suite.store.ledger_tables import DONE, RUNNING, WAITING
+from suite.store.process import machine
 from suite.store.retrying import patience, patiently
 from tests.servers import PostgreSQL
 

@@ -9,7 +9,7 @@ import pytest
 
 from suite.planning.job import Job, Outcome
 from suite.store.addresses import Place
-from suite.store.ledger import Hand, Taken
+from suite.store.lease import Hand, Taken
 from suite.store.store import Store
 from tests.servers import PostgreSQL
 from tests.test_ledger import CONFIG

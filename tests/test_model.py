@@ -14,9 +14,11 @@ from torch.testing import assert_close
 
 from suite.architectures import Cell
 from suite.errors import InputError
-from suite.experiment.experiment import Experiment, parse
-from suite.model.sequence_model import SequenceModel, build_model, match_hidden_size, parameter_count, state_size
+from suite.experiment.experiment import Experiment
+from suite.experiment.loading import parse
+from suite.model.sequence_model import SequenceModel, build_model
 from suite.model.sequence_model import model_of as model_of_config
+from suite.model.sizing import match_hidden_size, parameter_count, state_size
 from suite.planning.plan import studies
 from suite.registry import architectures
 from tasks.adding import Adding

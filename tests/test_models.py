@@ -20,7 +20,8 @@ import suite
 from suite.data import Data
 from suite.engines import Inline, Signals, Workers
 from suite.errors import InputError, StoreError
-from suite.experiment.experiment import Experiment, load
+from suite.experiment.experiment import Experiment
+from suite.experiment.loading import load
 from suite.model import model_file
 from suite.model.sequence_model import SequenceModel
 from suite.numerics import numerics
@@ -29,7 +30,7 @@ from suite.planning.plan import Plan, evaluations
 from suite.registry import architectures, tasks
 from suite.running import best_models as models
 from suite.running import runner
-from suite.running.runner import Told
+from suite.running.events import Told
 from suite.store.store import Store
 from suite.training.lightning_module import evaluate
 from suite.training.train import train

@@ -8,12 +8,14 @@ import pytest
 
 from suite.errors import InputError
 from suite.leaderboards.files import write
-from suite.leaderboards.leaderboard import leaderboard, score_table
+from suite.leaderboards.leaderboard import leaderboard
 from suite.leaderboards.text import render
 from suite.results.ladders import size_ladders, size_points
-from suite.results.overfitting import area, areas, mean_interval
+from suite.results.overfitting import area, areas
 from suite.results.record import Record
+from suite.results.score_table import score_table
 from suite.statistics.bootstrap import OVERALL
+from suite.statistics.student import mean_interval
 from tests.synthetic import made_up
 
 SIZES = [50, 100, 200, 2000]

@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 
 from suite.leaderboards.columns import MEMORY
-from suite.leaderboards.page.html import ASSETS, CONTRAST, PAPER, _legible, _luminance, cell, render
+from suite.leaderboards.page.colours import CONTRAST, PAPER, _legible, _luminance
+from suite.leaderboards.page.html import ASSETS, cell, render
 from tests.browser import browser, browser_program
 
 LESSON = {

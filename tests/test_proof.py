@@ -20,7 +20,7 @@ import suite
 from suite.cli import main
 from suite.engines import Inline
 from suite.errors import InputError
-from suite.experiment.experiment import load
+from suite.experiment.loading import load
 from suite.experiment.run_config import canonical_json, digest
 from suite.leaderboards.changes import changes
 from suite.leaderboards.files import freeze, write
@@ -32,7 +32,7 @@ from suite.leaderboards.text import render
 from suite.leaderboards.text.latex import escape
 from suite.planning.job import Outcome
 from suite.planning.plan import places
-from suite.results.record import Record
+from suite.results.record import Record, record_of
 from suite.running import runner
 from suite.store.store import Store
 from tests.synthetic import made_up
@@ -108,7 +108,7 @@ def board(whole: Path, tmp_path: Path) -> Path:
 
 def recorded(folder: Path) -> Record:
     store = Store(folder / "store")
-    return runner.record_of(runner.open_plan(load(folder / "tiny.toml"), store, curves=True), store)
+    return record_of(runner.open_plan(load(folder / "tiny.toml"), store, curves=True), store)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -140,7 +140,7 @@ def test_neither_the_order_of_runs_nor_another_process_changes_a_byte(whole: Pat
     store = Store(whole / "store")
     plan = runner.open_plan(load(whole / "tiny.toml"), store, curves=True)
     plan.finished = dict(sorted(plan.finished.items(), key=lambda pair: digest(pair[0])))
-    write(leaderboard(runner.record_of(plan, store)), tmp_path / "shuffled")
+    write(leaderboard(record_of(plan, store)), tmp_path / "shuffled")
     assert files(tmp_path / "shuffled") == files(whole / "board")
     done = memspan("leaderboard", whole / "board", "--output", tmp_path / "again", cwd=whole)
     assert done.returncode == 0, done.stderr
@@ -282,7 +282,7 @@ def test_a_record_remembers_the_sources_and_machines_of_its_runs_alone(whole: Pa
     plan = runner.open_plan(load(whole / "tiny.toml"), store, curves=True)
     strange = Outcome(next(iter(plan.finished.values())).metrics, (), store.note({"processor": "another"}))
     plan.finished["of another experiment"] = strange
-    record = runner.record_of(plan, store)
+    record = record_of(plan, store)
     assert record.others == 1
     assert record.environments == recorded(whole).environments
     read = Record.read(whole / "board" / manifests.RUNS)

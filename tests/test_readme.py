@@ -17,9 +17,10 @@ import pytest
 from suite.claims import claim
 from suite.claims.claim import Budget, Claim, Comparison
 from suite.claims.evidence import MEASURES
-from suite.experiment import experiment
-from suite.experiment.experiment import ArchitectureTable, Evaluation, Size, Sweep, TaskTable
+from suite.experiment import loading
+from suite.experiment.experiment import ArchitectureTable, Evaluation, Size, TaskTable
 from suite.experiment.run_config import Training
+from suite.experiment.search_space import Sweep
 from suite.leaderboards.page.data import FILES
 from suite.leaderboards.page.html import COST, MEMORY, OVERFITTING
 from suite.planning.plan import studies
@@ -115,7 +116,7 @@ def test_dropped_into_the_folder_they_are_found_and_keep_the_contract(
 
 def test_the_experiment_with_every_key_is_one_and_shows_the_defaults() -> None:
     tables = tomllib.loads(EVERY_KEY)
-    assert studies(experiment.parse(tables, "every_key"))
+    assert studies(loading.parse(tables, "every_key"))
     assert tables["training"] == Training().model_dump()
     assert tables["sweep"].keys() | {"space"} == Sweep.model_fields.keys()
     changed = {"trials", "generation", "space"}
@@ -157,7 +158,7 @@ def check_names(given: dict[str, Any]) -> None:
     """The experiments, rows, tasks and claims that a command names are there."""
     name = given.get("experiment", "DIR")
     if not name.endswith(".toml") and name not in ("DIR", "…"):
-        experiment.load(name).select(architectures=given["architectures"] or None, tasks=given["tasks"] or None)
+        loading.load(name).select(architectures=given["architectures"] or None, tasks=given["tasks"] or None)
     for name in given.get("names") or ():
         assert name.endswith(".toml") or name in claim.available()
 

@@ -18,7 +18,7 @@ import torch
 import suite
 from suite.data import Data
 from suite.errors import InputError
-from suite.experiment.experiment import load
+from suite.experiment.loading import load
 from suite.experiment.run_config import ModelConfig, RunConfig, TaskConfig, Training
 from suite.leaderboards.leaderboard import MEASURED, leaderboard
 from suite.leaderboards.text import render
@@ -27,7 +27,7 @@ from suite.numerics import numerics
 from suite.planning.job import Outcome
 from suite.registry import architectures
 from suite.running import runner
-from suite.store.ledger import machine
+from suite.store.process import machine
 from suite.store.store import Store
 from suite.training.flat_parameters import FlatParameters
 from suite.training.lightning_module import Watcher, type_of_optimizer

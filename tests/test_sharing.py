@@ -16,14 +16,15 @@ import pytest
 import suite
 from suite import engines
 from suite.console.status import status
-from suite.experiment.experiment import load
+from suite.experiment.loading import load
 from suite.leaderboards.leaderboard import MEASURED, leaderboard
 from suite.leaderboards.text.render import as_json
 from suite.planning.job import Job, Outcome
 from suite.planning.plan import Plan
 from suite.running import runner
-from suite.running.runner import Told
-from suite.store.ledger import Hand
+from suite.running.events import Told
+from suite.running.execute import _opened
+from suite.store.lease import Hand
 from suite.store.store import Store
 from tests import servers
 from tests.chaos import chaos
@@ -270,7 +271,7 @@ def test_a_lost_mlflow_database_loses_no_result(tiny: Path, tmp_path: Path) -> N
 
 def _nothing(job: Job, place: Any, experiment: str, parent: str, owner: str, signals: Any) -> Outcome | None:
     """A run that takes no time."""
-    store = runner._opened(place)
+    store = _opened(place)
     outcome = Outcome({"test_skill": 0.0, "pruned": 0.0, "objective": 0.0})
     return outcome if store.ledger.finish(experiment, job.key, owner, "", outcome) else None
 

@@ -11,10 +11,12 @@ from pydantic import Field, model_validator
 
 from suite.claims.evidence import AREA, MEASURES, POSITIVE, level_labels
 from suite.errors import InputError, unknown
-from suite.experiment.experiment import EXPERIMENTS, Experiment, parsed, read
-from suite.experiment.experiment import load as load_experiment
-from suite.experiment.experiment import parse as parse_experiment
+from suite.experiment.experiment import Experiment
+from suite.experiment.loading import EXPERIMENTS, read
+from suite.experiment.loading import load as load_experiment
+from suite.experiment.loading import parse as parse_experiment
 from suite.experiment.run_config import Count, Frozen
+from suite.experiment.validation import parsed
 from suite.results.overfitting import MEASURES as AREAS
 
 CLAIMS = EXPERIMENTS / "claims"

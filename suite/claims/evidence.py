@@ -12,7 +12,6 @@ import torch
 from suite import kernels
 from suite.data import Data
 from suite.experiment.experiment import Experiment
-from suite.leaderboards.leaderboard import score_table
 from suite.model.sequence_model import model_of
 from suite.numerics import numerics
 from suite.planning.plan import Plan, studies
@@ -20,6 +19,7 @@ from suite.planning.study import Study
 from suite.results.ladders import size_ladders, size_points
 from suite.results.overfitting import areas
 from suite.results.record import Record
+from suite.results.score_table import score_table
 
 COLUMNS = ["architecture", "task", "seed", "value"]
 AREA = "area_"

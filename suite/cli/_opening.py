@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def chosen_experiment(
     name: str, architectures: str, tasks: str, seeds: int | None, trials: int | None, steps: int | None
 ) -> Experiment:
-    from suite.experiment.experiment import load
+    from suite.experiment.loading import load
 
     return load(name).select(
         architectures=architectures or None,
@@ -48,7 +48,7 @@ def open_existing(folder: Path, storage: str | None, tracking_uri: str | None, r
 
 def record_at(name: str, opener: Callable[[], tuple[Experiment, Store]], curves: bool) -> tuple[Record, Store | None]:
     """The record of an experiment in a store, or the one in a written leaderboard (its folder or a file of it)."""
-    from suite.experiment.experiment import available
+    from suite.experiment.loading import available
     from suite.leaderboards.proof import manifest
     from suite.results.record import Record
 
@@ -62,6 +62,7 @@ def record_at(name: str, opener: Callable[[], tuple[Experiment, Store]], curves:
     if path.suffix == ".parquet":
         return Record.read(path), None
     chosen, store = opener()
+    from suite.results.record import record_of
     from suite.running import runner
 
-    return runner.record_of(runner.open_plan(chosen, store, curves), store), store
+    return record_of(runner.open_plan(chosen, store, curves), store), store

@@ -44,7 +44,7 @@ class Hands:
     def keep_models(self, plan: Plan, store: Store) -> None:
         """Keep the best model of each finished row, and say where, and what of them is to be known."""
         from suite.running import best_models as models
-        from suite.running.runner import Told
+        from suite.running.events import Told
 
         total = sum(not row.there for row in models.rows(plan, store.folder))
         with counting("models", total, self.quiet) as tick:

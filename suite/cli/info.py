@@ -32,7 +32,7 @@ def list_(
     import tomllib
 
     from suite.claims import claim
-    from suite.experiment import experiment
+    from suite.experiment import loading
     from suite.registry import architectures, tasks
 
     def titles(paths: dict[str, Path], key: str) -> dict[str, str]:
@@ -41,7 +41,7 @@ def list_(
     found = {
         "architectures": {name: architectures.summary(name) for name in architectures.names()},
         "tasks": {name: tasks.summary(name) for name in tasks.names()},
-        "experiments": titles(experiment.available(), "title"),
+        "experiments": titles(loading.available(), "title"),
         "claims": titles(claim.available(), "statement"),
     }
     if as_json:

@@ -153,7 +153,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show what changed between two leaderboards, such as a frozen one and the experiment as it stands now."""
-    from suite.experiment.experiment import load
+    from suite.experiment.loading import load
     from suite.leaderboards import changes
 
     def opener(name: str) -> tuple[Experiment, Store]:

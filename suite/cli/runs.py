@@ -66,6 +66,7 @@ def run(
     studies(chosen)  # whatever is wrong is said before a store is touched
     from suite.leaderboards.leaderboard import leaderboard as table_of
     from suite.leaderboards.text.render import show
+    from suite.results.record import record_of
     from suite.running import runner
 
     hands = Hands(engine, workers, devices, address, gpus, attempts, quiet)
@@ -78,7 +79,7 @@ def run(
         return 0
     missing = plan.done < plan.planned
     failed = hands.run(plan, opened)
-    board = table_of(runner.record_of(plan, opened))
+    board = table_of(record_of(plan, opened))
     show(board, console)
     folder = opened.folder / "leaderboards" / board.experiment
     if plan.done == plan.planned and (missing or not (folder / "manifest.json").exists()):

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from suite.claims import claim
 from suite.errors import InputError, unknown
-from suite.experiment import experiment
+from suite.experiment import loading
 from suite.registry import Registry, architectures, option_types, tasks
 
 
@@ -28,7 +28,7 @@ def describe(name: str) -> dict[str, Any]:
         with suppress(InputError):
             return _class("architecture", name, architectures)
         return _class("task", name, tasks)
-    files: dict[str, dict[str, Path]] = {"experiment": experiment.available(), "claim": claim.available()}
+    files: dict[str, dict[str, Path]] = {"experiment": loading.available(), "claim": claim.available()}
     for kind, paths in files.items():
         if name in paths:
             return {"kind": kind, "name": name, "text": paths[name].read_text(encoding="utf-8").rstrip()}

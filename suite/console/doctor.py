@@ -12,9 +12,8 @@ import torch
 
 from suite import kernels
 from suite.engines.devices import cores
-from suite.errors import InputError
+from suite.errors import InputError, redacted
 from suite.registry import architectures
-from suite.store import addresses
 from suite.store.environment import PACKAGES
 from suite.store.store import Store
 
@@ -51,11 +50,11 @@ def _store(folder: Path, storage: str | None, tracking: str | None) -> Iterator[
         ("MLflow", store.place.tracking, lambda: store.tracking.version()),
     ]
     for name, address, look in looks:
-        where = f"{addresses.redacted(address)}: " if address else ""
+        where = f"{redacted(address)}: " if address else ""
         try:
             yield name, f"{where}answers, {look()}", True
         except Exception as error:  # whatever keeps it from answering
-            yield name, f"{where}{addresses.redacted(str(error))}", False
+            yield name, f"{where}{redacted(str(error))}", False
     if (storage is None) != (tracking is None):
         here = "--storage" if storage is None else "--tracking-uri"
         yield "sharing", f"with this machine only, as {here} is not given", True

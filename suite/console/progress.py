@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from suite.engines import Ended
 from suite.planning.job import Job, Outcome
 from suite.planning.plan import Plan
-from suite.running.runner import Told
+from suite.running.events import Told
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

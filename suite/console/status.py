@@ -11,7 +11,8 @@ from rich.table import Table
 
 from suite.console.progress import duration
 from suite.planning.plan import Plan, known, places
-from suite.store.ledger import RUNNING, Entry, Ledger
+from suite.store.ledger import Entry, Ledger
+from suite.store.ledger_tables import RUNNING
 
 NAMES = ("done", "running", "failed", "missing")
 

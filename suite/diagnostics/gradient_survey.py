@@ -16,9 +16,10 @@ from scipy.special import stdtrit
 from suite.data import Data
 from suite.diagnostics.gradients import Decay, effective_memory, mean_log, memory_of, state_gradient
 from suite.errors import InputError
-from suite.experiment.experiment import parsed
 from suite.experiment.run_config import ModelConfig, TaskConfig, derived_seed
-from suite.model.sequence_model import match_hidden_size, model_of
+from suite.experiment.validation import parsed
+from suite.model.sequence_model import model_of
+from suite.model.sizing import match_hidden_size
 from suite.numerics import numerics
 from suite.registry import architectures
 from tasks import Task

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from torch.nn.functional import pad
 from suite.architectures import Cell
 from suite.errors import InputError
 from suite.model.sequence_model import SequenceModel
+from suite.model.states import differentiable, leaves, mapped
 
 
 class Scan:
@@ -95,23 +96,6 @@ class Scan:
             if len(layer) > 1:
                 features = torch.cat([Cell.forward(layer[0], features)[0], given[-1]], dim=2)
         return given
-
-
-def leaves(state: Any) -> list[Tensor]:
-    """The tensors of a state, in order."""
-    return [state] if isinstance(state, Tensor) else [leaf for part in state for leaf in leaves(part)]
-
-
-def differentiable(leaf: Tensor) -> bool:
-    return leaf.is_floating_point() or leaf.is_complex()
-
-
-def mapped(function: Callable[[Tensor], Tensor], state: Any) -> Any:
-    """A state of the same structure, with ``function`` of each tensor."""
-    if isinstance(state, Tensor):
-        return function(state)
-    parts = [mapped(function, part) for part in state]
-    return type(state)(*parts) if hasattr(state, "_fields") else type(state)(parts)
 
 
 def as_vectors(tensors: Sequence[Tensor]) -> Tensor:

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from suite.errors import StoppedError, StoreError
-from suite.store.addresses import redacted
+from suite.errors import StoppedError, StoreError, redacted
 
 
 class Signals:

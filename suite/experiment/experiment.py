@@ -2,86 +2,18 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import product
-from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from suite.errors import InputError, unknown
 from suite.experiment.run_config import Count, Counts, Frozen, Natural, TaskConfig, Training
-from suite.registry import architectures, tasks
-
-EXPERIMENTS = Path(__file__).parents[2] / "experiments"
-"""The experiments that come with memspan."""
-
-UNION_MEMBER = r"(Range|constrained-\w+|(tuple|function-\w+)\[.*)$"
-TUNABLE_TRAINING = ("learning_rate", "clip", "optimizer", "weight_decay")
-TUNABLE_MODEL = ("depth", "hidden_size", "bidirectional", "delay")
-
-
-class Range(Frozen):
-    """A dimension of the search space between two numbers, both included; whole numbers when both are."""
-
-    low: int | float
-    high: int | float
-    log: bool = False
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Range:
-        if not self.low < self.high:
-            raise ValueError(f"low must be below high; got low = {self.low}, high = {self.high}")
-        if self.log and self.low <= 0:
-            raise ValueError(f"a logarithmic range must begin above 0; got low = {self.low}")
-        return self
-
-
-NonEmpty = Annotated[tuple[Count, ...], Field(strict=False, min_length=1)]
-Choices = Annotated[tuple[Any, ...], Field(strict=False, min_length=1)]
-Space = dict[str, Range | Choices]
-
-
-FEWEST_TRIALS = 20
-"""Of importances and of maps of the space: the best quarter is then five, as many as Optuna asks of PED-ANOVA."""
-REPEATABLE_SAMPLERS = ("sobol", "random", "tpe", "gp")
-REPEATABLE_PRUNERS = ("none", "median", "percentile")
-"""Those that come with memspan: they depend on the seed and on finished generations alone."""
-
-
-class Sweep(Frozen):
-    """How the hyper-parameters of every (architecture, task level) are tuned: the same budget for all."""
-
-    trials: Annotated[int, Field(ge=0)] = 0
-    """Trials per study; 0 evaluates the defaults as they are. Trial 0 is always the untuned default."""
-    seed: Annotated[int, Field(ge=0)] = 1000
-    """The seed of every trial and of the sampler; not one of the evaluation's seeds."""
-    sampler: str = "sobol"
-    """``sobol`` (a scrambled Sobol design), ``random``, ``tpe``, ``gp``, or an Optuna ``package.module:Class``."""
-    pruner: str = "none"
-    """``none``, ``median``, ``percentile``, or an Optuna ``package.module:Class``."""
-    generation: Count | None = None
-    """Trials suggested at a time: suggestions and pruning know the generations before and nothing else. Default: all
-    for ``sobol`` and ``random`` without a pruner, otherwise 4."""
-    finalists: Count = 1
-    """The best so many trials are run again on ``finalist_seeds`` further tuning seeds, and the best mean wins; 1: the
-    best trial wins as it is."""
-    finalist_seeds: Count = 2
-    space: Space = Field(default={})
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether suggestions and pruning are known to depend on the seed and finished generations alone."""
-        return self.sampler in REPEATABLE_SAMPLERS and self.pruner in REPEATABLE_PRUNERS
-
-    @property
-    def finalist_seed_list(self) -> tuple[int, ...]:
-        """The tuning seeds of finalists: those after ``seed``; none where there is nothing to decide."""
-        last = self.finalist_seeds if self.finalists > 1 else 0
-        return tuple(range(self.seed + 1, self.seed + 1 + last))
+from suite.experiment.search_space import TUNABLE_TRAINING, NonEmpty, Sweep
+from suite.experiment.validation import parsed
+from suite.registry import architectures, make_task, tasks
 
 
 class Evaluation(Frozen):
@@ -283,15 +215,6 @@ def _sized(values: Mapping[str, Any]) -> str:
     return " and ".join(key for key in ("hidden_size", "parameters") if values.get(key) is not None)
 
 
-def make_task(name: str, options: Mapping[str, Any]) -> Any:
-    """The task ``name`` with its options checked."""
-    checked = tasks.options(name, options)
-    try:
-        return tasks.get(name)(**checked)
-    except (ValueError, ImportError) as error:
-        raise InputError(f"task {name!r}: {error}") from error
-
-
 def _within(where: str, function: Any, *arguments: Any) -> Any:
     """Call ``function`` and say ``where`` in the file its complaint belongs."""
     try:
@@ -306,62 +229,6 @@ def _merge(shared: Training, own: Mapping[str, Any], where: str) -> Training:
             raise unknown("key", key, Training.model_fields, of=where)
     merged: Training = parsed(Training, {**shared.model_dump(), **own}, where)
     return merged
-
-
-def parsed(schema: Any, data: Mapping[str, Any], where: str) -> Any:
-    """``data`` as ``schema``; the first thing that is wrong is one ``InputError``."""
-    try:
-        return schema(**data)
-    except ValidationError as error:
-        first = max(error.errors(), key=lambda found: len(found["loc"]))  # of a union, the member that fits best
-        # Pydantic names the members of a union in the path; the user has never seen them.
-        path = [str(part) for part in first["loc"] if not re.match(UNION_MEMBER, str(part))]
-        if first["type"] == "extra_forbidden":
-            inner = _schema_at(schema, path[:-1])
-            place = f"[{'.'.join(path[:-1])}]" if path[:-1] else "the file"
-            raise unknown("key", path[-1], inner, of=f"{place} of {where}") from error
-        message = first["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
-        message = message[0].lower() + message[1:]
-        given = f"; got {first['input']!r}" if first["type"] not in ("missing", "value_error") else ""
-        raise InputError(f"{where}: {'.'.join(path)}: {message}{given}") from error
-
-
-def _schema_at(schema: Any, path: list[str]) -> Iterable[str]:
-    """The keys that are accepted at ``path``."""
-    for part in path:
-        field = schema.model_fields.get(part)
-        if field is None:  # a label or a name of the space: the table below it
-            continue
-        annotation = field.annotation
-        arguments = getattr(annotation, "__args__", ())
-        schema = arguments[-1] if arguments else annotation
-        if not hasattr(schema, "model_fields"):
-            schema = Range
-    return list(schema.model_fields)
-
-
-def parse(data: Mapping[str, Any], name: str) -> Experiment:
-    """A validated experiment from the tables of a TOML file."""
-    if not re.fullmatch(r"[A-Za-z0-9_][\w .+-]*", name):  # it names a folder of the store
-        raise InputError(f"the name of an experiment is letters, digits, '_', '-' and '.'; got {name!r}")
-    experiment = _validated(data, name)
-    _check_space(experiment)
-    return experiment
-
-
-def _check_space(experiment: Experiment) -> None:
-    """Every dimension of the space is one of some architecture, and not fixed wherever it is."""
-    shared = {*TUNABLE_TRAINING, *TUNABLE_MODEL}
-    options = {v.label: {*shared, *architectures.options(v.architecture, {})} for v in experiment.variants}
-    for name in experiment.sweep.space:
-        having = [variant for variant in experiment.variants if name in options[variant.label]]
-        if not having:
-            raise unknown("dimension", name, set().union(*options.values()), of="[sweep.space]")
-        if all(name in variant.fixed for variant in having):
-            raise InputError(
-                f"dimension {name!r} of [sweep.space] is never searched: every architecture that has it fixes it "
-                f"({', '.join(variant.label for variant in having)}); remove it there or here"
-            )
 
 
 def _validated(data: Mapping[str, Any], name: str) -> Experiment:
@@ -389,27 +256,3 @@ def _validated(data: Mapping[str, Any], name: str) -> Experiment:
             "give a space or set trials = 0"
         )
     return experiment
-
-
-def available() -> dict[str, Path]:
-    """The experiments that come with memspan and those in ``experiments/`` of the working directory, by name."""
-    folders = (EXPERIMENTS, Path.cwd() / "experiments")
-    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.toml"))}
-
-
-def load(name_or_path: str | Path) -> Experiment:
-    """The experiment of a name (``memspan list``) or of the path of a TOML file."""
-    return parse(*read("experiment", str(name_or_path), available()))
-
-
-def read(kind: str, name_or_path: str, known: Mapping[str, Path]) -> tuple[dict[str, Any], str]:
-    """The tables of a TOML file, by one of the ``known`` names or by its path, and the name of what is in it."""
-    path = known.get(name_or_path) or Path(name_or_path)
-    if path.suffix != ".toml":
-        raise unknown(kind, name_or_path, known, other="a path ending in .toml")
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8")), path.stem
-    except OSError as error:
-        raise InputError(f"cannot read {kind} {name_or_path!r}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path.name} is not valid TOML: {error}") from error

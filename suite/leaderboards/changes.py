@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from suite.errors import InputError
-from suite.leaderboards.leaderboard import score_table
 from suite.leaderboards.text.render import plain_table
 from suite.results.record import Record, as_plain
+from suite.results.score_table import score_table
 from suite.statistics.bootstrap import OVERALL, Floats
 from suite.statistics.paired_tests import holm, paired_test, verdict_of
 from suite.store.environment import SAME_BITS, bits

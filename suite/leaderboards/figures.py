@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from suite.leaderboards.leaderboard import Leaderboard
-from suite.leaderboards.text.sections import horizon_figure, stem
+from suite.results.wording import horizon_figure, stem
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

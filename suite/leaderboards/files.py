@@ -12,7 +12,7 @@ from suite.leaderboards.leaderboard import Leaderboard
 from suite.leaderboards.page.data import page_data
 from suite.leaderboards.page.html import render
 from suite.leaderboards.proof import manifest as manifests
-from suite.leaderboards.proof.checks import file_digest
+from suite.leaderboards.proof.manifest import file_digest
 from suite.leaderboards.text.latex import latex
 from suite.leaderboards.text.render import as_json, markdown
 

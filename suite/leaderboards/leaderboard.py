@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,16 +10,18 @@ import numpy as np
 import pandas as pd
 
 from suite.errors import InputError
-from suite.experiment.experiment import FEWEST_TRIALS
+from suite.experiment.search_space import FEWEST_TRIALS
 from suite.planning.plan import Plan
 from suite.results import clipping, horizon, overfitting
 from suite.results.ladders import delay_points, size_points
 from suite.results.record import Record, Row
+from suite.results.score_table import score_table
 from suite.results.tuning import at_edges, budget_curves
 from suite.statistics.bootstrap import FEW_SEEDS, OVERALL, Bootstrap, ranks, summary
 from suite.statistics.critical_differences import Critical, critical_differences
 from suite.statistics.paired_tests import compare, groups
 from suite.statistics.profiles import interquartile_means, profiles
+from suite.statistics.student import mean_interval
 
 AVERAGED = {
     "gap": "gap_skill",
@@ -130,31 +131,6 @@ class Leaderboard:
         )
 
 
-def score_table(record: Record) -> pd.DataFrame:
-    """One row per finished evaluation, with every metric of its run."""
-    rows = []
-    for row in record.rows:
-        for job, outcome in row.evaluations:
-            metrics, training = outcome.metrics, job.config.training
-            solved_at = metrics.get("steps_to_solve", float("nan"))
-            steps = training.steps if math.isnan(solved_at) else solved_at
-            rows.append(
-                {
-                    **metrics,
-                    "architecture": job.variant,
-                    "task": job.level,
-                    "seed": job.config.seed,
-                    "key": job.key,
-                    "skill": metrics["test_skill"],
-                    "solved": bool(metrics["solved"]),
-                    "steps_to_solve": solved_at,
-                    "steps_budget": training.steps,
-                    "seconds_to_solve": steps * training.batch_size / metrics["sequences_per_second"],
-                }
-            )
-    return pd.DataFrame(rows)
-
-
 def leaderboard(source: Record | Plan) -> Leaderboard:
     """The leaderboard of what is finished; what is missing is named in the notes."""
     record = Record.of(source) if isinstance(source, Plan) else source
@@ -239,7 +215,7 @@ def _with_intervals(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         overall = values.groupby(["architecture", "seed"], as_index=False)["value"].mean().assign(task=OVERALL)
         both = pd.concat([values, overall]).groupby(["architecture", "task"])["value"]
         found = pd.DataFrame(
-            [(*level, *overfitting.mean_interval(here)[1:]) for level, here in both],
+            [(*level, *mean_interval(here)[1:]) for level, here in both],
             columns=["architecture", "task", f"{name}_low", f"{name}_high"],
         )
         rows = rows.merge(found, on=["architecture", "task"], how="left")
@@ -268,7 +244,7 @@ def _overfitting(sizes: pd.DataFrame) -> pd.DataFrame:
     overall = areas.groupby(["architecture", "seed"], as_index=False)["test_loss"].mean().assign(task=OVERALL)
     intervals = pd.DataFrame(
         [
-            (architecture, task, *overfitting.mean_interval(losses)[1:])
+            (architecture, task, *mean_interval(losses)[1:])
             for (architecture, task), losses in pd.concat([areas, overall]).groupby(["architecture", "task"])[
                 "test_loss"
             ]

@@ -57,7 +57,7 @@ def load(path: Path | str) -> tuple[SequenceModel, Task]:
         InputError: if there is no such file, it is no model file or of a newer memspan, its architecture or task is not
             to be had, or the weights do not fit the architecture as it is now.
     """
-    from suite.experiment.experiment import make_task
+    from suite.registry import make_task
 
     kept = read(path)
     config, writer = kept.config, f"memspan {kept.packages.get('memspan', '?')}"

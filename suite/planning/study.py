@@ -7,22 +7,15 @@ from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
-from suite.diagnostics.scan import differentiable, leaves
 from suite.errors import InputError
-from suite.experiment.experiment import (
-    TUNABLE_MODEL,
-    TUNABLE_TRAINING,
-    Experiment,
-    Level,
-    Range,
-    Size,
-    Variant,
-    make_task,
-    parsed,
-)
+from suite.experiment.experiment import Experiment, Level, Size, Variant
 from suite.experiment.run_config import ModelConfig, RunConfig, Training, canonical_json, digest
-from suite.model.sequence_model import build_model, match_hidden_size, model_of, only_looked_at
-from suite.registry import architectures, tasks
+from suite.experiment.search_space import TUNABLE_MODEL, TUNABLE_TRAINING, Range
+from suite.experiment.validation import parsed
+from suite.model.sequence_model import build_model, model_of
+from suite.model.sizing import match_hidden_size, only_looked_at
+from suite.model.states import differentiable, leaves
+from suite.registry import architectures, make_task, tasks
 from tasks import Task
 
 

@@ -18,8 +18,8 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from suite.errors import InputError, unknown
-from suite.experiment.experiment import FEWEST_TRIALS, Range, Sweep
 from suite.experiment.run_config import derived_seed
+from suite.experiment.search_space import FEWEST_TRIALS, Range, Sweep
 from suite.planning.job import Job, Outcome, PrunerContext
 from suite.planning.study import Study
 

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from suite.leaderboards.text.sections import number
 from suite.plots.style import new_figure
+from suite.results.wording import number
 from suite.statistics.bootstrap import OVERALL
 
 MEASURES = (

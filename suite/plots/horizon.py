@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-from suite.leaderboards.text.sections import horizon_text
 from suite.plots.style import new_figure, styles_of, tidy
 from suite.results.horizon import TRAINED, Fit
+from suite.results.wording import horizon_text
 
 APART = 0.012
 """Of the width of the axis: by so much the points of two architectures are moved apart."""

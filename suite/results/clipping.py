@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from suite.experiment.experiment import Range
+from suite.experiment.search_space import Range
 from suite.planning.job import Job, Outcome
 from suite.statistics.bootstrap import OVERALL
 

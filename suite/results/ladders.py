@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from suite.experiment.experiment import Experiment, Level, make_task
+from suite.experiment.experiment import Experiment, Level
 from suite.experiment.run_config import TaskConfig, canonical_json
+from suite.registry import make_task
 from suite.results.horizon import EXTRAPOLATED, POINTS, TRAINED
 from tasks import DataSet
 

@@ -15,11 +15,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
-from scipy import special
 
 from suite.errors import InputError
-from suite.statistics.bootstrap import LEVEL, Bootstrap, Floats
+from suite.statistics.bootstrap import Bootstrap, Floats
+from suite.statistics.student import mean_interval
 
 SKILLS = ("test_skill", "validation_skill", "train_skill")
 OTHERS = ("test_loss", "validation_loss", "train_loss", "gap_skill", "final_gap_skill", "gap_loss", "final_gap_loss")
@@ -62,17 +61,6 @@ def areas(points: pd.DataFrame) -> pd.DataFrame:
         found["steps_budget"] = by_run["steps_budget"].sum().loc[complete]
         parts.append(found.reset_index().assign(ladder=ladder))
     return pd.concat(parts, ignore_index=True)
-
-
-def mean_interval(values: ArrayLike) -> tuple[float, float, float]:
-    """Mean of what is finite, and Student's 95 % interval; the interval is NaN with fewer than two values."""
-    known = np.asarray(values, dtype=np.float64)
-    known = known[np.isfinite(known)]
-    if len(known) < 2:
-        return (float(known[0]) if len(known) else np.nan), np.nan, np.nan
-    mean, error = float(known.mean()), float(known.std(ddof=1)) / np.sqrt(len(known))
-    reach = float(special.stdtrit(len(known) - 1, (1 + LEVEL) / 2)) * error
-    return mean, mean - reach, mean + reach
 
 
 def curves(points: pd.DataFrame) -> pd.DataFrame:

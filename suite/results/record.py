@@ -18,6 +18,7 @@ from suite.experiment.run_config import RunConfig, canonical_json
 from suite.planning.job import Curves, Job, Outcome
 from suite.planning.plan import Plan, evaluations, finalists, trials
 from suite.planning.study import Study
+from suite.store.store import Store
 
 FORMAT = 1
 """Of files of runs. Raised when older versions could not read them."""
@@ -192,3 +193,8 @@ def as_plain(experiment: Experiment) -> dict[str, Any]:
 @lru_cache(maxsize=100_000)
 def _config(text: str) -> RunConfig:
     return RunConfig(**json.loads(text), seed=0)
+
+
+def record_of(plan: Plan, store: Store) -> Record:
+    """What a leaderboard of a plan is made from, with the environments of its runs."""
+    return Record.of(plan, store.environments(outcome.environment for outcome in plan.finished.values()))

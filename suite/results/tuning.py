@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from suite.experiment.experiment import Range
 from suite.experiment.run_config import derived_seed
+from suite.experiment.search_space import Range
 from suite.planning.study import Study
 from suite.results.record import Record, Row
 from suite.statistics.bootstrap import LEVEL, OVERALL, Floats

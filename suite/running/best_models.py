@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Literal
 from suite.errors import InputError, StoreError
 from suite.model.model_file import Kept, packed, read, unpacked
 from suite.planning.job import Outcome
+from suite.running.events import Told
 
 if TYPE_CHECKING:
     from suite.engines import Engine, Signals
     from suite.planning.job import Job
     from suite.planning.plan import Finished, Plan
     from suite.planning.study import Study
-    from suite.running.runner import Told
     from suite.store.store import Store
 
 LOOK_SECONDS = 2.0
@@ -62,7 +62,7 @@ def rows(plan: Plan, folder: Path) -> list[Row]:
     Raises:
         InputError: if two rows would have the same file.
     """
-    from suite.leaderboards.text.sections import stem
+    from suite.results.wording import stem
 
     found: dict[Path, Row] = {}
     for study in plan.studies:
@@ -116,10 +116,9 @@ def keep(plan: Plan, store: Store, engine: Engine, told: Told | None = None) -> 
         StoreError: if a file cannot be written.
     """
     from suite.engines import Kind
-    from suite.running import runner
-    from suite.store.addresses import redacted
+    from suite.errors import redacted
 
-    told = told or runner.Told()
+    told = told or Told()
     step_told, done_told = told.step, told.done
     found = rows(plan, store.folder)
     findings = {row.study.name: Finding(row, "there") for row in found if row.there}

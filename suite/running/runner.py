@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
-from suite import kernels
-from suite.engines import Ended, Engine, Kind, Signals
-from suite.errors import StoreError
+from suite.engines import Ended, Engine, Kind
+from suite.errors import StoreError, redacted
 from suite.experiment.experiment import Experiment
 from suite.experiment.run_config import digest
 from suite.planning import sweep
 from suite.planning.job import Job, Outcome
 from suite.planning.plan import Plan, best, evaluations, missing, studies, trials
 from suite.planning.study import Study
-from suite.results.record import Record
-from suite.store.addresses import Place, redacted
-from suite.store.ledger import Hand, Taken
+from suite.running.events import Told
+from suite.running.execute import execute
+from suite.store.lease import Hand, Taken
 from suite.store.retrying import patiently
 from suite.store.store import Store
 
@@ -36,74 +34,6 @@ def open_plan(experiment: Experiment, store: Store, curves: bool = False) -> Pla
     found = studies(experiment)
     needed = curves or experiment.sweep.pruner != "none"
     return Plan(experiment, found, store.finished(experiment.name, curves=needed))
-
-
-def record_of(plan: Plan, store: Store) -> Record:
-    """What a leaderboard of a plan is made from, with the environments of its runs."""
-    return Record.of(plan, store.environments(outcome.environment for outcome in plan.finished.values()))
-
-
-@cache
-def _opened(place: Place) -> Store:
-    """The store, once in each process."""
-    return Store.at(place)
-
-
-def execute(job: Job, place: Place, experiment: str, parent: str, owner: str, signals: Signals) -> Outcome | None:
-    """Do one run and record it; None if it belongs to another owner by the time it is done."""
-    from suite.plots.learning_curve import learning_curve
-    from suite.store.environment import environment
-    from suite.training.checkpoint import discard
-    from suite.training.gradient_callback import as_data, lag_curves
-    from suite.training.lightning_module import Watcher
-    from suite.training.train import train
-
-    store = _opened(place)
-    checkpoint = store.checkpoints / f"{job.key}.pt"
-    watcher = Watcher(on_progress=signals.report, should_stop=signals.should_stop)
-    if job.pruner:
-        watcher.should_prune = sweep.GenerationPruner(job.pruner)
-    with store.tracking.recording(job, experiment, parent, owner) as recorder:
-        watcher.on_metrics = recorder.curve
-        result = train(job.config, watcher, signals.device, checkpoint=checkpoint)
-        flow = lag_curves(result.gradient_flow)
-        for lag, powers in flow:
-            recorder.curve(lag, powers)
-        found = environment(signals.device)
-        outcome = Outcome(result.metrics, (*result.curves, *flow), store.note(found))
-        tags = {
-            "environment": outcome.environment,
-            "path": "/".join(sorted({kernels.path(cell) for cell in result.model.cells})),  # type: ignore[arg-type]
-            "threads": str(found["threads"]),
-            "cpu_capability": found["cpu_capability"],
-            "device": signals.device,
-            "visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
-        }
-        recorder.result(job, outcome, tags)
-        recorder.data(found, "environment.json")
-        recorder.figure(learning_curve(job, result.curves, result.gradient_flow), "learning_curve.png")
-        if result.gradient_flow:
-            recorder.data(as_data(result.gradient_flow), "gradient_flow.json")
-    discard(checkpoint)
-    return outcome if recorder.counts else None
-
-
-@dataclass
-class Told:
-    """What somebody wants to know while an experiment is under way; each call returns at once."""
-
-    step: Callable[[Job, int], None] = lambda job, step: None
-    """A run has come so far; now and then, also from another thread."""
-    done: Callable[[Job, Outcome], None] = lambda job, outcome: None
-    """A run is finished, here or elsewhere."""
-    failed: Callable[[Job, Ended, bool], None] = lambda job, end, last: None
-    """A run has failed; ``last`` says that it is not tried again."""
-    stopping: Callable[[], None] = lambda: None
-    """After Ctrl-C: what is under way keeps checkpoints and ends."""
-    waiting: Callable[[int, int], None] = lambda ready, elsewhere: None
-    """Nothing is under way here: so many runs have no room, and others do so many."""
-    trouble: Callable[[str], None] = lambda text: None
-    """Something went wrong that does not touch any result."""
 
 
 @dataclass

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from suite.errors import InputError, unknown
-
-HIDDEN = "***"
-_PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):([^\n]*)@")
-_KEYWORD = re.compile(r"(?i)(password\s*=\s*)('[^']*'|[^\s&]+)")
+from suite.errors import InputError, redacted, unknown
 
 
 @dataclass(frozen=True)
@@ -31,11 +26,6 @@ class Place:
     def embedded(self) -> bool:
         """Whether anything of it is a file of this machine."""
         return self.storage is None or self.tracking is None or self.storage.startswith("sqlite")
-
-
-def redacted(text: str) -> str:
-    """``text`` with the password of each address in it replaced by ``***``."""
-    return _KEYWORD.sub(rf"\g<1>{HIDDEN}", _PASSWORD.sub(rf"\g<1>:{HIDDEN}@", text))
 
 
 def database(address: str) -> str:

@@ -19,6 +19,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from suite.store.mlflow_models import MODEL_METRICS, _save_model
+from suite.store.mlflow_recorder import MOST_METRICS, Recorder, _flat
+
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # which may hold a password
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # trying again is `patiently`'s, which says so
@@ -29,13 +32,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
-from suite.errors import InputError, StoppedError, StoreError
-from suite.experiment.experiment import make_task
-from suite.experiment.run_config import RunConfig, digest
+from suite.errors import InputError, StoppedError, StoreError, redacted
+from suite.experiment.run_config import digest
 from suite.planning.job import Job, Outcome
 from suite.planning.study import Study
-from suite.store.addresses import Place, redacted
-from suite.store.ledger import Ledger, alive, machine
+from suite.store.addresses import Place
+from suite.store.ledger import Ledger
+from suite.store.process import alive, machine
 from suite.store.retrying import patiently
 
 if TYPE_CHECKING:
@@ -44,16 +47,10 @@ if TYPE_CHECKING:
 logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table that it makes
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # errors with their traces, which are raised too
 
-FLUSH_SECONDS = 5.0
 CURVES = ("train/", "validation/", "gradient/")
 """Beginnings of the names of what is measured in the course of a run."""
-MOST_METRICS = 1000
-"""In one call: MLflow's limit."""
 LOCK_SECONDS = 60
 """A writer waits so long for the others who write to an embedded database."""
-MODEL_METRICS = ("validation_skill", "validation_loss", "test_skill", "test_loss")
-MODEL_NEEDS = ("memspan", "torch", "numba", "numpy")
-"""The packages that a model needs to answer."""
 
 
 class Tracking:
@@ -369,88 +366,6 @@ class Tracking:
         assert recorder.outcome is not None, "Recorder.result was not called"
         recorder.counts = self.ledger.finish(experiment, job.key, owner, run_id, recorder.outcome)
         self.client.set_terminated(run_id, "FINISHED" if recorder.counts else "KILLED")
-
-
-class Recorder:
-    """Buffers what a run measures and hands it to MLflow in batches."""
-
-    def __init__(self, client: Any, run_id: str) -> None:
-        self.client = client
-        self.run_id = run_id
-        self.outcome: Outcome | None = None
-        self.counts = False
-        """Afterwards: whether the run is the one that counts."""
-        self.waiting: list[Metric] = []
-        self.flushed = time.monotonic()
-
-    def curve(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Metrics of one step, flushed every few seconds so that a long run can be watched."""
-        now = int(time.time() * 1000)
-        self.waiting += [Metric(name, value, now, step) for name, value in metrics.items()]
-        if time.monotonic() - self.flushed > FLUSH_SECONDS:
-            self.flush()
-
-    def result(self, job: Job, outcome: Outcome, tags: Mapping[str, str]) -> None:
-        """The configuration, the summary of the run and its environment."""
-        self.outcome = outcome
-        params = [Param(name, value) for name, value in _flat(job.config).items()]
-        self.client.log_batch(self.run_id, params=params, tags=[RunTag(*tag) for tag in tags.items()])
-        self.client.log_dict(self.run_id, json.loads(job.config.json_text.replace("Infinity", '"inf"')), "config.json")
-        now = int(time.time() * 1000)
-        self.waiting += [Metric(name, value, now, 0) for name, value in outcome.metrics.items()]
-
-    def data(self, data: Mapping[str, Any], name: str) -> None:
-        """Keep plain values as a JSON file."""
-        self.client.log_dict(self.run_id, dict(data), name)
-
-    def figure(self, figure: Any, name: str) -> None:
-        self.client.log_figure(self.run_id, figure, name)
-
-    def flush(self) -> None:
-        """Write what is waiting."""
-        for start in range(0, len(self.waiting), MOST_METRICS):
-            self.client.log_batch(self.run_id, metrics=self.waiting[start : start + MOST_METRICS])
-        self.waiting = []
-        self.flushed = time.monotonic()
-
-
-def _flat(config: RunConfig) -> dict[str, str]:
-    """A configuration as MLflow's params."""
-    parts = config.model_dump()
-    flat = {
-        **{f"task.{name}": value for name, value in parts["task"].items() if name != "options"},
-        **parts["task"]["options"],
-        **{name: value for name, value in parts["model"].items() if name != "options"},
-        **parts["model"]["options"],
-        **parts["training"],
-        "seed": parts["seed"],
-    }
-    return {name: str(value) for name, value in flat.items()}
-
-
-def _save_model(folder: Path, model: LoggedModel, file: Path, kept: Kept) -> None:
-    """A model file as a model of MLflow's own, with a signature; ``suite.model.model_file`` loads it."""
-    import numpy as np
-    import torch
-    from mlflow import pyfunc
-    from mlflow.models import Model, ModelSignature
-    from mlflow.types import Schema, TensorSpec
-
-    task = make_task(kept.config.task.name, kept.config.task.options)
-
-    def tensors(size: int) -> Schema:
-        return Schema([TensorSpec(np.dtype("float32"), (-1, -1, size))])  # [batch, time, size]
-
-    example = task.sample(1, kept.config.task.length, torch.Generator().manual_seed(0)).inputs
-    pyfunc.save_model(
-        path=folder,
-        loader_module="suite.model.model_file",
-        data_path=str(file),
-        signature=ModelSignature(inputs=tensors(task.input_size), outputs=tensors(task.output_size)),
-        input_example=example.numpy(),
-        pip_requirements=[f"{name}=={kept.packages[name]}" for name in MODEL_NEEDS if name in kept.packages],
-        mlflow_model=Model(artifact_path=model.artifact_location, model_uuid=model.model_id, model_id=model.model_id),
-    )
 
 
 def _create(database: Path) -> None:

@@ -10,8 +10,7 @@ import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from suite.errors import InputError, StoreError
-from suite.store.addresses import redacted
+from suite.errors import InputError, StoreError, redacted
 
 P = ParamSpec("P")
 T = TypeVar("T")

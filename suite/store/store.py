@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from suite.errors import InputError
+from suite.errors import InputError, redacted
 from suite.planning.job import Outcome
 from suite.store import addresses
 from suite.store.addresses import Place
@@ -97,7 +97,7 @@ class Store:
     def shown(self) -> str:
         """For messages: the addresses without their passwords."""
         parts = [part for part in (self.place.storage, self.place.tracking) if part]
-        return ", ".join([str(self.folder), *map(addresses.redacted, parts)])
+        return ", ".join([str(self.folder), *map(redacted, parts)])
 
 
 def exists(folder: Path) -> bool:

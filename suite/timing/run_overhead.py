@@ -17,8 +17,8 @@ from suite.model.sequence_model import model_of
 from suite.numerics import numerics
 from suite.planning.job import Job
 from suite.registry import architectures
-from suite.running.runner import execute
-from suite.store.ledger import Hand
+from suite.running.execute import execute
+from suite.store.lease import Hand
 from suite.store.store import Store
 
 SHARES = ("training", "validation", "testing", "the rest of Lightning", "recording")

@@ -11,10 +11,11 @@ from typing import Any
 from uuid import uuid4
 
 from suite.engines import Engine, Inline, Signals, Workers
-from suite.experiment.experiment import parse
+from suite.experiment.loading import parse
 from suite.planning.job import Job, Outcome
 from suite.running import runner
-from suite.running.runner import Told
+from suite.running.events import Told
+from suite.running.execute import _opened
 from suite.store.addresses import Place
 from suite.store.store import Store
 
@@ -58,7 +59,7 @@ def _rate(count: int) -> float:
 def nothing(job: Job, place: Place, experiment: str, parent: str, owner: str, signals: Signals) -> Outcome | None:
     """A run that does nothing but enter its end in the ledger."""
     outcome = Outcome(dict.fromkeys((f"measure_{i}" for i in range(40)), 0.1) | {"objective": 0.1, "pruned": 0.0})
-    store = runner._opened(place)
+    store = _opened(place)
     return outcome if store.ledger.finish(experiment, job.key, owner, "", outcome) else None
 
 

@@ -19,7 +19,8 @@ import torch
 from suite.data import Data
 from suite.errors import StoppedError
 from suite.experiment.run_config import RunConfig, Training, derived_seed
-from suite.model.sequence_model import SequenceModel, model_of, parameter_count, state_size
+from suite.model.sequence_model import SequenceModel, model_of
+from suite.model.sizing import parameter_count, state_size
 from suite.numerics import numerics
 from suite.training.checkpoint import Checkpoint
 from suite.training.gradient_callback import DuringRun, Measured

@@ -12,9 +12,9 @@ import pandas as pd
 from suite.leaderboards.leaderboard import Leaderboard
 from suite.leaderboards.page.protocol_text import citation, facts, sentences
 from suite.leaderboards.page.rows import rows
-from suite.leaderboards.text.sections import horizon_text
 from suite.leaderboards.text.summaries import cost
 from suite.results.horizon import Fit
+from suite.results.wording import horizon_text
 from suite.statistics.profiles import THRESHOLDS
 
 MEMORY = {

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from suite.experiment.run_config import canonical_json
-from suite.leaderboards.text.sections import number
 from suite.results.record import Record, Row, Run
 from suite.results.tuning import default_and_tuned, edges
+from suite.results.wording import number
 
 
 def rows(record: Record) -> dict[str, Any]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,7 +14,7 @@ from suite import registry
 from suite.errors import InputError, unknown
 from suite.experiment.experiment import Evaluation, Experiment
 from suite.experiment.run_config import RunConfig, digest
-from suite.leaderboards.proof.manifest import RUNS, Manifest, fingerprint, row_name, run_table
+from suite.leaderboards.proof.manifest import RUNS, Manifest, file_digest, fingerprint, row_name, run_table
 from suite.planning.plan import Plan, studies
 from suite.results.record import Record
 from suite.store.environment import bits, environment
@@ -251,10 +249,6 @@ def _outputs(manifest: Manifest, changed: Mapping[str, str]) -> Looked:
         if (folder / name).exists() and (folder / name).read_text(encoding="utf-8") != text:
             notes.append(f"{name} is not what memspan makes of these runs here")
     return wrong, notes
-
-
-def file_digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def difference(there: Any, here: Any, where: str = "") -> str:

@@ -235,3 +235,7 @@ def read(path: Path) -> Manifest:
     if data["format"] > FORMAT:
         raise InputError(f"{str(file)!r} has format {data['format']} of a newer memspan; this one reads up to {FORMAT}")
     return Manifest(file, data)
+
+
+def file_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -15,8 +15,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from suite.leaderboards.leaderboard import Leaderboard
-from suite.leaderboards.text.sections import Section, clipping_sections, horizon_text, sections
+from suite.leaderboards.text.sections import Section, clipping_sections, sections
 from suite.leaderboards.text.summaries import summaries
+from suite.results.wording import horizon_text
 from suite.statistics.bootstrap import OVERALL
 
 COLUMNS = {

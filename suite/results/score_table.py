@@ -1,0 +1,34 @@
+"""The finished evaluations as a table."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from suite.results.record import Record
+
+
+def score_table(record: Record) -> pd.DataFrame:
+    """One row per finished evaluation, with every metric of its run."""
+    rows = []
+    for row in record.rows:
+        for job, outcome in row.evaluations:
+            metrics, training = outcome.metrics, job.config.training
+            solved_at = metrics.get("steps_to_solve", float("nan"))
+            steps = training.steps if math.isnan(solved_at) else solved_at
+            rows.append(
+                {
+                    **metrics,
+                    "architecture": job.variant,
+                    "task": job.level,
+                    "seed": job.config.seed,
+                    "key": job.key,
+                    "skill": metrics["test_skill"],
+                    "solved": bool(metrics["solved"]),
+                    "steps_to_solve": solved_at,
+                    "steps_budget": training.steps,
+                    "seconds_to_solve": steps * training.batch_size / metrics["sequences_per_second"],
+                }
+            )
+    return pd.DataFrame(rows)

@@ -1,0 +1,76 @@
+"""What a run hands to MLflow."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from mlflow.entities import Metric, Param, RunTag
+
+from suite.experiment.run_config import RunConfig
+from suite.planning.job import Job, Outcome
+
+FLUSH_SECONDS = 5.0
+
+
+MOST_METRICS = 1000
+"""In one call: MLflow's limit."""
+
+
+class Recorder:
+    """Buffers what a run measures and hands it to MLflow in batches."""
+
+    def __init__(self, client: Any, run_id: str) -> None:
+        self.client = client
+        self.run_id = run_id
+        self.outcome: Outcome | None = None
+        self.counts = False
+        """Afterwards: whether the run is the one that counts."""
+        self.waiting: list[Metric] = []
+        self.flushed = time.monotonic()
+
+    def curve(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Metrics of one step, flushed every few seconds so that a long run can be watched."""
+        now = int(time.time() * 1000)
+        self.waiting += [Metric(name, value, now, step) for name, value in metrics.items()]
+        if time.monotonic() - self.flushed > FLUSH_SECONDS:
+            self.flush()
+
+    def result(self, job: Job, outcome: Outcome, tags: Mapping[str, str]) -> None:
+        """The configuration, the summary of the run and its environment."""
+        self.outcome = outcome
+        params = [Param(name, value) for name, value in _flat(job.config).items()]
+        self.client.log_batch(self.run_id, params=params, tags=[RunTag(*tag) for tag in tags.items()])
+        self.client.log_dict(self.run_id, json.loads(job.config.json_text.replace("Infinity", '"inf"')), "config.json")
+        now = int(time.time() * 1000)
+        self.waiting += [Metric(name, value, now, 0) for name, value in outcome.metrics.items()]
+
+    def data(self, data: Mapping[str, Any], name: str) -> None:
+        """Keep plain values as a JSON file."""
+        self.client.log_dict(self.run_id, dict(data), name)
+
+    def figure(self, figure: Any, name: str) -> None:
+        self.client.log_figure(self.run_id, figure, name)
+
+    def flush(self) -> None:
+        """Write what is waiting."""
+        for start in range(0, len(self.waiting), MOST_METRICS):
+            self.client.log_batch(self.run_id, metrics=self.waiting[start : start + MOST_METRICS])
+        self.waiting = []
+        self.flushed = time.monotonic()
+
+
+def _flat(config: RunConfig) -> dict[str, str]:
+    """A configuration as MLflow's params."""
+    parts = config.model_dump()
+    flat = {
+        **{f"task.{name}": value for name, value in parts["task"].items() if name != "options"},
+        **parts["task"]["options"],
+        **{name: value for name, value in parts["model"].items() if name != "options"},
+        **parts["model"]["options"],
+        **parts["training"],
+        "seed": parts["seed"],
+    }
+    return {name: str(value) for name, value in flat.items()}
