@@ -34,7 +34,7 @@ class Data:
         self.seed = seed
         self.batch_size = batch_size
         self.task: Task = tasks.get(config.name)(**config.options)
-        self.identity = f"{config.name} {canonical_json(config.options)}"
+        self.identity = f"{config.name} {canonical_json(tasks.without_defaults(config.name, config.options))}"
         self._permutation = cache(self._new_permutation)
         self._part = cache(self._new_part)
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import importlib
 import importlib.util
 import inspect
 import os
-import sys
 from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
@@ -92,27 +90,22 @@ class Registry(Generic[T]):
         """
         return _validated(self.get(name), f"{self.kind} {name!r}", given)
 
-    def source_hash(self, name: str) -> str:
-        """A hash of the source files that define ``name``: its module and those of its base classes.
-
-        Modules of torch and of Python are left out: their versions are recorded with each run.
-        """
-        digest = hashlib.sha256()
-        for module, source in self.sources(name).items():
-            digest.update(module.encode() + b"\0" + source.encode() + b"\0")
-        return digest.hexdigest()[:16]
-
-    def sources(self, name: str) -> dict[str, str]:
-        """The text of each module that ``source_hash`` covers."""
-        outside = ("torch", "abc", "builtins", "typing")
-        modules = {cls.__module__ for cls in self.get(name).__mro__ if cls.__module__.split(".")[0] not in outside}
-        return {module: inspect.getsource(sys.modules[module]) for module in sorted(modules)}
+    def without_defaults(self, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The ``options`` of class ``name`` that do not stand at their default."""
+        cls: Callable[..., Any] = self.get(name)
+        defaults = _defaults(cls)
+        return {key: value for key, value in options.items() if key not in defaults or value != defaults[key]}
 
 
 def option_types(cls: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
     """The options of a class, its constructor's parameters that have a default: name → (annotation, default)."""
     parameters = inspect.signature(cls, eval_str=True).parameters.values()
     return {p.name: (p.annotation, p.default) for p in parameters if p.default is not p.empty}
+
+
+@cache
+def _defaults(cls: Callable[..., Any]) -> dict[str, Any]:
+    return {name: default for name, (_, default) in option_types(cls).items()}
 
 
 @cache

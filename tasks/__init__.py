@@ -2,5 +2,6 @@
 
 from tasks._base import Batch, Task
 from tasks._data_set import DataSet, Parts
+from tasks._regression import Regression
 
-__all__ = ["Batch", "DataSet", "Parts", "Task"]
+__all__ = ["Batch", "DataSet", "Parts", "Regression", "Task"]

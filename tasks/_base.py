@@ -41,7 +41,7 @@ class Task(ABC):
     ``sample`` draws everything from the generator it is given and touches no global state, so that the same generator
     always gives the same batch. What ``length`` counts is said in the docstring of each task.
 
-    This base class serves classification; a regression task overrides ``loss`` and ``score``.
+    This base class serves classification; `Regression` is the one for tasks whose answers are numbers.
     """
 
     solved_at: ClassVar[float]

@@ -9,11 +9,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from tasks._base import Batch, Task
+from tasks._base import Batch
+from tasks._regression import Regression
 
 
 @dataclass(frozen=True)
-class Counting(Task):
+class Counting(Regression):
     """Count the ones among random bits (regression).
 
     With ``length = 6``, where the count has mean 3 and standard deviation √6/2 = 1.22::
@@ -27,8 +28,9 @@ class Counting(Task):
 
     Source: memspan's own; a counter is what the cell of an LSTM can be (Weiss, Goldberg & Yahav 2018).
 
-    Score: 1 − MSE/1, floored at 0: without memory the best answer is the mean, whose MSE is 1. Solved: the mean
-    absolute error below half a count, so that rounding mostly gives the count itself.
+    Score: 1 − MSE/V, floored at 0, where V is the variance of the targets (1 in the long run), so that the best
+    constant answer scores 0. Solved: the mean absolute error is below half a count, so that rounding mostly gives the
+    count itself.
     """
 
     solved_at: ClassVar[float] = 0.5
@@ -40,10 +42,6 @@ class Counting(Task):
     @property
     def output_size(self) -> int:
         return 1
-
-    @property
-    def chance(self) -> float:
-        return 0.0
 
     @property
     def shortest(self) -> int:
@@ -61,14 +59,6 @@ class Counting(Task):
         mask = torch.zeros(batch_size, length, dtype=torch.bool)
         mask[:, -1] = True
         return Batch(bits, targets, mask)
-
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Mean squared error at the last step, in variances of the count."""
-        return (outputs[:, -1] - batch.targets[:, -1]).square().mean()
-
-    def score(self, outputs: Tensor, batch: Batch) -> float:
-        """1 − MSE, floored at 0."""
-        return max(0.0, 1.0 - self.loss(outputs.double(), batch).item())
 
     def success(self, outputs: Tensor, batch: Batch) -> float:
         """1 − the mean absolute error in counts, floored at 0."""

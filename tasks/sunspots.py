@@ -7,11 +7,10 @@ from importlib import import_module
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from tasks._base import Batch
 from tasks._data_set import DataSet, Parts
+from tasks._regression import Regression
 
 TARGETS = 308
 """The years 1701 … 2008; 1700 is an input only."""
@@ -20,7 +19,7 @@ TRAIN, VALIDATION = TARGETS * 3 // 5, TARGETS * 4 // 5
 
 
 @dataclass(frozen=True)
-class Sunspots(DataSet):
+class Sunspots(Regression, DataSet):
     """Forecast next year's number of sunspots from the years before (regression, 309 real years).
 
     Each step shows the number of one year and asks for that of the next. An example with ``length = 4``, before
@@ -59,10 +58,6 @@ class Sunspots(DataSet):
         return 1
 
     @property
-    def chance(self) -> float:
-        return 0.0
-
-    @property
     def longest(self) -> int:
         """The targets of the smallest part: one window is left in it."""
         return VALIDATION - TRAIN
@@ -88,12 +83,3 @@ class Sunspots(DataSet):
         ends = (TRAIN, VALIDATION, TARGETS)
         starts = (0, TRAIN, VALIDATION)
         return Parts(*(torch.arange(start, end - length + 1) for start, end in zip(starts, ends, strict=True)))
-
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Mean squared error, in variances of the training targets."""
-        return F.mse_loss(outputs[batch.mask], batch.targets[batch.mask])
-
-    def score(self, outputs: Tensor, batch: Batch) -> float:
-        """1 − MSE / variance of the targets that are scored, floored at 0."""
-        variance = batch.targets[batch.mask].double().var(correction=0).clamp_min(1e-12).item()
-        return max(0.0, 1.0 - self.loss(outputs.double(), batch).item() / variance)

@@ -150,7 +150,7 @@ CHILD = """
 import json
 import sys
 from pathlib import Path
-from suite.training import train
+from suite.training.train import train
 from tests.test_checkpoint import config, facts
 result = train(config("lstm", steps=1200, diagnostics=True), checkpoint=Path(sys.argv[1]))
 print(json.dumps(facts(result)))

@@ -353,7 +353,7 @@ def python(code: str, **environment: str) -> str:
 
 TRAIN = """
 import hashlib, torch
-from suite.model import build_model
+from suite.model.sequence_model import build_model
 torch.set_num_threads(1)
 digest = hashlib.sha256()
 for name in ("rnn", "lstm", "lstm_coupled", "lstm_peephole", "gru"):

@@ -22,12 +22,12 @@ from suite.engines import Inline, Signals, Workers
 from suite.errors import InputError, StoreError
 from suite.experiment.experiment import Experiment
 from suite.experiment.loading import load
+from suite.experiment.source_hash import source_of
 from suite.model import model_file
 from suite.model.sequence_model import SequenceModel
 from suite.numerics import numerics
 from suite.planning.job import Outcome
 from suite.planning.plan import Plan, evaluations
-from suite.registry import architectures, tasks
 from suite.running import best_models as models
 from suite.running import runner
 from suite.running.events import Told
@@ -287,7 +287,7 @@ def test_a_disk_that_is_full_leaves_the_old_file_and_nothing_else(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from suite import models
+from suite.running import best_models as models
 os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
 models._write(Path(sys.argv[1]), b"half a model")
 """
@@ -383,8 +383,8 @@ def with_config(path: Path, folder: Path, *replaced: tuple[str, str]) -> Path:
 
 
 def test_a_source_that_has_changed_is_a_warning(store: Store, tmp_path: Path) -> None:
-    task, architecture = tasks.source_hash("adding"), architectures.source_hash("gru")
-    for old, said in ((task, "source of task 'adding'"), (architecture, "source of architecture 'gru'")):
+    source = source_of("adding", "gru")
+    for old, said in ((source.task, "source of task 'adding'"), (source.architecture, "source of architecture 'gru'")):
         path = with_config(path_of(store), tmp_path, (old, "0" * 16))
         with pytest.warns(UserWarning, match=f"{said} has changed since memspan .* the model may") as caught:
             suite.load_model(path)

@@ -263,7 +263,7 @@ def test_other_runs_or_tables_beside_the_manifest_are_found(board: Path) -> None
     "damage",
     [
         lambda data: data["rows"][0]["digests"].pop(),
-        lambda data: data["rows"][0].pop("modules"),
+        lambda data: data["rows"][0].pop("definitions"),
         lambda data: data.update(format="1"),
         lambda data: data["counts"].pop("done"),
         lambda data: data.update(rows=None),
@@ -286,9 +286,10 @@ def test_a_record_remembers_the_sources_and_machines_of_its_runs_alone(whole: Pa
     assert record.others == 1
     assert record.environments == recorded(whole).environments
     read = Record.read(whole / "board" / manifests.RUNS)
-    assert read.origin["modules"]["leaky on adding"]["proof_cell"]
-    moved = replace(read, origin={**read.origin, "modules": {name: {"old": "1"} for name in read.origin["modules"]}})
-    assert {str(row["modules"]) for row in manifests.manifest(moved)["rows"]} == {"{'old': '1'}"}
+    assert read.origin["definitions"]["leaky on adding"]["proof_cell.Leaky"]
+    old = {name: {"old": "1"} for name in read.origin["definitions"]}
+    moved = replace(read, origin={**read.origin, "definitions": old})
+    assert {str(row["definitions"]) for row in manifests.manifest(moved)["rows"]} == {"{'old': '1'}"}
 
 
 def test_incomplete_leaderboards_are_written(tmp_path: Path) -> None:
@@ -332,7 +333,7 @@ def test_a_changed_line_of_a_cell_is_named_before_anything_is_trained(whole: Pat
     cell.write_text(cell.read_text(encoding="utf-8").replace("(1 - self.rate)", "(0.99 - self.rate)"), encoding="utf-8")
     done = memspan("verify", "board", "--rows", "leaky on adding", "--workers", "1", cwd=folder)
     assert done.returncode == 1
-    assert "its source is another than when it was trained: proof_cell.py" in " ".join(done.stdout.split())
+    assert "its source is another than when it was trained: proof_cell.Leaky" in " ".join(done.stdout.split())
     assert "again" not in done.stdout
     other = memspan("verify", "board", "--rows", "rnn on adding", "--workers", "1", cwd=folder)
     assert other.returncode == 0, other.stdout  # that row is not touched by it

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -136,7 +135,7 @@ def test_a_file_that_cannot_be_imported_says_why(folder: Folder) -> None:
 # names ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ask", [tasks.check, tasks.get, tasks.source_hash], ids=["check", "get", "source_hash"])
+@pytest.mark.parametrize("ask", [tasks.check, tasks.get], ids=["check", "get"])
 def test_an_unknown_name_is_answered_with_the_available_and_the_nearest(ask: Callable[[str], Any]) -> None:
     with pytest.raises(InputError) as caught:
         ask("coppy_memory")
@@ -238,59 +237,7 @@ def test_a_wrong_choice_is_refused_with_the_accepted_ones() -> None:
         architectures.options("gru", {"reset": "befor"})
 
 
-# source --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def family(folder: Folder) -> Folder:
-    """``child.py`` holds a class whose base is in ``_parent.py``; ``other.py`` has nothing to do with them."""
-    folder.write_cell("_parent.py", "Parent")
-    folder.write("child.py", "from dropped_in._parent import Parent\n\nclass Child(Parent): ...\n")
-    folder.write_cell("other.py", "Other")
-    return folder
-
-
-@pytest.mark.parametrize("changed", ["child.py", "_parent.py"])
-def test_the_hash_follows_the_source_of_the_class_and_of_its_bases(family: Folder, changed: str) -> None:
-    before = family.registry.source_hash("child")
-    assert re.fullmatch("[0-9a-f]{16}", before)
-    original = (family.path / changed).read_text(encoding="utf-8")
-    family.write(changed, original + "\n# a change\n")
-    assert family.registry.source_hash("child") != before
-    family.write(changed, original)
-    assert family.registry.source_hash("child") == before
-
-
-def test_the_hash_does_not_follow_anything_else(family: Folder) -> None:
-    before = family.registry.source_hash("child")
-    assert family.registry.source_hash("child") == before
-    family.write_cell("other.py", "Other", summary="Another text.")
-    family.write_cell("new.py", "New")
-    assert family.registry.source_hash("child") == before
-
-
-def test_the_contract_is_part_of_every_hash(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder.write_cell("echo.py", "Echo")
-    before = folder.registry.source_hash("echo"), architectures.source_hash("gru")
-    contract = sys.modules["suite.architectures._base"]
-    getsource = inspect.getsource
-
-    def with_another_contract(module: Any) -> str:
-        return getsource(module) + ("\n# a change\n" if module is contract else "")
-
-    monkeypatch.setattr("suite.registry.inspect.getsource", with_another_contract)
-    assert folder.registry.source_hash("echo") != before[0]
-    assert architectures.source_hash("gru") != before[1]
-
-
-@pytest.mark.parametrize("registry", [architectures, tasks], ids=["architectures", "tasks"])
-def test_no_two_names_share_a_hash(registry: Registry[Any]) -> None:
-    hashes = [registry.source_hash(name) for name in registry.names()]
-    assert len(set(hashes)) == len(hashes)
-
-
-def test_the_hash_is_the_same_by_either_name() -> None:
-    assert architectures.source_hash("gru") == architectures.source_hash("suite.architectures.gru:GRU")
+# descriptions --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("registry", [architectures, tasks], ids=["architectures", "tasks"])

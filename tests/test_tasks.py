@@ -324,8 +324,8 @@ def test_addings_baseline_is_one_sixth() -> None:
 
 def test_adding_is_solved_below_a_squared_error_of_one_hundredth() -> None:
     batch = Adding().sample(8, 10, generator())
-    assert Adding().score(batch.targets + 0.0999, batch) > Adding.solved_at
-    assert Adding().score(batch.targets + 0.1001, batch) < Adding.solved_at
+    assert Adding().success(batch.targets + 0.0999, batch) > Adding.solved_at
+    assert Adding().success(batch.targets + 0.1001, batch) < Adding.solved_at
 
 
 # copy memory ---------------------------------------------------------------------------------------------------------

@@ -13,6 +13,9 @@ State = TypeVar("State")
 
 Initialisation = Literal["uniform", "orthogonal"]
 
+FORGET_BIAS = 1.0
+"""The initial bias of a forget gate unless told otherwise: it keeps the cell open at the start."""
+
 
 class Cell(nn.Module, ABC, Generic[State]):
     """A recurrence ``(x_t, s_{t−1}) → (y_t, s_t)``. Subclasses live one per file; the file's name is the public name.
@@ -93,13 +96,30 @@ def bias(blocks: int, hidden_size: int) -> nn.Parameter:
 def gate_biases(hidden_size: int, forget_bias: float, chrono: int) -> tuple[Tensor, Tensor]:
     """The initial b_i and b_f of an input and a forget gate, ``[hidden]`` each: 0 and ``forget_bias``.
 
-    With ``chrono`` = T_max, b_f ~ log U(1, T_max − 1) and b_i = −b_f instead: the time constants of the units,
-    1/(1 − σ(b_f)) = 1 + exp b_f, are spread evenly over 2 … T_max steps (Tallec & Ollivier 2018). T_max is the longest
-    dependency expected, hence knowledge of the task.
+    With ``chrono`` = T_max, b_f is `chrono_bias` and b_i = −b_f instead (Tallec & Ollivier 2018).
     """
     if chrono == 0:
         return torch.zeros(hidden_size), torch.full((hidden_size,), float(forget_bias))
-    if chrono < 3:
-        raise ValueError(f"chrono must be 0 (off) or T_max, a number of steps that is at least 3; got {chrono}")
-    b_f = torch.empty(hidden_size).uniform_(1, chrono - 1).log()
+    if forget_bias != FORGET_BIAS:
+        raise ValueError(
+            f"chrono replaces forget_bias, so only one of the two can be set; got chrono = {chrono} and "
+            f"forget_bias = {forget_bias}"
+        )
+    b_f = chrono_bias(hidden_size, chrono)
     return -b_f, b_f
+
+
+def chrono_bias(hidden_size: int, longest: int) -> Tensor:
+    """The initial biases of a gate that keeps the state, ``[hidden]``: log U(1, T_max − 1), with T_max = ``longest``.
+
+    They spread the time constants of the units, 1/(1 − σ(b)) = 1 + exp b, evenly over 2 … T_max steps. T_max is the
+    longest dependency that is expected, and so it is knowledge of the task.
+
+    Source: Tallec & Ollivier 2018.
+
+    Raises:
+        ValueError: if T_max is below 3.
+    """
+    if longest < 3:
+        raise ValueError(f"chrono must be 0 (off) or T_max, a number of steps that is at least 3; got {longest}")
+    return torch.empty(hidden_size).uniform_(1, longest - 1).log()

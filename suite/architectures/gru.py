@@ -9,7 +9,7 @@ from torch import Tensor, nn, sigmoid, tanh
 from torch.nn.functional import linear, pad
 
 from suite import kernels
-from suite.architectures._base import Cell, Initialisation, bias, gate_biases, input_weight, recurrent_weight
+from suite.architectures._base import Cell, Initialisation, bias, chrono_bias, input_weight, recurrent_weight
 
 
 class GRU(Cell[Tensor]):
@@ -68,8 +68,8 @@ class GRU(Cell[Tensor]):
         blocks = 2 if reset == "none" else 3
         self.W = input_weight(blocks, hidden_size, input_size)
         self.U = recurrent_weight(blocks, hidden_size, init, gain)
-        _, b_z = gate_biases(hidden_size, 0.0, chrono)  # of "after", where z keeps, as a forget gate does
-        zeros = torch.zeros_like(b_z)
+        zeros = torch.zeros(hidden_size)
+        b_z = chrono_bias(hidden_size, chrono) if chrono else zeros  # of "after", where z keeps, as a forget gate does
         self.b = nn.Parameter(torch.cat([zeros, b_z, zeros])) if reset == "after" else None
         self.b_h = bias(1, hidden_size) if reset == "after" else None
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn, sigmoid, tanh
 from torch.nn.functional import linear
 
 from suite import kernels
-from suite.architectures._base import Cell, Initialisation, gate_biases, input_weight, recurrent_weight
+from suite.architectures._base import FORGET_BIAS, Cell, Initialisation, gate_biases, input_weight, recurrent_weight
 
 OPEN = 40.0
 """A bias of a gate that is always 1: σ(40) is exactly 1, in single and in double precision."""
@@ -31,9 +31,9 @@ class LSTM(Cell[tuple[Tensor, Tensor]]):
     et al. At equal width they have ¾ of the parameters; the kernel computes the gate all the same, in the same time.
 
     ``forget_bias`` is the initial b_f; 1 keeps the cell open at the start (Gers et al. 2000; Jozefowicz et al. 2015).
-    ``chrono`` = T_max replaces it: b_f ~ log U(1, T_max − 1), b_i = −b_f, and 0 is off. T_max is knowledge of the task:
-    give it to every gated cell of a comparison, or say so. ``gain`` multiplies the initial U.
-    There is one bias vector per gate (torch.nn has two, whose sum is what counts).
+    ``chrono`` = T_max replaces it by b_f ~ log U(1, T_max − 1), b_i = −b_f, so only one of the two can be set; 0 is
+    off. T_max is knowledge of the task: give it to every gated cell of a comparison, or say so. ``gain`` multiplies the
+    initial U. There is one bias vector per gate (torch.nn has two, whose sum is what counts).
 
     State: (h, c), each ``[batch, hidden_size]``; the order of the gates in W, U and b is i, f, g, o, as torch.nn's.
 
@@ -48,7 +48,7 @@ class LSTM(Cell[tuple[Tensor, Tensor]]):
         *,
         readout: Literal["hidden", "cell"] = "hidden",
         without: Literal["none", "input", "forget", "output"] = "none",
-        forget_bias: float = 1.0,
+        forget_bias: float = FORGET_BIAS,
         chrono: int = 0,
         init: Initialisation = "uniform",
         gain: float = 1.0,
@@ -58,7 +58,7 @@ class LSTM(Cell[tuple[Tensor, Tensor]]):
             raise ValueError(f"readout must be 'hidden' or 'cell'; got {readout!r}")
         if without not in ("none", "input", "forget", "output"):
             raise ValueError(f"without must be 'none', 'input', 'forget' or 'output'; got {without!r}")
-        if without == "forget" and (forget_bias, chrono) != (1.0, 0):
+        if without == "forget" and (forget_bias, chrono) != (FORGET_BIAS, 0):
             raise ValueError(
                 "without = 'forget' leaves no forget gate to initialise: forget_bias must stay at 1.0 and chrono at 0; "
                 f"got {forget_bias} and {chrono}"

@@ -7,7 +7,7 @@ from torch import Tensor, nn, sigmoid, tanh
 from torch.nn.functional import linear
 
 from suite import kernels
-from suite.architectures._base import Cell, Initialisation, gate_biases, input_weight, recurrent_weight
+from suite.architectures._base import FORGET_BIAS, Cell, Initialisation, gate_biases, input_weight, recurrent_weight
 
 
 class CoupledLSTM(Cell[tuple[Tensor, Tensor]]):
@@ -34,7 +34,7 @@ class CoupledLSTM(Cell[tuple[Tensor, Tensor]]):
         input_size: int,
         hidden_size: int,
         *,
-        forget_bias: float = 1.0,
+        forget_bias: float = FORGET_BIAS,
         chrono: int = 0,
         init: Initialisation = "uniform",
         gain: float = 1.0,

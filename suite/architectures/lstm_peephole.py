@@ -9,7 +9,7 @@ from torch import Tensor, nn, sigmoid, tanh
 from torch.nn.functional import linear
 
 from suite import kernels
-from suite.architectures._base import Cell, Initialisation, gate_biases, input_weight, recurrent_weight
+from suite.architectures._base import FORGET_BIAS, Cell, Initialisation, gate_biases, input_weight, recurrent_weight
 
 
 class PeepholeLSTM(Cell[tuple[Tensor, Tensor]]):
@@ -48,7 +48,7 @@ class PeepholeLSTM(Cell[tuple[Tensor, Tensor]]):
         hidden_size: int,
         *,
         peephole: Literal["full", "diagonal"] = "full",
-        forget_bias: float = 1.0,
+        forget_bias: float = FORGET_BIAS,
         chrono: int = 0,
         init: Initialisation = "uniform",
         gain: float = 1.0,

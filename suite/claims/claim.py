@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from suite.claims.evidence import AREA, MEASURES, POSITIVE, level_labels
+from suite.claims.evidence import AREA, MEASURES, POSITIVE, tables_by_level
 from suite.errors import InputError, unknown
 from suite.experiment.experiment import Experiment
 from suite.experiment.loading import EXPERIMENTS, read
@@ -107,8 +107,8 @@ class Claim(Frozen):
             for arm in (comparison.first, comparison.second):
                 if arm is not None and arm not in experiment.architectures:
                     raise unknown("arm", arm, experiment.architectures, of=where)
-            levels = level_labels(experiment, measure)
-            known = {*levels, *(level.split(" ")[0] for level in levels)}
+            levels = tables_by_level(experiment, measure)
+            known = {*levels, *levels.values()}
             for task in comparison.tasks:
                 if task not in known:
                     raise unknown("task level", task, known, of=f"{where} for {measure}")
@@ -129,7 +129,7 @@ def _check_measure(measure: str, experiment: Experiment, where: str) -> None:
     if measure not in accepted:
         raise unknown("measure", measure, accepted, of=where)
     if measure.startswith(AREA):
-        if not level_labels(experiment, measure):
+        if not tables_by_level(experiment, measure):
             raise InputError(
                 f"{where}: {measure} is a mean over a ladder of training-set sizes and needs two rungs or more: give a "
                 "task table of its experiment a list, such as train_size = [50, 200, 1000]"

@@ -56,11 +56,10 @@ SMOOTH = ("gradient_slope_start", "gradient_slope_end", TIMED)
 """Those that vary smoothly from seed to seed, and not between failure and success."""
 
 
-def level_labels(experiment: Experiment, measure: str) -> list[str]:
-    """What a measure is taken on: levels, or whole ladders of training-set sizes."""
-    if measure.startswith(AREA):
-        return [ladder.label for ladder in size_ladders(experiment)]
-    return [level.label for level in experiment.levels]
+def tables_by_level(experiment: Experiment, measure: str) -> dict[str, str]:
+    """The levels, or whole ladders of training-set sizes, on which a measure is taken: their labels and task tables."""
+    places = size_ladders(experiment) if measure.startswith(AREA) else experiment.levels
+    return {place.label: place.table for place in places}
 
 
 def evidence(plan: Plan, measure: str) -> pd.DataFrame:

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from suite.claims.claim import Claim, Comparison
-from suite.claims.evidence import SHARES, SMOOTH, level_labels
+from suite.claims.evidence import SHARES, SMOOTH, tables_by_level
 from suite.statistics.bootstrap import FEW_SEEDS, OVERALL, Floats
 from suite.statistics.paired_tests import holm, paired_test, verdict_of
 
@@ -128,9 +128,9 @@ def _is_share(measure: str) -> bool:
 
 def _levels(claim: Claim, comparison: Comparison, measure: str) -> list[str]:
     """The levels of a comparison; a table's label stands for all of its levels."""
-    labels = level_labels(claim.whole_experiment, measure)
+    tables = tables_by_level(claim.whole_experiment, measure)
     wanted = comparison.tasks
-    return [label for label in labels if not wanted or label in wanted or label.split(" ")[0] in wanted]
+    return [label for label, table in tables.items() if not wanted or label in wanted or table in wanted]
 
 
 def _scaled(values: pd.Series[float], scale: str) -> pd.Series[float]:

@@ -118,7 +118,7 @@ def status(
     from suite.console.status import status as status_of
     from suite.running import runner
 
-    found = status_of(runner.open_plan(chosen, opened), opened.ledger, attempts)
+    found = status_of(runner.open_plan(chosen, opened), opened, attempts)
     if as_json:
         print(json.dumps(found.as_data(), indent=2))
     else:

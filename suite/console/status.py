@@ -11,8 +11,10 @@ from rich.table import Table
 
 from suite.console.progress import duration
 from suite.planning.plan import Plan, known, places
-from suite.store.ledger import Entry, Ledger
+from suite.results.record import earlier_text, record_of
+from suite.store.ledger import Entry
 from suite.store.ledger_tables import RUNNING
+from suite.store.store import Store
 
 NAMES = ("done", "running", "failed", "missing")
 
@@ -27,6 +29,8 @@ class Status:
     """By study, by `NAMES`; what is missing includes what waits for another try, or cannot be named yet."""
     running: list[Entry]
     failed: list[Entry]
+    earlier: int = 0
+    """Finished runs that an earlier memspan recorded, and that do not count."""
 
     @property
     def totals(self) -> dict[str, int]:
@@ -40,9 +44,9 @@ class Status:
         return {**asdict(self), "totals": self.totals, "complete": self.complete}
 
 
-def status(plan: Plan, ledger: Ledger, attempts: int = 3) -> Status:
+def status(plan: Plan, store: Store, attempts: int = 3) -> Status:
     """The state of every run of a plan; ``attempts`` as they were given to ``run``."""
-    entries = {entry.key: entry for entry in ledger.unfinished(plan.experiment.name)}
+    entries = {entry.key: entry for entry in store.ledger.unfinished(plan.experiment.name)}
     running: list[Entry] = []
     failed: list[Entry] = []
     studies = {}
@@ -56,7 +60,7 @@ def status(plan: Plan, ledger: Ledger, attempts: int = 3) -> Status:
         studies[study.name] = dict(zip(NAMES, (done, len(mine), len(lost), rest), strict=True))
         running += mine
         failed += lost
-    return Status(plan.experiment.name, plan.planned, studies, running, failed)
+    return Status(plan.experiment.name, plan.planned, studies, running, failed, record_of(plan, store).earlier)
 
 
 def show(found: Status, console: Console) -> None:
@@ -70,6 +74,8 @@ def show(found: Status, console: Console) -> None:
     table.add_section()
     table.add_row("all", *(str(found.totals[name]) for name in NAMES), style="bold")
     console.print(table)
+    if found.earlier and not found.complete:
+        console.print(earlier_text(found.earlier), style="yellow", highlight=False)
     for entry in found.running:
         place, pid, _ = entry.owner.rsplit(":", 2)
         console.print(

@@ -68,9 +68,17 @@ class ArchitectureTable(Frozen):
 class Level(Frozen):
     """A task at one difficulty: a column of the leaderboard."""
 
-    label: str
+    table: str
+    """The label of the task table that it comes from."""
+    rungs: dict[str, Any]
+    """The values that tell it from the other levels of its table; empty where the table has no list."""
     task: TaskConfig
     training: Training
+
+    @property
+    def label(self) -> str:
+        """Its name in tables, such as ``sequence_memory lag=8``."""
+        return " ".join([self.table, *(f"{key}={value}" for key, value in self.rungs.items())])
 
 
 class Variant(Frozen):
@@ -134,7 +142,8 @@ class Experiment(Frozen):
                     f"got {train_size}"
                 )
             yield Level(
-                label=" ".join([label, *(f"{key}={value}" for key, value in rung.items())]),
+                table=label,
+                rungs=rung,
                 task=TaskConfig(
                     name=name,
                     options=tasks.options(name, options),

@@ -7,10 +7,13 @@ import json
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-PROTOCOL = 1
-"""Part of every key. Raised when data generation or training change in a way that changes results."""
+from suite.registry import architectures, tasks
+
+PROTOCOL = 2
+"""Part of every key. It is raised when results change: by another generation of data, another training, or a default
+that means something else. Runs of an earlier protocol stay in their store and are not counted."""
 
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
@@ -69,6 +72,21 @@ class ModelConfig(Frozen):
     """Steps that are read beyond the one that is answered."""
 
 
+class Source(Frozen):
+    """The code that a run depends on, as two fingerprints (see `source_hash`)."""
+
+    task: str
+    architecture: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_earlier_memspan(cls, value: Any) -> Any:
+        """Protocol 1 wrote both into one text, and took them of whole files."""
+        if isinstance(value, str):
+            return {"task": f"file {value[:16]}", "architecture": f"file {value[16:]}"}
+        return value
+
+
 class RunConfig(Frozen):
     """Everything that determines the result of one run."""
 
@@ -77,8 +95,7 @@ class RunConfig(Frozen):
     training: Training
     seed: Annotated[int, Field(ge=0)]
     """Varies initialisation, data and their order together; the data do not depend on the architecture."""
-    source: str
-    """Hash of the source files of the task and of the architecture."""
+    source: Source
 
     @cached_property
     def json_text(self) -> str:
@@ -87,8 +104,17 @@ class RunConfig(Frozen):
 
     @cached_property
     def key(self) -> str:
-        """The identity of the run: the same key is never run twice, and a changed source has another."""
-        return digest(f"memspan {PROTOCOL} {self.json_text}")
+        """The identity of the run: the same key is never run twice, and a changed source has another.
+
+        What stands at its default is left out, so that a setting that is new in memspan changes no key.
+
+        Raises:
+            InputError: if the task or the architecture cannot be imported, whose options have defaults too.
+        """
+        given = self.model_dump(exclude_defaults=True)
+        given["task"]["options"] = tasks.without_defaults(self.task.name, self.task.options)
+        given["model"]["options"] = architectures.without_defaults(self.model.architecture, self.model.options)
+        return digest(f"memspan {PROTOCOL} {canonical_json(given)}")
 
     def with_seed(self, seed: int) -> RunConfig:
         """The same run on another seed."""

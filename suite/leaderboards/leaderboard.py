@@ -14,7 +14,7 @@ from suite.experiment.search_space import FEWEST_TRIALS
 from suite.planning.plan import Plan
 from suite.results import clipping, horizon, overfitting
 from suite.results.ladders import delay_points, size_points
-from suite.results.record import Record, Row
+from suite.results.record import Record, Row, earlier_text
 from suite.results.score_table import score_table
 from suite.results.tuning import at_edges, budget_curves
 from suite.statistics.bootstrap import FEW_SEEDS, OVERALL, Bootstrap, ranks, summary
@@ -143,6 +143,8 @@ def leaderboard(source: Record | Plan) -> Leaderboard:
         others = record.others
         hint = f" {others} finished runs in the store have other settings or other sources." if others else ""
         notes.append(f"Incomplete: {record.done} of {record.planned} runs are finished.{hint}")
+        if record.earlier:
+            notes.append(earlier_text(record.earlier))
     if not experiment.sweep.repeatable:
         notes.append(
             f"Sampler {experiment.sweep.sampler!r} with pruner {experiment.sweep.pruner!r} is not known to be "

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from suite.errors import InputError
 from suite.experiment.run_config import RunConfig
+from suite.experiment.source_hash import source_of
 from suite.model.sequence_model import SequenceModel, model_of
-from suite.registry import architectures, tasks
+from suite.registry import architectures
 from tasks import Task
 
 if TYPE_CHECKING:
@@ -89,12 +90,9 @@ def load(path: Path | str) -> tuple[SequenceModel, Task]:
 def _changed(config: RunConfig) -> str:
     """What of the sources of a run is not what it was; empty if all is."""
     name, architecture = config.task.name, config.model.architecture
-    task_then, architecture_then = config.source[:16], config.source[16:]
-    changed = []
-    if tasks.source_hash(name) != task_then:
-        changed.append(f"task {name!r}")
-    if architectures.source_hash(architecture) != architecture_then:
-        changed.append(f"architecture {architecture!r}")
+    now = source_of(name, architecture)
+    changed = [f"task {name!r}"] * (now.task != config.source.task)
+    changed += [f"architecture {architecture!r}"] * (now.architecture != config.source.architecture)
     return " and of ".join(changed)
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
+from itertools import combinations, product
 from typing import Any
 
 from suite.errors import InputError
 from suite.experiment.experiment import Experiment, Level, Size, Variant
-from suite.experiment.run_config import ModelConfig, RunConfig, Training, canonical_json, digest
+from suite.experiment.run_config import ModelConfig, RunConfig, Source, Training, canonical_json, digest
 from suite.experiment.search_space import TUNABLE_MODEL, TUNABLE_TRAINING, Range
+from suite.experiment.source_hash import source_of
 from suite.experiment.validation import parsed
 from suite.model.sequence_model import build_model, model_of
 from suite.model.sizing import match_hidden_size, only_looked_at
 from suite.model.states import differentiable, leaves
-from suite.registry import architectures, make_task, tasks
+from suite.registry import architectures, make_task
 from tasks import Task
 
 
@@ -56,15 +58,20 @@ class Study:
             return dimension.low if isinstance(dimension, Range) else dimension[0]
         return architectures.options(self.variant.architecture, {})[name]
 
+    @property
+    def classes(self) -> tuple[str, str]:
+        """The registered names of its task and of its architecture."""
+        return self.level.task.name, self.variant.architecture
+
     @cached_property
-    def source(self) -> str:
-        return tasks.source_hash(self.level.task.name) + architectures.source_hash(self.variant.architecture)
+    def source(self) -> Source:
+        return source_of(*self.classes)
 
     @cached_property
     def version(self) -> str:
         """Stands for everything that determines which configuration is evaluated: budget, space, settings, sources."""
-        parts = (self.level, self.variant, self.sweep)
-        return digest(canonical_json([part.model_dump() for part in parts]) + self.source)
+        parts = (self.level, self.variant, self.sweep, self.source)
+        return digest(canonical_json([part.model_dump(exclude_defaults=True) for part in parts]))
 
     def config(self, params: Mapping[str, Any], seed: int) -> RunConfig:
         """The run of these hyper-parameters on this seed; the hidden size is solved for where parameters are given."""
@@ -139,8 +146,11 @@ class Study:
                     f"study {self.name!r}: trial 0 is the untuned default, so it must lie in [sweep.space]; "
                     f"{name} = {default!r} does not"
                 )
-            ends = (dimension.low, dimension.high) if isinstance(dimension, Range) else dimension
-            corners += [{name: end} for end in ends]
+            corners += [{name: end} for end in _ends(dimension)]
+        own = [name for name in self.space if name not in (*TUNABLE_TRAINING, *TUNABLE_MODEL)]
+        # Two options of an architecture may exclude each other.
+        for pair in combinations(own, 2):
+            corners += [dict(zip(pair, ends, strict=True)) for ends in product(*(_ends(self.space[n]) for n in pair))]
         configs = [self.config({**self.defaults, **corner}, 0) for corner in corners]
         for config in {canonical_json(config.model.model_dump()): config for config in configs}.values():
             self._check_builds(config)
@@ -162,6 +172,10 @@ class Study:
                 f"study {self.name!r}: diagnostics follow the gradient through the state, and there is none here; "
                 "set diagnostics = false in [training]"
             )
+
+
+def _ends(dimension: Range | tuple[Any, ...]) -> tuple[Any, ...]:
+    return (dimension.low, dimension.high) if isinstance(dimension, Range) else dimension
 
 
 @lru_cache(maxsize=4096)

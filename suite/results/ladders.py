@@ -20,6 +20,7 @@ FEWEST_LENGTHS = 3
 class Ladder(NamedTuple):
     """Levels of one task table that differ in one thing: ``rungs`` maps their labels to it, in ascending order."""
 
+    table: str
     label: str
     rungs: dict[str, float]
 
@@ -44,7 +45,7 @@ def _ladders(experiment: Experiment, measure: Callable[[TaskConfig], float | Non
     """Levels of a table that agree in every setting that leaves ``measure`` as it is."""
     tables: dict[str, list[Level]] = {}
     for level in experiment.levels:
-        tables.setdefault(level.label.split(" ")[0], []).append(level)
+        tables.setdefault(level.table, []).append(level)
     found = []
     for table, levels in tables.items():
         if len(levels) < 2:
@@ -63,7 +64,7 @@ def _ladders(experiment: Experiment, measure: Callable[[TaskConfig], float | Non
             groups.setdefault(name, {})[label] = value
         for name, rungs in groups.items():
             if len(set(rungs.values())) > 1:
-                found.append(Ladder(name, dict(sorted(rungs.items(), key=lambda rung: rung[1]))))
+                found.append(Ladder(table, name, dict(sorted(rungs.items(), key=lambda rung: rung[1]))))
     return found
 
 

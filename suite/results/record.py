@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,7 @@ import pandas as pd
 
 from suite.errors import InputError
 from suite.experiment.experiment import Experiment
-from suite.experiment.run_config import RunConfig, canonical_json
+from suite.experiment.run_config import PROTOCOL, RunConfig, canonical_json
 from suite.planning.job import Curves, Job, Outcome
 from suite.planning.plan import Plan, evaluations, finalists, trials
 from suite.planning.study import Study
@@ -64,7 +64,11 @@ class Record:
     environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What the digests of the outcomes stand for, see ``suite.store.environment``."""
     origin: Mapping[str, Any] = field(default_factory=dict)
-    """Of a record out of a file: the ``modules`` of its rows and the ``data`` of its levels as they were then."""
+    """In a record out of a file: the ``definitions`` of its rows and the ``data`` of its levels as they were then."""
+    protocol: int = PROTOCOL
+    """By which the runs were trained; of a record out of a file it may be an earlier one."""
+    earlier: int = 0
+    """Finished runs in the store that an earlier protocol recorded under other keys."""
 
     @classmethod
     def of(cls, plan: Plan, environments: Mapping[str, Mapping[str, Any]] | None = None) -> Record:
@@ -77,7 +81,10 @@ class Record:
         mine = {job.key for row in rows for job, _ in row.runs}
         where = {outcome.environment for row in rows for _, outcome in row.runs}
         places = {name: found for name, found in (environments or {}).items() if name in where}
-        return cls(plan.experiment, rows, plan.planned, plan.done, len(set(plan.finished) - mine), places)
+        others = [outcome for key, outcome in plan.finished.items() if key not in mine]
+        earlier = earlier_runs(others, environments or {})
+        counts = (plan.planned, plan.done, len(others) - earlier)
+        return cls(plan.experiment, rows, *counts, places, earlier=earlier)
 
     @property
     def complete(self) -> bool:
@@ -116,9 +123,11 @@ class Record:
         about = {
             "format": FORMAT,
             "experiment": as_plain(self.experiment),
+            "protocol": self.protocol,
             "planned": self.planned,
             "done": self.done,
             "others": self.others,
+            "earlier": self.earlier,
             "environments": self.environments,
             "origin": origin,
         }
@@ -168,7 +177,22 @@ class Record:
             for study in studies
         ]
         counts = (about["planned"], about["done"], about["others"])
-        return cls(experiment, rows, *counts, about["environments"], about["origin"])
+        history = (about.get("protocol", 1), about.get("earlier", 0))
+        return cls(experiment, rows, *counts, about["environments"], about["origin"], *history)
+
+
+def earlier_runs(outcomes: Iterable[Outcome], environments: Mapping[str, Mapping[str, Any]]) -> int:
+    """How many of these runs were recorded by an earlier protocol, under keys that nothing asks for any more."""
+    protocols = {name: environment.get("protocol", PROTOCOL) for name, environment in environments.items()}
+    return sum(protocols.get(outcome.environment, PROTOCOL) < PROTOCOL for outcome in outcomes)
+
+
+def earlier_text(count: int) -> str:
+    """The sentence that names such runs."""
+    return (
+        f"{count} finished runs in the store were recorded by an earlier memspan, whose results are not comparable: "
+        "they stay in the store and in MLflow, and they do not count here."
+    )
 
 
 def configs() -> Callable[[RunConfig], str]:

@@ -15,18 +15,19 @@ def score_table(record: Record) -> pd.DataFrame:
     for row in record.rows:
         for job, outcome in row.evaluations:
             metrics, training = outcome.metrics, job.config.training
-            solved_at = metrics.get("steps_to_solve", float("nan"))
-            steps = training.steps if math.isnan(solved_at) else solved_at
+            solved_step = metrics.get("steps_to_solve", float("nan"))
+            steps = training.steps if math.isnan(solved_step) else solved_step
             rows.append(
                 {
                     **metrics,
                     "architecture": job.variant,
                     "task": job.level,
+                    "table": row.study.level.table,
                     "seed": job.config.seed,
                     "key": job.key,
                     "skill": metrics["test_skill"],
                     "solved": bool(metrics["solved"]),
-                    "steps_to_solve": solved_at,
+                    "steps_to_solve": solved_step,
                     "steps_budget": training.steps,
                     "seconds_to_solve": steps * training.batch_size / metrics["sequences_per_second"],
                 }

@@ -33,8 +33,7 @@ class Critical:
 
 def critical_differences(runs: pd.DataFrame) -> Critical | None:
     """From the skill of each run; None with fewer than ten tasks, or three architectures that have them all."""
-    tables = runs.assign(table=runs["task"].str.split(" ").str[0])
-    levels = tables.groupby(["architecture", "table", "task"])["skill"].mean().unstack(["table", "task"]).dropna()
+    levels = runs.groupby(["architecture", "table", "task"])["skill"].mean().unstack(["table", "task"]).dropna()
     means = levels.T.groupby(level="table").mean().T.sort_index()  # [who, tasks]
     if len(means) < FEWEST_ARCHITECTURES or means.shape[1] < FEWEST_TASKS:
         return None

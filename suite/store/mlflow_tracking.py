@@ -33,7 +33,7 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
 from suite.errors import InputError, StoppedError, StoreError, redacted
-from suite.experiment.run_config import digest
+from suite.experiment.run_config import RunConfig, digest
 from suite.planning.job import Job, Outcome
 from suite.planning.study import Study
 from suite.store.addresses import Place
@@ -269,7 +269,7 @@ class Tracking:
                 "architecture": kept.architecture,
                 "seed": str(kept.config.seed),
                 "key": key,
-                "source_hash": kept.config.source,
+                **_sources(kept.config),
                 **_process(),
             },
         )
@@ -343,7 +343,7 @@ class Tracking:
                 "seed": str(job.config.seed),
                 "number": str(job.number),
                 "key": job.key,
-                "source_hash": job.config.source,
+                **_sources(job.config),
                 **_process(),
                 **_origin(),
             },
@@ -366,6 +366,10 @@ class Tracking:
         assert recorder.outcome is not None, "Recorder.result was not called"
         recorder.counts = self.ledger.finish(experiment, job.key, owner, run_id, recorder.outcome)
         self.client.set_terminated(run_id, "FINISHED" if recorder.counts else "KILLED")
+
+
+def _sources(config: RunConfig) -> dict[str, str]:
+    return {"task_source": config.source.task, "architecture_source": config.source.architecture}
 
 
 def _create(database: Path) -> None:

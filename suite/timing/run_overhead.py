@@ -12,7 +12,7 @@ import torch
 
 from suite.data import Data
 from suite.engines import Signals
-from suite.experiment.run_config import ModelConfig, RunConfig, TaskConfig, Training
+from suite.experiment.run_config import ModelConfig, RunConfig, Source, TaskConfig, Training
 from suite.model.sequence_model import model_of
 from suite.numerics import numerics
 from suite.planning.job import Job
@@ -36,7 +36,7 @@ def overhead(architecture: str = "lstm", steps: int = 1000, repetitions: int = 5
         model=ModelConfig(architecture=architecture, options=architectures.options(architecture, {}), hidden_size=64),
         training=Training(steps=steps, stop_when_solved=False),
         seed=0,
-        source="",
+        source=Source(task="", architecture=""),
     )
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)

@@ -20,7 +20,7 @@ def seconds_between() -> float:
     return seconds("MEMSPAN_CHECKPOINT_SECONDS", 30.0)
 
 
-FORMAT = 1
+FORMAT = 2
 """Of a checkpoint. Raised when what it holds changes; one of another format is not used."""
 
 

@@ -31,7 +31,7 @@ KEPT = (
     "best_step",
     "best_loss",
     "best_weights",
-    "solved_at",
+    "solved_step",
     "diverged",
 )
 """What a checkpoint keeps of a module, beside weights, optimiser and random numbers."""
@@ -95,7 +95,7 @@ class MemoryModule(pl.LightningModule):
         self.best_step = 0
         self.best_loss = math.inf
         self.best_weights = _copy(model)
-        self.solved_at: int | None = None
+        self.solved_step: int | None = None
         self.diverged = False
         self.pruned = False
         self.resumed: dict[str, Any] | None = None
@@ -191,8 +191,8 @@ class MemoryModule(pl.LightningModule):
         self.model.train()
         self.diverged = self.diverged or not math.isfinite(found.loss)
         solved = not self.diverged and found.success > task.solved_at
-        if solved and self.solved_at is None:
-            self.solved_at = self.steps
+        if solved and self.solved_step is None:
+            self.solved_step = self.steps
         stop_here = solved and config.stop_when_solved
         if not self.diverged and (found.loss < self.best_loss or stop_here):
             self.best_step, self.best_loss, self.best_weights = self.steps, found.loss, _copy(self.model)

@@ -163,14 +163,14 @@ def _test(module: MemoryModule, device: str) -> dict[str, float]:
     is_finite = norms.isfinite()
     known = norms[is_finite] if is_finite.any() else norms.new_full((1,), math.nan)
     p50, p90, p99 = known.quantile(torch.tensor([0.5, 0.9, 0.99], dtype=torch.double)).tolist()
-    solved = module.solved_at is not None and not module.diverged
+    solved = module.solved_step is not None and not module.diverged
     return {
         **metrics,
-        "objective": _objective(metrics["validation_skill"], module.solved_at if solved else None, config),
+        "objective": _objective(metrics["validation_skill"], module.solved_step if solved else None, config),
         "steps": module.steps,
         "best_step": module.best_step,
         "solved": float(solved),
-        "steps_to_solve": float(module.solved_at) if solved and module.solved_at is not None else math.nan,
+        "steps_to_solve": float(module.solved_step) if solved and module.solved_step is not None else math.nan,
         "diverged": float(module.diverged),
         "pruned": float(module.pruned),
         "gradient_norm_p50": p50,
@@ -187,11 +187,11 @@ def _test(module: MemoryModule, device: str) -> dict[str, float]:
     }
 
 
-def _objective(skill: float, solved_at: int | None, config: Training) -> float:
+def _objective(skill: float, solved_step: int | None, config: Training) -> float:
     """What a sweep maximises, on validation: the skill; where solving stops the run, the earlier the better."""
-    if solved_at is None or not config.stop_when_solved:
+    if solved_step is None or not config.stop_when_solved:
         return skill
-    return 1.0 + (1.0 - solved_at / config.steps)
+    return 1.0 + (1.0 - solved_step / config.steps)
 
 
 @contextmanager

@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from suite import registry
 from suite.errors import InputError, unknown
 from suite.experiment.experiment import Evaluation, Experiment
-from suite.experiment.run_config import RunConfig, digest
+from suite.experiment.run_config import PROTOCOL, RunConfig, digest
+from suite.experiment.source_hash import definitions_of, source_of
 from suite.leaderboards.proof.manifest import RUNS, Manifest, file_digest, fingerprint, row_name, run_table
 from suite.planning.plan import Plan, studies
 from suite.results.record import Record
@@ -66,6 +66,11 @@ def chosen(manifest: Manifest, wanted: str, everything: bool = False) -> list[st
 
 def check(manifest: Manifest, rows: Sequence[str]) -> Findings:
     """Everything that can be said before training: changes, sources, versions, data, the choice by tuning, tables."""
+    if manifest.data["protocol"] != PROTOCOL:
+        raise InputError(
+            f"{str(manifest.path)!r} holds runs of protocol {manifest.data['protocol']}, and this memspan trains by "
+            f"protocol {PROTOCOL}: verify it with the memspan that wrote it ({manifest.data.get('memspan', 'unknown')})"
+        )
     found = Findings()
     for row, place, text in manifest.changes():
         found.wrong.append(f"changed after it was written: {text}")
@@ -102,6 +107,8 @@ def _keys(manifest: Manifest) -> list[str]:
             seed, number = row["seed"][place], row["number"][place]
             try:
                 key = RunConfig(**row["configs"][row["config"][place]], seed=seed).key
+            except InputError:  # its class cannot be imported, which is said elsewhere
+                continue
             except (ValidationError, IndexError) as error:
                 wrong.append(f"{row_name(row)}, {role} {number}: its configuration is none: {error}")
                 continue
@@ -135,21 +142,21 @@ def _choices(manifest: Manifest) -> list[str]:
 
 
 def _changed_sources(manifest: Manifest) -> dict[str, str]:
-    """The rows whose task or architecture is not what it was, with the modules that differ."""
+    """The rows whose task or architecture is not what it was, with the definitions that differ."""
     found = {}
     for row in manifest.rows:
         config, name = row["configs"][0], row_name(row)
         try:
-            texts = registry.tasks.sources(config["task"]["name"])
-            texts |= registry.architectures.sources(config["model"]["architecture"])
+            used = config["task"]["name"], config["model"]["architecture"]
+            if source_of(*used).model_dump() == row["source"]:
+                continue
+            now = definitions_of(*used)
         except InputError as error:
             found[name] = f"{name}: {error}"
             continue
-        now = {module: digest(text) for module, text in texts.items()}
-        modules = sorted({*now, *row["modules"]})
-        if changed := [module for module in modules if now.get(module) != row["modules"].get(module)]:
-            files = ", ".join(f"{module.replace('.', '/')}.py" for module in changed)
-            found[name] = f"{name}: its source is another than when it was trained: {files}"
+        then = row["definitions"]
+        changed = [name for name in sorted({*now, *then}) if now.get(name) != then.get(name)]
+        found[name] = f"{name}: its source is another than when it was trained: {', '.join(changed)}"
     return found
 
 

@@ -19,16 +19,18 @@ import pandas as pd
 from suite.data import Data
 from suite.errors import InputError
 from suite.experiment.experiment import Level
-from suite.experiment.run_config import PROTOCOL, canonical_json, digest
-from suite.registry import architectures, tasks
+from suite.experiment.run_config import canonical_json, digest
+from suite.experiment.source_hash import definitions_of
 from suite.results.record import OWN, Record, Row, as_plain, configs
 from suite.store.environment import environment
 
-FORMAT = 1
-"""Raised when older versions could not read it."""
+FORMAT = 2
+"""It is raised when older versions could not read a manifest. Format 1 named whole modules instead of definitions."""
 NAME = "manifest.json"
 RUNS = "runs.parquet"
 SECTIONS = ("counts", "experiment", "environments", "data", "rows")
+COUNTS = ("planned", "done", "others", "earlier")
+"""What a manifest says of the number of runs, see `Record`."""
 LINED = 4
 """Levels of the JSON that are lines of their own: sections, rows, columns, and what a column lists."""
 RUN_COLUMNS = ("role", "number", "seed", "key", "environment")
@@ -89,16 +91,16 @@ def row_name(row: Mapping[str, Any]) -> str:
 
 def manifest(record: Record) -> dict[str, Any]:
     """The manifest of a record, as plain values; what it says of files beside it is added by who writes them."""
-    known = record.origin.get("modules", {})
+    known = record.origin.get("definitions", {})
     data = record.origin.get("data") or {
         level.label: fingerprint(level, record.experiment.evaluation.seed_list[0]) for level in record.experiment.levels
     }
     found: dict[str, Any] = {
         "format": FORMAT,
-        "protocol": PROTOCOL,
+        "protocol": record.protocol,
         "memspan": environment()["packages"].get("memspan", ""),
         "experiment": as_plain(record.experiment),
-        "counts": {"planned": record.planned, "done": record.done, "others": record.others},
+        "counts": {name: getattr(record, name) for name in COUNTS},
         "environments": dict(record.environments),
         "data": data,
         "rows": [run_table(row, known.get(row.name)) for row in record.rows if row.runs],
@@ -115,11 +117,11 @@ def digest_of(sections: Mapping[str, str]) -> str:
 
 def origin_of(proof: Mapping[str, Any]) -> dict[str, Any]:
     """What a record has to remember of how things were when its manifest was made."""
-    return {"modules": {row_name(row): row["modules"] for row in proof["rows"]}, "data": proof["data"]}
+    return {"definitions": {row_name(row): row["definitions"] for row in proof["rows"]}, "data": proof["data"]}
 
 
 def run_table(row: Row, known: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The runs of a row as columns; with the ``known`` modules, or those of now."""
+    """The runs of a row as columns; with the ``known`` definitions, or those of now."""
     runs = row.runs
     roles = ["trial"] * len(row.trials) + ["finalist"] * len(row.reruns) + ["evaluation"] * len(row.evaluations)
     text_of_config = configs()
@@ -130,8 +132,8 @@ def run_table(row: Row, known: Mapping[str, str] | None = None) -> dict[str, Any
         "architecture": row.study.variant.label,
         "task": row.study.level.label,
         "study": row.study.name,
-        "source": runs[0][0].config.source,
-        "modules": dict(known) if known is not None else modules(row),
+        "source": runs[0][0].config.source.model_dump(),
+        "definitions": dict(known) if known is not None else definitions_of(*row.study.classes),
         "configs": [json.loads(text) for text in unique],
         "role": roles,
         "number": [job.number for job, _ in runs],
@@ -145,12 +147,6 @@ def run_table(row: Row, known: Mapping[str, str] | None = None) -> dict[str, Any
     }
     found["digests"] = _run_digests(found)
     return found
-
-
-def modules(row: Row) -> dict[str, str]:
-    """The modules that define the task and the architecture of a row, as they are now, with a digest each."""
-    texts = tasks.sources(row.study.level.task.name) | architectures.sources(row.study.variant.architecture)
-    return {module: digest(text) for module, text in texts.items()}
 
 
 def _run_digests(row: Mapping[str, Any]) -> list[str]:
@@ -209,7 +205,9 @@ def _check_shape(data: Any) -> None:
         raise ValueError("it does not say how many runs there are")
     columns = (*RUN_COLUMNS, "config", "params", "curve", "digests")
     for row in data["rows"]:
-        if not {"architecture", "task", "study", "modules", "configs", "metrics", *columns} <= set(row):
+        if "modules" in row:  # as format 1 called them
+            row["definitions"] = row.pop("modules")
+        if not {"architecture", "task", "study", "definitions", "configs", "metrics", *columns} <= set(row):
             raise ValueError("a row lacks what a row has")
         if len({len(row[name]) for name in columns} | {len(values) for values in row["metrics"].values()}) > 1:
             raise ValueError(f"the columns of {row_name(row)!r} differ in length")
