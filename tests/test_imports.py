@@ -1,4 +1,4 @@
-"""Imports go one way."""
+"""The house: a room imports what stands on a lower floor, and never what stands beside it or above."""
 
 from __future__ import annotations
 
@@ -10,47 +10,104 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+FLOORS = (
+    ("cli",),
+    ("console",),
+    ("claims", "timing"),
+    ("leaderboards", "running"),
+    ("plots",),
+    ("results", "training"),
+    ("store",),
+    ("planning", "diagnostics"),
+    ("model", "data"),
+    ("experiment",),
+    ("registry",),
+    ("statistics", "architectures", "engines"),
+    ("kernels", "tasks", "errors", "numerics"),
+)
+"""From the top down; CONTRIBUTING says in a sentence what each room is for."""
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+IN_SUITE_ITSELF = {"__init__", "__main__", "data", "errors", "numerics", "registry"}
+ONLY_IMPORTER = {
+    "mlflow": "suite/store/mlflow_",
+    "optuna": "suite/planning/sweep.py",
+    "ray": "suite/engines/ray.py",
+    "sqlalchemy": "suite/store/",
+    "psycopg": "suite/store/",
+    "tenacity": "suite/store/retrying.py",
+    "lightning": "suite/training/",
+}
+"""Whatever is heavy, or could be exchanged, has one place that imports it."""
+MOST_LINES = 300
+MOST_LINES_OF_A_FUNCTION = 60
 FILES = [path.relative_to(ROOT) for folder in ("tasks", "suite") for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"))
 
 
 def imported(path: Path) -> set[str]:
     """The modules a file imports, anywhere in it."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             assert node.module is not None
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            found |= {node.module} if node.module != "suite" else {f"suite.{alias.name}" for alias in node.names}
     return found
 
 
-def within(name: str, packages: tuple[str, ...]) -> bool:
-    return any(name == package or name.startswith(f"{package}.") for package in packages)
+def room_of(name: str) -> str | None:
+    """The room of a module, or of a file by its path with dots; None for what is not of memspan."""
+    parts = name.split(".")
+    if parts[0] == "tasks":
+        return "tasks"
+    return parts[1] if parts[0] == "suite" and len(parts) > 1 else None
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
-def test_a_file_imports_only_what_its_place_allows(path: Path) -> None:
-    names = {name for name in imported(path) if name.split(".")[0] not in sys.stdlib_module_names}
-    place = path.as_posix()
-    if place.startswith("tasks/"):
-        assert all(within(name, ("torch", "tasks")) for name in names)
-    if place.startswith("suite/architectures/"):
-        allowed = ("torch", "suite.architectures", "suite.kernels")
-        assert all(name == "suite" or within(name, allowed) for name in names)
-    if place.startswith("suite/kernels/") and not place.endswith("__init__.py"):  # it names Cell as a type
-        assert not any(within(name, ("suite.architectures", "suite.registry", "tasks")) for name in names)
-    if place != "suite/store/mlflow_tracking.py":
-        assert not any(within(name, ("mlflow",)) for name in names)
-    if place != "suite/planning/sweep.py":
-        assert not any(within(name, ("optuna",)) for name in names)
-    if place != "suite/engines/ray.py":
-        assert not any(within(name, ("ray",)) for name in names)
-    if place not in ("suite/store/ledger.py", "suite/store/addresses.py"):
-        assert not any(within(name, ("sqlalchemy", "psycopg")) for name in names)
-    if place != "suite/__main__.py" and not place.startswith("suite/cli/"):
-        assert not any(within(name, ("suite.cli",)) for name in names)
+def test_a_file_imports_only_what_stands_below_its_room(path: Path) -> None:
+    room = room_of(".".join(path.with_suffix("").parts))
+    if room not in FLOOR_OF:
+        assert room in ("__init__", "__main__", "model_file"), f"{room} has no floor"
+        return
+    for name in imported(path):
+        other = room_of(name)
+        if other is not None and other != room:
+            assert FLOOR_OF[other] > FLOOR_OF[room], f"{path} imports {name}, which does not stand below {room}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_a_heavy_library_has_one_importer(path: Path) -> None:
+    for name in imported(path):
+        place = ONLY_IMPORTER.get(name.split(".")[0])
+        assert place is None or path.as_posix().startswith(place), f"{path} imports {name}, which only {place}… may"
+
+
+def test_tasks_and_cells_stand_on_torch_alone() -> None:
+    for path in FILES:
+        room = room_of(".".join(path.with_suffix("").parts))
+        allowed = {"tasks": ("torch", "tasks"), "architectures": ("torch", "suite")}.get(str(room))
+        names = {name.split(".")[0] for name in imported(path)} - set(sys.stdlib_module_names)
+        assert allowed is None or names <= set(allowed), f"{path} imports {names - set(allowed)}"
+
+
+def test_nothing_lies_loose_in_suite() -> None:
+    assert {path.stem for path in (ROOT / "suite").glob("*.py")} == IN_SUITE_ITSELF
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_files_and_functions_can_be_read_in_one_sitting(path: Path) -> None:
+    assert len((ROOT / path).read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+    if "kernels" in path.parts:
+        return
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno is not None
+            assert node.end_lineno - node.lineno < MOST_LINES_OF_A_FUNCTION, f"{path}: {node.name}"
 
 
 def test_a_written_leaderboard_is_shown_without_what_takes_seconds_to_import() -> None:

@@ -21,8 +21,8 @@ from suite.experiment import loading
 from suite.experiment.experiment import ArchitectureTable, Evaluation, Size, TaskTable
 from suite.experiment.run_config import Training
 from suite.experiment.search_space import Sweep
+from suite.leaderboards.columns import COST, MEMORY, OVERFITTING
 from suite.leaderboards.page.data import FILES
-from suite.leaderboards.page.html import COST, MEMORY, OVERFITTING
 from suite.planning.plan import studies
 
 ROOT = Path(__file__).parent.parent
@@ -110,7 +110,7 @@ def test_dropped_into_the_folder_they_are_found_and_keep_the_contract(
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     place = tmp_path / ("suite/architectures" if kind == "architectures" else "tasks")
     (place / f"{name}.py").write_text(text, encoding="utf-8")
-    found = run("-m", "pytest", "-q", f"tests/test_{kind}.py", "-k", name, cwd=tmp_path)
+    found = run("-m", "pytest", "-q", f"tests/{kind}/test_{kind}.py", "-k", name, cwd=tmp_path)
     assert re.search(r"[1-9]\d* passed", found)
 
 

@@ -16,14 +16,11 @@ import warnings
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
-
-if TYPE_CHECKING:
-    from suite.architectures import Cell
 
 __all__ = ["available", "diagonal_definition", "diagonal_recurrence", "find", "path", "warm_up"]
 
@@ -57,7 +54,7 @@ def find(
     return None
 
 
-def path(cell: Cell[Any]) -> Literal["fused", "cudnn", "definition"]:
+def path(cell: Any) -> Literal["fused", "cudnn", "definition"]:
     """What ``cell``, with its parameters where they are now, runs through: found by one step of it."""
     _taken.clear()
     with torch.no_grad():

@@ -43,7 +43,7 @@ def execute(job: Job, place: Place, experiment: str, parent: str, owner: str, si
         outcome = Outcome(result.metrics, (*result.curves, *flow), store.note(found))
         tags = {
             "environment": outcome.environment,
-            "path": "/".join(sorted({kernels.path(cell) for cell in result.model.cells})),  # type: ignore[arg-type]
+            "path": "/".join(sorted({kernels.path(cell) for cell in result.model.cells})),
             "threads": str(found["threads"]),
             "cpu_capability": found["cpu_capability"],
             "device": signals.device,

@@ -12,7 +12,7 @@ from suite.store.addresses import Place
 from suite.store.lease import Hand, Taken
 from suite.store.store import Store
 from tests.servers import PostgreSQL
-from tests.test_ledger import CONFIG
+from tests.store.test_ledger import CONFIG
 
 WRITERS, RUNS, POINTS = 16, 2, 100
 NAMES = [f"train/{letter}" for letter in "abcdefgh"]
@@ -43,7 +43,7 @@ def test_sixteen_writers_lose_nothing(kind: str, tmp_path: Path, request: pytest
     store = Store.at(place)
     store.tracking.experiment_id("load")  # MLflow makes its tables
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["suite.store.mlflow_tracking", "tests.test_ledger"])  # imported once
+    context.set_forkserver_preload(["suite.store.mlflow_tracking", "tests.store.test_ledger"])  # imported once
     writers = [context.Process(target=_write, args=(place, writer)) for writer in range(WRITERS)]
     for process in writers:
         process.start()

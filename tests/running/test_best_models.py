@@ -37,7 +37,7 @@ from suite.training.train import train
 from tasks.adding import Adding
 from tests import servers
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TINY = """
 [tasks.adding]
 length = [6, 8]

@@ -29,7 +29,7 @@ from suite.store.store import Store
 from tests import servers
 from tests.chaos import chaos
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TINY = """
 title = "Tiny"
 [tasks.adding]

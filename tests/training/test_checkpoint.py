@@ -88,7 +88,7 @@ def in_pieces(run: RunConfig, path: Path, every: int, watch: Any = Watcher) -> t
         pytest.param(config("lstm", optimizer="rmsprop", clip=0.1), id="rmsprop"),
         pytest.param(config("rnn", optimizer="sgd", weight_decay=1e-3), id="sgd"),
         pytest.param(config("lstm", steps=500, diagnostics=True), id="diagnostics"),
-        pytest.param(config("tests.test_checkpoint:Noisy"), id="random numbers"),
+        pytest.param(config("tests.training.test_checkpoint:Noisy"), id="random numbers"),
         pytest.param(config(stop_when_solved=True, steps=2000), id="solved"),
         pytest.param(config("rnn", learning_rate=1e30, clip=float("inf"), optimizer="sgd"), id="diverged"),
     ],
@@ -151,7 +151,7 @@ import json
 import sys
 from pathlib import Path
 from suite.training.train import train
-from tests.test_checkpoint import config, facts
+from tests.training.test_checkpoint import config, facts
 result = train(config("lstm", steps=1200, diagnostics=True), checkpoint=Path(sys.argv[1]))
 print(json.dumps(facts(result)))
 """
@@ -159,7 +159,7 @@ print(json.dumps(facts(result)))
 
 def test_killed_between_and_inside_checkpoints_it_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     """It does nothing but train and save, so that many of the kills hit a file half-written."""
-    environment = {**os.environ, "MEMSPAN_CHECKPOINT_SECONDS": "0", "PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment = {**os.environ, "MEMSPAN_CHECKPOINT_SECONDS": "0", "PYTHONPATH": str(Path(__file__).parents[2])}
     path = tmp_path / "run.pt"
     command = [sys.executable, "-c", CHILD, str(path)]
     steps = []

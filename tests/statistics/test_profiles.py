@@ -10,7 +10,7 @@ from scipy import stats
 from suite.statistics.bootstrap import OVERALL
 from suite.statistics.critical_differences import critical_differences
 from suite.statistics.profiles import THRESHOLDS, interquartile_means, middle_mean, profiles
-from tests.test_statistics import bimodal, table
+from tests.statistics.test_statistics import bimodal, table
 
 
 def test_the_middle_mean_by_hand_and_against_scipy() -> None:

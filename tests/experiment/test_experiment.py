@@ -250,7 +250,7 @@ class Stateless(Cell[tuple[()]]):
 def test_what_no_run_could_do_is_refused_before_it(
     architecture: dict[str, Any], training: dict[str, Any], message: str
 ) -> None:
-    table = {"architecture": "tests.test_experiment:Stateless", "hidden_size": 4, **architecture}
+    table = {"architecture": "tests.experiment.test_experiment:Stateless", "hidden_size": 4, **architecture}
     data = {"tasks": {"adding": {"length": 8}}, "architectures": {"own": table}, "training": training}
     with pytest.raises(InputError, match=message):
         studies(parse(data, "x"))

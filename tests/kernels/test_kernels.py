@@ -23,7 +23,7 @@ from suite.architectures import Cell
 from suite.model.sequence_model import SequenceModel
 from suite.registry import architectures, option_types
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-5  # of the largest element
 CANCELLED = 5e-7  # what a sum of numbers near 1 may leave in single precision where it is small itself
 

@@ -35,10 +35,10 @@ from suite.planning.plan import places
 from suite.results.record import Record, record_of
 from suite.running import runner
 from suite.store.store import Store
+from tests.running.test_run import memspan
 from tests.synthetic import made_up
-from tests.test_run import memspan
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 CELL = """
 import torch
