@@ -32,7 +32,7 @@ def run(experiment: str | Path, *, store: str | Path = "mlruns", workers: int = 
     """
     from suite import engines
     from suite.experiment.loading import load
-    from suite.leaderboards.leaderboard import leaderboard as table_of
+    from suite.leaderboards.leaderboard import build_leaderboard
     from suite.running import runner
     from suite.store.store import Store
 
@@ -41,17 +41,17 @@ def run(experiment: str | Path, *, store: str | Path = "mlruns", workers: int = 
     failed = runner.run(plan, opened, engines.make(workers=workers))
     if failed:
         raise RuntimeError(f"{len(failed)} runs failed: {'; '.join(sorted(set(failed.values())))}")
-    return table_of(plan).rows
+    return build_leaderboard(plan).rows
 
 
 def leaderboard(experiment: str | Path, *, store: str | Path = "mlruns", **selection: Any) -> pd.DataFrame:
     """The leaderboard of what an experiment has recorded: one row per (task or overall, architecture)."""
     from suite.experiment.loading import load
-    from suite.leaderboards.leaderboard import leaderboard as table_of
+    from suite.leaderboards.leaderboard import build_leaderboard
     from suite.running import runner
     from suite.store.store import Store
 
-    board = table_of(runner.open_plan(load(experiment).select(**selection), Store(store)))
+    board = build_leaderboard(runner.open_plan(load(experiment).select(**selection), Store(store)))
     if not board.scopes:
         raise InputError(f"nothing to rank in store {str(store)!r}: {' '.join(board.notes)}")
     return board.rows

@@ -116,8 +116,8 @@ def test_a_written_leaderboard_is_shown_without_what_takes_seconds_to_import() -
         "from pathlib import Path\n"
         "from suite.results.record import Record\n"
         "from suite.leaderboards.text.render import as_json\n"
-        "from suite.leaderboards.leaderboard import leaderboard\n"
-        "assert as_json(leaderboard(Record.read(Path('experiments/report/quick/runs.parquet'))))\n"
+        "from suite.leaderboards.leaderboard import build_leaderboard\n"
+        "assert as_json(build_leaderboard(Record.read(Path('experiments/report/quick/runs.parquet'))))\n"
         "print(sorted({'optuna', 'scipy.stats', 'matplotlib', 'mlflow', 'lightning'} & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -6,13 +6,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from suite.claims.verdict import CONTRADICTS, NOTHING, OPEN, SIGN, SUPPORTS, Judged
+from suite.claims.verdict import CONTRADICTS, NOTHING, OPEN, SIGN, SUPPORTS, ClaimVerdict
 from suite.plots.style import new_figure, tidy
 
 LOOK = {SUPPORTS: ("#228833", "o"), CONTRADICTS: ("#DD5533", "s"), OPEN: ("#888888", "D"), NOTHING: ("#BBBBBB", "x")}
 
 
-def claim_figure(judged: Judged) -> Figure:
+def claim_figure(judged: ClaimVerdict) -> Figure:
     """One row per comparison and level: the difference with its 95 % interval, and what it says of the claim.
 
     The grey band is the smallest difference that matters. Each measure has a panel of its own; what is context stands

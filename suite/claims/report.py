@@ -13,7 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from suite.claims.verdict import CONTRADICTS, SIGN, SUPPORTS, Judged
+from suite.claims.verdict import CONTRADICTS, SIGN, SUPPORTS, ClaimVerdict
 from suite.statistics.bootstrap import FEW_SEEDS, OVERALL
 
 COLOURS = {"supported": "green", "refuted": "red", "conditional": "yellow", "unresolved": "dim"}
@@ -30,7 +30,7 @@ ROW_COLUMNS = ("first", "", "second", "level", "measure", "first", "second", "di
 COLUMNS = ("claim", "verdict", "effect [95 %]", "for", "against", "of", "seeds")
 
 
-def headline(judged: Judged) -> str:
+def headline(judged: ClaimVerdict) -> str:
     """``gru − lstm, test_skill: +0.10 [0.02, 0.18]``"""
     row = judged.pooled.iloc[0]
     against = row["second"]
@@ -52,7 +52,7 @@ def effect(row: pd.Series[Any], scale: str) -> str:
     return f"{point:+.{digits}f}{interval}"
 
 
-def _cells(judged: Judged) -> tuple[str, ...]:
+def _cells(judged: ClaimVerdict) -> tuple[str, ...]:
     return (
         judged.claim.name,
         judged.verdict,
@@ -64,7 +64,7 @@ def _cells(judged: Judged) -> tuple[str, ...]:
     )
 
 
-def show(found: Sequence[Judged], console: Console) -> None:
+def show(found: Sequence[ClaimVerdict], console: Console) -> None:
     """Print the verdicts, and each comparison where there is one claim only."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False, pad_edge=False)
     for name in COLUMNS:
@@ -78,7 +78,7 @@ def show(found: Sequence[Judged], console: Console) -> None:
     console.print(LEGEND.replace("\n", " "), style="dim")
 
 
-def _show_rows(judged: Judged, console: Console) -> None:
+def _show_rows(judged: ClaimVerdict, console: Console) -> None:
     claim = judged.claim
     console.print(f"“{claim.statement}”", soft_wrap=False)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False, pad_edge=False)
@@ -93,7 +93,7 @@ def _show_rows(judged: Judged, console: Console) -> None:
     console.print(table, "")
 
 
-def markdown(found: Sequence[Judged]) -> str:
+def markdown(found: Sequence[ClaimVerdict]) -> str:
     """All verdicts in one table, then each claim with its comparisons and its picture."""
     budgets = " and ".join(sorted({judged.budget for judged in found}))
     lines = [f"# Claims put to the test, budget {budgets}", "", *verdict_table(found), "", LEGEND, ""]
@@ -132,13 +132,13 @@ def markdown(found: Sequence[Judged]) -> str:
     return "\n".join(lines)
 
 
-def _levels_of(judged: Judged) -> list[list[str]]:
+def _levels_of(judged: ClaimVerdict) -> list[list[str]]:
     keys = ["first", "second", "measure", "direction"]
     by = {key: list(group["task"]) for key, group in judged.rows.groupby(keys, sort=False)}
     return [by.get(tuple(row), []) for row in judged.pooled[keys].to_numpy()]
 
 
-def verdict_table(found: Sequence[Judged]) -> list[str]:
+def verdict_table(found: Sequence[ClaimVerdict]) -> list[str]:
     """The verdicts as the lines of a Markdown table."""
     lines = [
         "| claim | says | verdict | effect [95 %] | for | against | of | seeds |",
@@ -152,7 +152,7 @@ def verdict_table(found: Sequence[Judged]) -> list[str]:
     return lines
 
 
-def as_json(found: Sequence[Judged]) -> str:
+def as_json(found: Sequence[ClaimVerdict]) -> str:
     """Everything but the observations; a figure that does not exist is null."""
 
     def records(frame: pd.DataFrame) -> Any:
@@ -173,14 +173,14 @@ def as_json(found: Sequence[Judged]) -> str:
     return json.dumps(page, indent=2, ensure_ascii=False) + "\n"
 
 
-def observations(found: Sequence[Judged]) -> pd.DataFrame:
+def observations(found: Sequence[ClaimVerdict]) -> pd.DataFrame:
     """Every number that a verdict was made from."""
     tables = [judged.observations.assign(claim=judged.claim.name) for judged in found]
     columns = ["claim", "measure", "task", "architecture", "seed", "value"]
     return pd.concat(tables)[columns].sort_values(columns[:-1], ignore_index=True)
 
 
-def write(found: Sequence[Judged], folder: Path) -> list[Path]:
+def write(found: Sequence[ClaimVerdict], folder: Path) -> list[Path]:
     """``claims.md``, ``claims.json``, ``observations.csv`` and a picture of each claim (PNG and SVG)."""
     from suite.claims.figure import claim_figure
     from suite.plots.style import save

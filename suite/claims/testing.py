@@ -9,7 +9,7 @@ import pandas as pd
 
 from suite.claims.claim import Claim
 from suite.claims.evidence import TIMED, evidence, timed
-from suite.claims.verdict import Judged, judge
+from suite.claims.verdict import ClaimVerdict, judge
 from suite.planning.plan import Plan
 from suite.running import runner
 from suite.store.store import Store
@@ -24,13 +24,13 @@ def needs_runs(claim: Claim) -> bool:
     return measures(claim) != [TIMED]
 
 
-def put_to_the_test(
+def evaluate_claim(
     claim: Claim,
     budget: str,
     store: Store,
     run: Callable[[Plan], None],
     timing: Callable[[int], AbstractContextManager[Callable[[], None]]],
-) -> Judged:
+) -> ClaimVerdict:
     """The verdict on a claim; what its experiment lacks is run first.
 
     Args:

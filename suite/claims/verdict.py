@@ -35,7 +35,7 @@ FLOOR, CEILING = 0.05, 0.95
 
 
 @dataclass(frozen=True)
-class Judged:
+class ClaimVerdict:
     """A claim with its verdict."""
 
     claim: Claim
@@ -68,7 +68,7 @@ class Judged:
         return int((~self.rows["context"]).sum())
 
 
-def judge(claim: Claim, budget: str, measured: Mapping[str, pd.DataFrame]) -> Judged:
+def judge(claim: Claim, budget: str, measured: Mapping[str, pd.DataFrame]) -> ClaimVerdict:
     """The verdict on a claim; ``measured`` holds the evidence of each of its measures."""
     rows, pooled = [], []
     for comparison in claim.comparisons:
@@ -97,7 +97,7 @@ def judge(claim: Claim, budget: str, measured: Mapping[str, pd.DataFrame]) -> Ju
     table["found"] = [verdict_of(*row) for row in table[["difference", "low", "high", "p_holm", "margin"]].to_numpy()]
     table["says"] = [_says(row) for _, row in table.iterrows()]
     observations = pd.concat(found.assign(measure=measure) for measure, found in measured.items())
-    return Judged(
+    return ClaimVerdict(
         claim, budget, overall_verdict(table["says"][~table["context"]]), table, pd.DataFrame(pooled), observations
     )
 

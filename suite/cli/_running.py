@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Hands:
+class RunOptions:
     """Who does the runs, as the command line has it."""
 
     engine: str
@@ -44,11 +44,11 @@ class Hands:
     def keep_models(self, plan: Plan, store: Store) -> None:
         """Keep the best model of each finished row, and say where, and what of them is to be known."""
         from suite.running import best_models as models
-        from suite.running.events import Told
+        from suite.running.events import RunListener
 
         total = sum(not row.there for row in models.rows(plan, store.folder))
         with counting("models", total, self.quiet) as tick:
-            told = Told(done=lambda job, outcome: tick(), trouble=lambda text: errors.print(text, style="red"))
+            told = RunListener(done=lambda job, outcome: tick(), trouble=lambda text: errors.print(text, style="red"))
             found = models.keep(plan, store, self.made(), told)
         for finding in found:
             if finding.note:
@@ -61,10 +61,10 @@ class Hands:
     def run(self, plan: Plan, store: Store) -> dict[str, str]:
         """Do what a plan lacks, and show how it goes; the reasons of the runs that failed for good."""
         from suite import engines
-        from suite.console.progress import Bars
+        from suite.console.progress import ProgressBars
         from suite.running import runner
 
-        with Bars(plan, errors, lambda: self.count, self.quiet) as bars:
+        with ProgressBars(plan, errors, lambda: self.count, self.quiet) as bars:
             engine = self.made()
             if isinstance(engine, engines.Ray) and engine.nodes > 1 and store.place.embedded:
                 raise InputError(

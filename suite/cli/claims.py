@@ -12,7 +12,7 @@ import typer
 from suite.cli._app import app, console, errors
 from suite.cli._opening import open_store
 from suite.cli._options import Address, Attempts, Devices, EngineName, Gpus, Storage, StoreOption, TrackingUri, Workers
-from suite.cli._running import Hands, counting, say_missing
+from suite.cli._running import RunOptions, counting, say_missing
 from suite.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ def claims(
     for experiment in experiments.values():
         studies(experiment)  # whatever is wrong with any of them is said before a store is touched
     from suite.claims import report
-    from suite.claims.testing import needs_runs, put_to_the_test
+    from suite.claims.testing import evaluate_claim, needs_runs
     from suite.running import runner
 
-    hands = Hands(engine, workers, devices, address, gpus, attempts, quiet)
+    hands = RunOptions(engine, workers, devices, address, gpus, attempts, quiet)
     opened = open_store(store, storage, tracking_uri)
     if dry_run:
         from suite.console.estimate import estimate
@@ -73,7 +73,7 @@ def claims(
             nonlocal incomplete
             incomplete |= say_missing(plan, hands.run(plan, opened))
 
-        found.append(put_to_the_test(claim, budget, opened, run, _ticking))
+        found.append(evaluate_claim(claim, budget, opened, run, _ticking))
     folder = output or opened.folder / "claims" / budget
     try:
         written = report.write(found, folder)

@@ -61,7 +61,7 @@ def leaderboard(
         chosen = chosen_experiment(experiment, architectures, tasks, seeds, trials, steps)
         return chosen, open_existing(store, storage, tracking_uri, experiment)
 
-    from suite.leaderboards.leaderboard import leaderboard as table_of
+    from suite.leaderboards.leaderboard import build_leaderboard
     from suite.leaderboards.text import render
 
     if frozen and output is not None:
@@ -71,7 +71,7 @@ def leaderboard(
         raise InputError(
             "a written leaderboard is shown as it is; --architectures and the like belong to an experiment"
         )
-    board = table_of(record)
+    board = build_leaderboard(record)
     if output is not None or frozen:
         from suite.leaderboards.files import freeze, write
 

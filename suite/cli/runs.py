@@ -27,7 +27,7 @@ from suite.cli._options import (
     Trials,
     Workers,
 )
-from suite.cli._running import Hands, say_missing
+from suite.cli._running import RunOptions, say_missing
 from suite.cli.leaderboards import keep
 from suite.errors import StoreError
 
@@ -64,12 +64,12 @@ def run(
     from suite.planning.plan import studies
 
     studies(chosen)  # whatever is wrong is said before a store is touched
-    from suite.leaderboards.leaderboard import leaderboard as table_of
+    from suite.leaderboards.leaderboard import build_leaderboard
     from suite.leaderboards.text.render import show
     from suite.results.record import record_of
     from suite.running import runner
 
-    hands = Hands(engine, workers, devices, address, gpus, attempts, quiet)
+    hands = RunOptions(engine, workers, devices, address, gpus, attempts, quiet)
     opened = open_store(store, storage, tracking_uri)
     plan = runner.open_plan(chosen, opened, curves=True)
     if dry_run:
@@ -79,7 +79,7 @@ def run(
         return 0
     missing = plan.done < plan.planned
     failed = hands.run(plan, opened)
-    board = table_of(record_of(plan, opened))
+    board = build_leaderboard(record_of(plan, opened))
     show(board, console)
     folder = opened.folder / "leaderboards" / board.experiment
     if plan.done == plan.planned and (missing or not (folder / "manifest.json").exists()):
@@ -114,11 +114,10 @@ def status(
     """
     chosen = chosen_experiment(experiment, architectures, tasks, seeds, trials, steps)
     opened = open_existing(store, storage, tracking_uri, experiment)
-    from suite.console.status import show
-    from suite.console.status import status as status_of
+    from suite.console.status import collect_status, show
     from suite.running import runner
 
-    found = status_of(runner.open_plan(chosen, opened), opened, attempts)
+    found = collect_status(runner.open_plan(chosen, opened), opened, attempts)
     if as_json:
         print(json.dumps(found.as_data(), indent=2))
     else:

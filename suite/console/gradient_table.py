@@ -13,7 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from suite.diagnostics.gradient_survey import Row
+from suite.diagnostics.gradient_survey import SurveyRow
 
 LEGEND = """\
 τ = 10: the norm of v·∂s(T)/∂s(T − 10), s all states together, v a random unit vector; geometric mean over vectors,
@@ -21,7 +21,7 @@ sequences and seeds. slope: of its natural logarithm, per step. memory: −1/slo
 seeds; for a gradient that becomes exactly 0, the last τ that has one. size: hidden size."""
 
 
-def show(rows: Sequence[Row], console: Console) -> None:
+def show(rows: Sequence[SurveyRow], console: Console) -> None:
     """Print the table, within 80 columns unless a label is long."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
     table.add_column("architecture", overflow="fold")
@@ -36,7 +36,7 @@ def show(rows: Sequence[Row], console: Console) -> None:
     console.print(LEGEND.replace("\n", " "), style="dim")
 
 
-def as_json(rows: Sequence[Row]) -> str:
+def as_json(rows: Sequence[SurveyRow]) -> str:
     """The rows with their curves; null is what is not finite: an infinite memory, the logarithm of 0."""
     page = [
         {

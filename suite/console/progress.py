@@ -10,16 +10,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from suite.engines import Ended
+from suite.engines import TaskResult
 from suite.planning.job import Job, Outcome
 from suite.planning.plan import Plan
-from suite.running.events import Told
+from suite.running.events import RunListener
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
 
-class Bars:
+class ProgressBars:
     """One bar for all runs and one for each that is under way.
 
     Args:
@@ -47,7 +47,7 @@ class Bars:
         self.traces: set[str] = set()
         self.waited = (0, 0)
 
-    def __enter__(self) -> Bars:
+    def __enter__(self) -> ProgressBars:
         self.bars.start()
         self.all = self.bars.add_task("all runs (starting)", total=self.plan.planned, completed=self.count)
         return self
@@ -56,8 +56,8 @@ class Bars:
         self.bars.stop()
 
     @property
-    def told(self) -> Told:
-        return Told(self.step, self.done, self.failed, self.stopping, self.waiting, self.trouble)
+    def told(self) -> RunListener:
+        return RunListener(self.step, self.done, self.failed, self.stopping, self.waiting, self.trouble)
 
     def step(self, job: Job, step: int) -> None:
         """How far a run has come; called from a thread of the engine."""
@@ -78,7 +78,7 @@ class Bars:
     def trouble(self, text: str) -> None:
         self._say(text, style="red")
 
-    def failed(self, job: Job, end: Ended, last: bool) -> None:
+    def failed(self, job: Job, end: TaskResult, last: bool) -> None:
         self._hide(job)
         after = "given up" if last else "will be tried again"
         self._say(f"{job.study}, {_name(job)}: {end.reason}; {after}", style="red")

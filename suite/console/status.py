@@ -12,7 +12,7 @@ from rich.table import Table
 from suite.console.progress import duration
 from suite.planning.plan import Plan, known, places
 from suite.results.record import earlier_text, record_of
-from suite.store.ledger import Entry
+from suite.store.ledger import UnfinishedRun
 from suite.store.ledger_tables import RUNNING
 from suite.store.store import Store
 
@@ -27,8 +27,8 @@ class Status:
     planned: int
     studies: dict[str, dict[str, int]]
     """By study, by `NAMES`; what is missing includes what waits for another try, or cannot be named yet."""
-    running: list[Entry]
-    failed: list[Entry]
+    running: list[UnfinishedRun]
+    failed: list[UnfinishedRun]
     earlier: int = 0
     """Finished runs that an earlier memspan recorded, and that do not count."""
 
@@ -44,11 +44,11 @@ class Status:
         return {**asdict(self), "totals": self.totals, "complete": self.complete}
 
 
-def status(plan: Plan, store: Store, attempts: int = 3) -> Status:
+def collect_status(plan: Plan, store: Store, attempts: int = 3) -> Status:
     """The state of every run of a plan; ``attempts`` as they were given to ``run``."""
     entries = {entry.key: entry for entry in store.ledger.unfinished(plan.experiment.name)}
-    running: list[Entry] = []
-    failed: list[Entry] = []
+    running: list[UnfinishedRun] = []
+    failed: list[UnfinishedRun] = []
     studies = {}
     for study in plan.studies:
         here = known(study, plan.finished)

@@ -44,7 +44,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Row:
+class SurveyRow:
     """One architecture."""
 
     label: str
@@ -112,7 +112,7 @@ def survey(
     hidden_size: int = 64,
     parameters: int | None = None,
     seeds: int = 5,
-) -> list[Row]:
+) -> list[SurveyRow]:
     """Measure each architecture on ``seeds`` initialisations.
 
     A label is the name of an architecture and, if wanted, its options, depth, direction or delay:
@@ -137,7 +137,7 @@ def survey(
     configs = [_config(label, data[0].task, hidden_size, parameters) for label in labels]
     with numerics():
         return [
-            Row(label, config.hidden_size, np.stack([_curve(config, data[seed], seed) for seed in range(seeds)]))
+            SurveyRow(label, config.hidden_size, np.stack([_curve(config, data[seed], seed) for seed in range(seeds)]))
             for label, config in zip(labels, configs, strict=True)
         ]
 

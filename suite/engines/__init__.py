@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from suite.engines._base import Ended, Engine, Kind, Listener, Signals, Task
+from suite.engines._base import Engine, EngineTask, Signals, StepListener, TaskResult, TaskStatus
 from suite.engines.devices import slots
 from suite.engines.inline import Inline
 from suite.engines.ray import Ray
 from suite.engines.workers import Workers
 from suite.errors import InputError, unknown
 
-__all__ = ["NAMES", "Ended", "Engine", "Inline", "Kind", "Listener", "Ray", "Signals", "Task", "Workers", "make"]
+__all__ = [
+    "NAMES",
+    "Engine",
+    "EngineTask",
+    "Inline",
+    "Ray",
+    "Signals",
+    "StepListener",
+    "TaskResult",
+    "TaskStatus",
+    "Workers",
+    "make",
+]
 
 NAMES = ("local", "ray")
 

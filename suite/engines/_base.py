@@ -28,15 +28,15 @@ class Signals:
         return self.stopping
 
 
-Task = Callable[[Signals], Any]
+EngineTask = Callable[[Signals], Any]
 """Something to be done elsewhere. It can be pickled, and so can what it returns."""
 
-Listener = Callable[[str, int], None]
+StepListener = Callable[[str, int], None]
 """Is told the key of a task and how far it has come."""
 
 
-class Kind(Enum):
-    """How a task ended."""
+class TaskStatus(Enum):
+    """How a task run_task."""
 
     DONE = "done"
     FAILED = "failed"
@@ -50,32 +50,32 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True)
-class Ended:
+class TaskResult:
     """The end of a task."""
 
-    kind: Kind
+    kind: TaskStatus
     value: Any = None
     reason: str = ""
     trace: str = ""
 
 
-def ended(task: Task, signals: Signals) -> Ended:
+def run_task(task: EngineTask, signals: Signals) -> TaskResult:
     """Do a task here and now."""
     try:
-        return Ended(Kind.DONE, task(signals))
+        return TaskResult(TaskStatus.DONE, task(signals))
     except StoppedError as error:
-        return Ended(Kind.STOPPED, reason=str(error))
+        return TaskResult(TaskStatus.STOPPED, reason=str(error))
     except StoreError as error:
-        return Ended(Kind.STORE, reason=redacted(str(error)))
+        return TaskResult(TaskStatus.STORE, reason=redacted(str(error)))
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".strip()
-        return Ended(Kind.FAILED, reason=redacted(reason), trace=redacted(traceback.format_exc()))
+        return TaskResult(TaskStatus.FAILED, reason=redacted(reason), trace=redacted(traceback.format_exc()))
 
 
 class Engine(ABC):
-    """Takes tasks and says how they ended. Used as a context; leaving it ends what is under way."""
+    """Takes tasks and says how they run_task. Used as a context; leaving it ends what is under way."""
 
-    listener: Listener = staticmethod(lambda key, step: None)
+    listener: StepListener = staticmethod(lambda key, step: None)
     """Is told of progress, also from other threads."""
 
     @property
@@ -86,15 +86,15 @@ class Engine(ABC):
     @property
     @abstractmethod
     def pending(self) -> int:
-        """Tasks that were taken and have not ended."""
+        """Tasks that were taken and have not run_task."""
 
     @abstractmethod
-    def submit(self, key: str, task: Task) -> None:
+    def submit(self, key: str, task: EngineTask) -> None:
         """Take a task; only while something is free."""
 
     @abstractmethod
-    def wait(self, seconds: float) -> list[tuple[str, Ended]]:
-        """The keys and ends of tasks that have ended; none after so many seconds in which none did."""
+    def wait(self, seconds: float) -> list[tuple[str, TaskResult]]:
+        """The keys and ends of tasks that have run_task; none after so many seconds in which none did."""
 
     @abstractmethod
     def stop(self) -> None:

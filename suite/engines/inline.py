@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import partial
 
-from suite.engines._base import Ended, Engine, Signals, Task, ended
+from suite.engines._base import Engine, EngineTask, Signals, TaskResult, run_task
 from suite.engines.devices import available
 
 
@@ -21,7 +21,7 @@ class Inline(Engine):
         if device is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = device
             self.signals.device = available()
-        self.waiting: list[tuple[str, Task]] = []
+        self.waiting: list[tuple[str, EngineTask]] = []
 
     @property
     def free(self) -> int:
@@ -31,13 +31,13 @@ class Inline(Engine):
     def pending(self) -> int:
         return len(self.waiting)
 
-    def submit(self, key: str, task: Task) -> None:
+    def submit(self, key: str, task: EngineTask) -> None:
         self.waiting.append((key, task))
 
-    def wait(self, seconds: float) -> list[tuple[str, Ended]]:
+    def wait(self, seconds: float) -> list[tuple[str, TaskResult]]:
         key, task = self.waiting.pop()
         self.signals.report = partial(self.listener, key)  # type: ignore[method-assign]
-        return [(key, ended(task, self.signals))]
+        return [(key, run_task(task, self.signals))]
 
     def stop(self) -> None:
         self.signals.stopping = True

@@ -9,11 +9,11 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from suite.engines._base import Ended, Engine, Kind, Signals, Task, ended
+from suite.engines._base import Engine, EngineTask, Signals, TaskResult, TaskStatus, run_task
 from suite.engines.devices import CPU, available
 from suite.errors import InputError
 
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 """A task tells its progress, and looks whether to stop, at most so often."""
 
 
@@ -73,14 +73,14 @@ class Ray(Engine):
     def pending(self) -> int:
         return len(self.running)
 
-    def submit(self, key: str, task: Task) -> None:
+    def submit(self, key: str, task: EngineTask) -> None:
         # Whether and when to try again is decided in one place, by whoever hands out the work.
         remote = self.ray.remote(num_cpus=0 if self.gpus else 1, num_gpus=self.gpus, max_retries=0)(_do)
         self.running[remote.remote(key, task, self.board)] = key
 
-    def wait(self, seconds: float) -> list[tuple[str, Ended]]:
-        done, _ = self.ray.wait(list(self.running), num_returns=1, timeout=min(seconds, LOOK_SECONDS))
-        if not done and time.monotonic() - self.looked > LOOK_SECONDS:
+    def wait(self, seconds: float) -> list[tuple[str, TaskResult]]:
+        done, _ = self.ray.wait(list(self.running), num_returns=1, timeout=min(seconds, POLL_SECONDS))
+        if not done and time.monotonic() - self.looked > POLL_SECONDS:
             self.looked = time.monotonic()
             with suppress(self.ray.exceptions.RayError):  # the board is on its way to another machine
                 for key, step in self.ray.get(self.board.steps.remote(self.stopping), timeout=10).items():
@@ -88,15 +88,15 @@ class Ray(Engine):
                         self.listener(key, step)
         return [(self.running.pop(task), self._end(task)) for task in done]
 
-    def _end(self, task: Any) -> Ended:
+    def _end(self, task: Any) -> TaskResult:
         errors = self.ray.exceptions
         try:
-            end: Ended = self.ray.get(task)
+            end: TaskResult = self.ray.get(task)
             return end
         except (errors.NodeDiedError, errors.ObjectLostError) as error:
-            return Ended(Kind.LOST, reason=f"its machine was lost: {_first_line(error)}")
+            return TaskResult(TaskStatus.LOST, reason=f"its machine was lost: {_first_line(error)}")
         except errors.RayError as error:
-            return Ended(Kind.FAILED, reason=f"the worker's process died: {_first_line(error)}")
+            return TaskResult(TaskStatus.FAILED, reason=f"the worker's process died: {_first_line(error)}")
 
     def stop(self) -> None:
         self.stopping = True  # the next look tells the board
@@ -139,19 +139,19 @@ class _RaySignals(Signals):
     def should_stop(self) -> bool:
         import ray
 
-        if time.monotonic() - self.looked > LOOK_SECONDS:
+        if time.monotonic() - self.looked > POLL_SECONDS:
             with suppress(ray.exceptions.RayError):  # a run does not depend on who watches it
                 self.stopping = bool(ray.get(self.board.report.remote(self.key, self.step), timeout=10))
             self.looked = time.monotonic()
         return self.stopping
 
 
-def _do(key: str, task: Task, board: Any) -> Ended:
+def _do(key: str, task: EngineTask, board: Any) -> TaskResult:
     import ray
 
     signals = _RaySignals(key, board)
     signals.device = available() if ray.get_runtime_context().get_accelerator_ids().get("GPU") else CPU
-    return ended(task, signals)
+    return run_task(task, signals)
 
 
 def _knock(address: str) -> None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from suite.engines._base import Ended, Engine, Kind, Listener, Signals, Task, ended
+from suite.engines._base import Engine, EngineTask, Signals, StepListener, TaskResult, TaskStatus, run_task
 from suite.engines.devices import CPU, available
 
 REPORT_SECONDS = 0.25
@@ -34,7 +34,7 @@ class Workers(Engine):
     def __init__(self, devices: Sequence[str | None]) -> None:
         self.stopping: Any = _context.RawValue(ctypes.c_bool, False)  # without a lock that a killed worker could hold
         self.idle = [_Worker(device, self.stopping, self._tell) for device in reversed(devices)]
-        self.running: dict[Future[Ended], tuple[str, _Worker]] = {}
+        self.running: dict[Future[TaskResult], tuple[str, _Worker]] = {}
 
     def _tell(self, key: str, step: int) -> None:
         self.listener(key, step)
@@ -47,7 +47,7 @@ class Workers(Engine):
     def pending(self) -> int:
         return len(self.running)
 
-    def submit(self, key: str, task: Task) -> None:
+    def submit(self, key: str, task: EngineTask) -> None:
         worker = self.idle.pop()
         try:
             future = worker.pool.submit(_do, key, task)
@@ -56,22 +56,22 @@ class Workers(Engine):
             future = worker.pool.submit(_do, key, task)
         self.running[future] = key, worker
 
-    def wait(self, seconds: float) -> list[tuple[str, Ended]]:
+    def wait(self, seconds: float) -> list[tuple[str, TaskResult]]:
         done, _ = wait(self.running, timeout=seconds, return_when=FIRST_COMPLETED)
         return [self._end(future) for future in done]
 
-    def _end(self, future: Future[Ended]) -> tuple[str, Ended]:
+    def _end(self, future: Future[TaskResult]) -> tuple[str, TaskResult]:
         key, worker = self.running.pop(future)
         try:
             end = future.result()
         except BrokenProcessPool:  # the Ctrl-C of a terminal also reaches a worker that has not begun to ignore it
-            kind = Kind.STOPPED if self.stopping.value else Kind.FAILED
-            end = Ended(kind, reason="the worker's process died: killed, or out of memory")
+            kind = TaskStatus.STOPPED if self.stopping.value else TaskStatus.FAILED
+            end = TaskResult(kind, reason="the worker's process died: killed, or out of memory")
             worker.renew()
         except BaseException as error:  # of a task that ends its process, or cannot be pickled
             if not future.done() or future.exception() is not error:
                 raise
-            end = Ended(Kind.FAILED, reason=f"{type(error).__name__}: {error}")
+            end = TaskResult(TaskStatus.FAILED, reason=f"{type(error).__name__}: {error}")
         self.idle.append(worker)
         return key, end
 
@@ -90,7 +90,7 @@ class Workers(Engine):
 class _Worker:
     """A process that does one task after the other."""
 
-    def __init__(self, device: str | None, stopping: Any, listener: Listener) -> None:
+    def __init__(self, device: str | None, stopping: Any, listener: StepListener) -> None:
         self.device = device
         self.stopping = stopping
         self.listener = listener
@@ -153,6 +153,6 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _do(key: str, task: Task) -> Ended:
+def _do(key: str, task: EngineTask) -> TaskResult:
     _signals.key = key
-    return ended(task, _signals)
+    return run_task(task, _signals)

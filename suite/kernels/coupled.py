@@ -62,7 +62,7 @@ def _backward(da, dh, dc, a, c, U, dy, T, B, H, P, dy_step, dy_sequence):  # typ
 class _CoupledLSTM(Function):
     """x ``[batch, time, input]``, h, c ``[batch, hidden]``, W, U, b → outputs ``[batch, time, hidden]``, h, c.
 
-    Kept for the backward, per unit and step: i, g, o, c, h: 5 numbers; and the inputs.
+    SavedModel for the backward, per unit and step: i, g, o, c, h: 5 numbers; and the inputs.
     """
 
     @staticmethod

@@ -58,7 +58,7 @@ def _flat(tensor: Tensor) -> Any:
 class _Diagonal(torch.autograd.Function):
     """a, b ``[batch, time, units]``, h ``[batch, units]`` → the states ``[batch, time, units]``.
 
-    Kept for the backward, per unit and step: a, h: 2 numbers.
+    SavedModel for the backward, per unit and step: a, h: 2 numbers.
     """
 
     @staticmethod

@@ -51,7 +51,7 @@ def _backward(da, dh, s, U, dy, T, B, X, H, P, relu, dy_step, dy_sequence):  # t
 class _Elman(Function):
     """x ``[batch, time, input]``, h ``[batch, hidden]``, W, U, b → outputs ``[batch, time, hidden]``, h.
 
-    Kept for the backward, per unit and step: h: 1 number; and the inputs.
+    SavedModel for the backward, per unit and step: h: 1 number; and the inputs.
     """
 
     @staticmethod

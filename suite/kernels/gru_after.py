@@ -69,7 +69,7 @@ def _backward(da, dq, dh, a, q, s, U_rz, U_n, dy, T, B, X, H, P, dy_step, dy_seq
 class _GRUAfter(Function):
     """x ``[batch, time, input]``, h ``[batch, hidden]``, W, U, b, b_h → outputs ``[batch, time, hidden]``, h.
 
-    Kept for the backward, per unit and step: r, z, n, q, h: 5 numbers; and the inputs.
+    SavedModel for the backward, per unit and step: r, z, n, q, h: 5 numbers; and the inputs.
     """
 
     @staticmethod

@@ -77,7 +77,7 @@ def _backward(da, dh, d_product, a, s, U_rz, U_n, dy, T, B, X, H, P, dy_step, dy
 class _GRUBefore(Function):
     """x ``[batch, time, input]``, h ``[batch, hidden]``, W, U → outputs ``[batch, time, hidden]``, h.
 
-    Kept for the backward, per unit and step: r, z, n, h, r ⊙ h: 5 numbers; and the inputs, twice.
+    SavedModel for the backward, per unit and step: r, z, n, h, r ⊙ h: 5 numbers; and the inputs, twice.
     """
 
     @staticmethod

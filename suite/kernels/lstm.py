@@ -69,7 +69,7 @@ def _backward(da, dh, dc, a, c, U, dy, T, B, H, P, cell_readout, dy_step, dy_seq
 class _LSTM(Function):
     """x ``[batch, time, input]``, h, c ``[batch, hidden]``, W, U, b → outputs ``[batch, time, hidden]``, h, c.
 
-    Kept for the backward, per unit and step: i, f, g, o, c, h: 6 numbers; and the inputs.
+    SavedModel for the backward, per unit and step: i, f, g, o, c, h: 6 numbers; and the inputs.
     """
 
     @staticmethod

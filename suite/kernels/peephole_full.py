@@ -72,7 +72,7 @@ def _backward(da, dh, dc, a, c, U, P_if, P_o, dy, T, B, H, P, dy_step, dy_sequen
 class _FullPeephole(Function):
     """x ``[batch, time, input]``, h, c ``[batch, hidden]``, W, U, P, b → outputs ``[batch, time, hidden]``, h, c.
 
-    Kept for the backward, per unit and step: i, f, g, o, c, h: 6 numbers; and the inputs.
+    SavedModel for the backward, per unit and step: i, f, g, o, c, h: 6 numbers; and the inputs.
     """
 
     @staticmethod

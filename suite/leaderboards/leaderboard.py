@@ -18,7 +18,7 @@ from suite.results.record import Record, Row, earlier_text
 from suite.results.score_table import score_table
 from suite.results.tuning import at_edges, budget_curves
 from suite.statistics.bootstrap import FEW_SEEDS, OVERALL, Bootstrap, ranks, summary
-from suite.statistics.critical_differences import Critical, critical_differences
+from suite.statistics.critical_differences import CriticalDifferences, critical_differences
 from suite.statistics.paired_tests import compare, groups
 from suite.statistics.profiles import interquartile_means, profiles
 from suite.statistics.student import mean_interval
@@ -96,7 +96,7 @@ class Leaderboard:
         return budget_curves(self.record) if self.record else pd.DataFrame()
 
     @cached_property
-    def critical(self) -> Critical | None:
+    def critical(self) -> CriticalDifferences | None:
         """Average ranks over tasks; None where there are too few of them."""
         return critical_differences(self.runs) if len(self.runs) else None
 
@@ -131,7 +131,7 @@ class Leaderboard:
         )
 
 
-def leaderboard(source: Record | Plan) -> Leaderboard:
+def build_leaderboard(source: Record | Plan) -> Leaderboard:
     """The leaderboard of what is finished; what is missing is named in the notes."""
     record = Record.of(source) if isinstance(source, Plan) else source
     runs = score_table(record)

@@ -32,7 +32,7 @@ MARK = "memspan_model"
 
 
 @dataclass(frozen=True)
-class Kept:
+class SavedModel:
     """What a model file holds."""
 
     config: RunConfig
@@ -96,7 +96,7 @@ def _changed(config: RunConfig) -> str:
     return " and of ".join(changed)
 
 
-def read(path: Path | str) -> Kept:
+def read(path: Path | str) -> SavedModel:
     """What a model file holds. Reading it runs no code of the file.
 
     Raises:
@@ -114,7 +114,7 @@ def read(path: Path | str) -> Kept:
         raise InputError(f"{str(path)!r} {error}") from error
 
 
-def packed(kept: Kept) -> bytes:
+def packed(kept: SavedModel) -> bytes:
     """The file of a model: plain values and tensors, each on its own and on the CPU."""
     plain = {field.name: getattr(kept, field.name) for field in fields(kept)}
     # After a training, weights are views of one vector.
@@ -124,7 +124,7 @@ def packed(kept: Kept) -> bytes:
     return buffer.getvalue()
 
 
-def unpacked(data: bytes) -> Kept:
+def unpacked(data: bytes) -> SavedModel:
     """What ``packed`` has packed; an ``InputError`` says what else it is."""
     try:
         found = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
@@ -136,7 +136,7 @@ def unpacked(data: bytes) -> Kept:
         raise InputError(f"has format {found[MARK]} of a newer memspan; this one reads up to {FORMAT}: upgrade memspan")
     try:
         config = RunConfig.model_validate_json(found.pop("config"))
-        return Kept(config=config, **{name: value for name, value in found.items() if name != MARK})
+        return SavedModel(config=config, **{name: value for name, value in found.items() if name != MARK})
     except (KeyError, TypeError, ValidationError) as error:
         raise InputError(f"is of another memspan and cannot be read; make it again: {_command()}") from error
 

@@ -17,10 +17,10 @@ from suite.plots.style import new_figure, styles_of, tidy
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from suite.diagnostics.gradient_survey import Row
+    from suite.diagnostics.gradient_survey import SurveyRow
 
     # What measures runs imports Lightning, which takes seconds
-    from suite.training.gradient_callback import Measured
+    from suite.training.gradient_callback import GradientMeasurement
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 LOSS = "#555555"
@@ -28,7 +28,7 @@ MOMENTS = {"start": (0.6, ":"), "half": (0.75, "--"), "end": (1.0, "-")}
 """Opacity and line of the three moments of a run."""
 
 
-def survey_figure(rows: Sequence[Row]) -> Figure:
+def survey_figure(rows: Sequence[SurveyRow]) -> Figure:
     """Every architecture on one plot, the best preserved first; bands are 95 % intervals of the mean over seeds.
 
     A gradient that is exactly 0 from some τ on drops to the bottom there.
@@ -67,7 +67,7 @@ def survey_figure(rows: Sequence[Row]) -> Figure:
     return figure
 
 
-def draw_run(axes: Axes, measured: Mapping[str, Measured], color: str) -> None:
+def draw_run(axes: Axes, measured: Mapping[str, GradientMeasurement], color: str) -> None:
     """The gradient from state to state at the three moments of one run, and in grey that of the loss at the last."""
     for moment, (step, flow) in measured.items():
         alpha, line = MOMENTS[moment]
@@ -89,7 +89,7 @@ def _powers(logarithms: Tensor) -> NDArray[np.float64]:
     return powers
 
 
-def _preserved(row: Row) -> tuple[int, float]:
+def _preserved(row: SurveyRow) -> tuple[int, float]:
     """How far the gradient gets, then how much of it."""
     mean = row.curve[0]
     return _last(mean), float(mean[_last(mean)])

@@ -13,11 +13,13 @@ from suite.plots.gradients import draw_run
 from suite.plots.style import TRAIN, VALIDATION, style_of
 
 if TYPE_CHECKING:
-    from suite.training.gradient_callback import Measured
+    from suite.training.gradient_callback import GradientMeasurement
 
 
 def learning_curve(
-    job: Job, curves: Sequence[tuple[int, Mapping[str, float]]], measured: Mapping[str, Measured] | None = None
+    job: Job,
+    curves: Sequence[tuple[int, Mapping[str, float]]],
+    measured: Mapping[str, GradientMeasurement] | None = None,
 ) -> Figure:
     """Loss and skill against optimiser steps; and the gradient through time, where it was ``measured``."""
     panels = 3 if measured else 2

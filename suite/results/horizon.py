@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from suite.errors import InputError
-from suite.statistics.bootstrap import LEVEL, OVERALL, Bootstrap, Floats
+from suite.statistics.bootstrap import CONFIDENCE, OVERALL, Bootstrap, Floats
 
 TRAINED, EXTRAPOLATED = "trained", "extrapolated"
 """A net of its own for each delay, or one net that is tested beyond its training length."""
@@ -220,7 +220,7 @@ def _summary(part: _Resamples) -> dict[str, object]:
 
     A raised tail makes the fit less steep and may so lower d₉₀: its interval spans what both unseen seeds give.
     """
-    tails = (1 - LEVEL) / 2, (1 + LEVEL) / 2
+    tails = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
     both = np.quantile(part.low, tails, axis=0), np.quantile(part.high, tails, axis=0)  # [2 tails, 2] each
     low, high = np.minimum(both[0][0], both[1][0]), np.maximum(both[0][1], both[1][1])
     row: dict[str, object] = {"seeds": part.seeds}

@@ -13,7 +13,7 @@ from suite.experiment.run_config import derived_seed
 from suite.experiment.search_space import Range
 from suite.planning.study import Study
 from suite.results.record import Record, Row
-from suite.statistics.bootstrap import LEVEL, OVERALL, Floats
+from suite.statistics.bootstrap import CONFIDENCE, OVERALL, Floats
 
 RESAMPLES = 1000
 EDGE = 0.05
@@ -62,7 +62,7 @@ def budget_curves(record: Record) -> pd.DataFrame:
             scopes[OVERALL] = np.mean(list(found.values()), axis=0)
             before[OVERALL] = float(np.mean(list(before.values())))
         for scope, curves in scopes.items():
-            low, high = np.quantile(curves[1:], ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
+            low, high = np.quantile(curves[1:], ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2), axis=0)
             lines += [(label, scope, i + 1, curves[0, i], low[i], high[i], before[scope]) for i in range(budget)]
     return pd.DataFrame(lines, columns=["architecture", "task", "trials", "expected", "low", "high", "default"])
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from suite.errors import InputError, StoreError
-from suite.model.model_file import Kept, packed, read, unpacked
+from suite.model.model_file import SavedModel, packed, read, unpacked
 from suite.planning.job import Outcome
-from suite.running.events import Told
+from suite.running.events import RunListener
 
 if TYPE_CHECKING:
     from suite.engines import Engine, Signals
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from suite.planning.study import Study
     from suite.store.store import Store
 
-LOOK_SECONDS = 2.0
+POLL_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Row:
+class BestModel:
     """A row whose evaluations are finished: its best run, and where its model belongs."""
 
     study: Study
@@ -47,16 +47,16 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Finding:
+class ModelResult:
     """What became of the model of a row."""
 
-    row: Row
+    row: BestModel
     state: Literal["made", "there", "failed"]
     note: str = ""
     """What somebody has to know: why it failed, or that it is not quite the model that was recorded."""
 
 
-def rows(plan: Plan, folder: Path) -> list[Row]:
+def rows(plan: Plan, folder: Path) -> list[BestModel]:
     """The rows that can have a model now, in the order of the plan.
 
     Raises:
@@ -64,7 +64,7 @@ def rows(plan: Plan, folder: Path) -> list[Row]:
     """
     from suite.results.wording import stem
 
-    found: dict[Path, Row] = {}
+    found: dict[Path, BestModel] = {}
     for study in plan.studies:
         job = best_run(study, plan.finished)
         if job is None:
@@ -75,7 +75,7 @@ def rows(plan: Plan, folder: Path) -> list[Row]:
                 f"the models of {found[path].study.name!r} and {study.name!r} would be the same file, "
                 f"{path.parent.name}/{path.name}; rename one of them in the experiment"
             )
-        found[path] = Row(study, job, path)
+        found[path] = BestModel(study, job, path)
     return list(found.values())
 
 
@@ -97,14 +97,14 @@ def best_run(study: Study, finished: Finished) -> Job | None:
     return min(jobs, key=rank, default=None)
 
 
-def keep(plan: Plan, store: Store, engine: Engine, told: Told | None = None) -> list[Finding]:
+def keep(plan: Plan, store: Store, engine: Engine, told: RunListener | None = None) -> list[ModelResult]:
     """Write the model of each finished row that the store lacks, and list them all in MLflow.
 
     Interrupted and called again, it goes on with what is missing.
 
     Args:
         plan: whose rows.
-        store: models are in ``models/EXPERIMENT/TASK-LEVEL/VARIANT.pt`` of its folder.
+        store: models are in ``models/EXPERIMENT/TASK-CONFIDENCE/VARIANT.pt`` of its folder.
         engine: where they are trained; it is left at the end.
         told: what is told to whoever watches; ``done`` of each model that is made.
 
@@ -115,26 +115,26 @@ def keep(plan: Plan, store: Store, engine: Engine, told: Told | None = None) -> 
         InputError: if two rows would have the same file.
         StoreError: if a file cannot be written.
     """
-    from suite.engines import Kind
+    from suite.engines import TaskStatus
     from suite.errors import redacted
 
-    told = told or Told()
+    told = told or RunListener()
     step_told, done_told = told.step, told.done
     found = rows(plan, store.folder)
-    findings = {row.study.name: Finding(row, "there") for row in found if row.there}
+    findings = {row.study.name: ModelResult(row, "there") for row in found if row.there}
     waiting = [row for row in found if row.study.name not in findings]
-    running: dict[str, Row] = {}
+    running: dict[str, BestModel] = {}
 
     def listener(name: str, step: int) -> None:
         row = running.get(name)
         if row is not None:
             step_told(row.job, step)
 
-    def written(row: Row, data: bytes) -> Finding:
+    def written(row: BestModel, data: bytes) -> ModelResult:
         _write(row.path, data)
         made = Outcome(unpacked(data).metrics)
         done_told(row.job, made)
-        return Finding(row, "made", _difference(plan.finished[row.job.key], made))
+        return ModelResult(row, "made", _difference(plan.finished[row.job.key], made))
 
     engine.listener = listener
     with engine:
@@ -146,20 +146,20 @@ def keep(plan: Plan, store: Store, engine: Engine, told: Told | None = None) -> 
                 engine.submit(row.study.name, partial(make, row.job, plan.experiment.name, checkpoint))
             if not engine.pending:  # the engine has no room
                 told.waiting(len(waiting), 0)
-                time.sleep(LOOK_SECONDS)
-            for name, how in engine.wait(LOOK_SECONDS) if engine.pending else ():
+                time.sleep(POLL_SECONDS)
+            for name, how in engine.wait(POLL_SECONDS) if engine.pending else ():
                 row = running.pop(name)
-                if how.kind is Kind.DONE:
+                if how.kind is TaskStatus.DONE:
                     findings[name] = written(row, how.value)
-                elif how.kind is Kind.LOST:
+                elif how.kind is TaskStatus.LOST:
                     waiting.append(row)
-                elif how.kind is Kind.STOPPED:
+                elif how.kind is TaskStatus.STOPPED:
                     raise KeyboardInterrupt
-                elif how.kind is Kind.STORE:
+                elif how.kind is TaskStatus.STORE:
                     raise StoreError(how.reason)
                 else:
                     told.failed(row.job, how, True)
-                    findings[name] = Finding(row, "failed", how.reason)
+                    findings[name] = ModelResult(row, "failed", how.reason)
     try:
         for row in found:
             if findings[row.study.name].state != "failed":
@@ -180,7 +180,7 @@ def make(job: Job, experiment: str, checkpoint: Path, signals: Signals) -> bytes
     result = train(job.config, watcher, signals.device, checkpoint=checkpoint)
     packages = dict(environment(signals.device)["packages"])
     weights = result.model.state_dict()
-    data = packed(Kept(job.config, experiment, job.variant, job.level, weights, result.metrics, packages))
+    data = packed(SavedModel(job.config, experiment, job.variant, job.level, weights, result.metrics, packages))
     discard(checkpoint)
     return data
 

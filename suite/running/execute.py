@@ -9,17 +9,19 @@ from suite import kernels
 from suite.engines import Signals
 from suite.planning import sweep
 from suite.planning.job import Job, Outcome
-from suite.store.addresses import Place
+from suite.store.addresses import StoreLocation
 from suite.store.store import Store
 
 
 @cache
-def _opened(place: Place) -> Store:
+def _opened(place: StoreLocation) -> Store:
     """The store, once in each process."""
     return Store.at(place)
 
 
-def execute(job: Job, place: Place, experiment: str, parent: str, owner: str, signals: Signals) -> Outcome | None:
+def execute(
+    job: Job, place: StoreLocation, experiment: str, parent: str, owner: str, signals: Signals
+) -> Outcome | None:
     """Do one run and record it; None if it belongs to another owner by the time it is done."""
     from suite.plots.learning_curve import learning_curve
     from suite.store.environment import environment

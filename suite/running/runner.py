@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from suite.engines import Ended, Engine, Kind
+from suite.engines import Engine, TaskResult, TaskStatus
 from suite.errors import StoreError, redacted
 from suite.experiment.experiment import Experiment
 from suite.experiment.run_config import digest
@@ -19,13 +19,13 @@ from suite.planning import sweep
 from suite.planning.job import Job, Outcome
 from suite.planning.plan import Plan, best, evaluations, missing, studies, trials
 from suite.planning.study import Study
-from suite.running.events import Told
+from suite.running.events import RunListener
 from suite.running.execute import execute
-from suite.store.lease import Hand, Taken
-from suite.store.retrying import patiently
+from suite.store.lease import Leases, LeaseStatus
+from suite.store.retrying import retried
 from suite.store.store import Store
 
-LOOK_SECONDS = 2.0
+POLL_SECONDS = 2.0
 """Between two looks at what others do."""
 
 
@@ -52,7 +52,7 @@ class _Work:
 
 
 def run(
-    plan: Plan, store: Store, engine: Engine, told: Told | None = None, *, attempts: int = 3, do: Any = execute
+    plan: Plan, store: Store, engine: Engine, told: RunListener | None = None, *, attempts: int = 3, do: Any = execute
 ) -> dict[str, str]:
     """Do every run of a plan that the store lacks; afterwards ``plan.finished`` has them all.
 
@@ -75,7 +75,7 @@ def run(
         KeyboardInterrupt: after Ctrl-C or SIGTERM. Once: runs under way have kept a checkpoint. Twice: at once.
         StoreError: if the store is full or stays away.
     """
-    told = told or Told()
+    told = told or RunListener()
     name = plan.experiment.name
     study_of = {study.name: study for study in plan.studies}
     askers: dict[str, set[str]] = {}  # the studies of each run: two may ask for the same configuration
@@ -96,7 +96,7 @@ def run(
             told.step(job, step)
 
     engine.listener = listener
-    with engine, Hand(store.ledger, name, attempts) as hand, _interruptible(engine, told) as stopping:
+    with engine, Leases(store.ledger, name, attempts) as hand, _interruptible(engine, told) as stopping:
         if work.ready:
             store.tracking.close_abandoned(name)
 
@@ -108,7 +108,7 @@ def run(
 
         def start(job: Job) -> None:
             taken, outcome, note = hand.take(job)
-            if taken is Taken.MINE:
+            if taken is LeaseStatus.MINE:
                 if note:
                     store.tracking.close(note, "its process died")
                 parent = store.tracking.study_run(study_of[job.study])
@@ -116,26 +116,26 @@ def run(
                 engine.submit(job.key, partial(do, job, store.place, name, parent, hand.owner))
             elif outcome is not None:
                 done(job, outcome)
-            elif taken is Taken.FAILED:
+            elif taken is LeaseStatus.FAILED:
                 work.failed[job.key] = note
             else:
                 work.elsewhere[job.key] = job
 
-        def end(key: str, how: Ended) -> None:
+        def end(key: str, how: TaskResult) -> None:
             job = work.running.pop(key)
-            if how.kind is Kind.DONE:
+            if how.kind is TaskStatus.DONE:
                 if how.value is not None:
                     done(job, how.value)
                 else:  # somebody else's by now
                     work.elsewhere[key] = job
-            elif how.kind is Kind.STORE:
+            elif how.kind is TaskStatus.STORE:
                 raise StoreError(how.reason)
             else:
-                failed = how.kind is Kind.FAILED
+                failed = how.kind is TaskStatus.FAILED
                 failures = hand.give_back(key, how.reason, failed)
                 if failed:
                     told.failed(job, how, failures >= attempts)
-                if how.kind is not Kind.STOPPED:
+                if how.kind is not TaskStatus.STOPPED:
                     work.ready[key] = job
 
         looked = time.monotonic()
@@ -143,12 +143,12 @@ def run(
             while work.ready and engine.free > 0 and not stopping:
                 start(work.ready.pop(next(iter(work.ready))))
             if engine.pending:
-                for key, how in engine.wait(LOOK_SECONDS):
+                for key, how in engine.wait(POLL_SECONDS):
                     end(key, how)
             elif work.ready or work.elsewhere:  # the engine has no room, or others do what is left
                 told.waiting(len(work.ready), len(work.elsewhere))
-                time.sleep(LOOK_SECONDS)
-            if work.elsewhere and time.monotonic() - looked > LOOK_SECONDS:
+                time.sleep(POLL_SECONDS)
+            if work.elsewhere and time.monotonic() - looked > POLL_SECONDS:
                 work.ready.update(work.elsewhere)
                 work.elsewhere.clear()
                 looked = time.monotonic()
@@ -165,7 +165,7 @@ def run(
 
 
 @contextmanager
-def _interruptible(engine: Engine, told: Told) -> Iterator[list[int]]:
+def _interruptible(engine: Engine, told: RunListener) -> Iterator[list[int]]:
     """Ctrl-C or SIGTERM once puts its number into the list and stops the engine; a second one interrupts as usual."""
     stopping: list[int] = []  # without a lock, for a handler runs in the middle of anything
     if threading.current_thread() is not threading.main_thread():
@@ -187,7 +187,7 @@ def _interruptible(engine: Engine, told: Told) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _keep_studies(plan: Plan, store: Store, hand: Hand) -> None:
+def _keep_studies(plan: Plan, store: Store, hand: Leases) -> None:
     """Sum up each finished study in its own run, and put its trials into Optuna's storage, for Optuna's own tools."""
     journal: Any = None
     for study in plan.studies:
@@ -197,7 +197,7 @@ def _keep_studies(plan: Plan, store: Store, hand: Hand) -> None:
         if found and len(found) == len(jobs) and hand.once(name):
             tried = [(job, plan.finished[job.key]) for job in trials(study, plan.finished)]
             if tried:
-                journal = journal or patiently(sweep.storage, store.journal)
-                patiently(sweep.record, study, tried, journal)
+                journal = journal or retried(sweep.storage, store.journal)
+                retried(sweep.record, study, tried, journal)
             store.tracking.summarise(study, best(study, plan.finished) or {}, found)
             hand.did(name)

@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 COLUMNS = ("architecture", "task", "seed", "skill", "solved", "steps_to_solve", "steps_budget")
 OVERALL = "overall"  # the scope that means all tasks together
 RESAMPLES = 10_000
-LEVEL = 0.95
+CONFIDENCE = 0.95
 FEW_SEEDS = 10  # fewer are not publishable
 
 
@@ -138,7 +138,7 @@ class Bootstrap:
                 low[who] += (1 - unseen) * drawn / len(tasks)
                 high[who] += ((1 - unseen) * drawn + unseen * self.bounds[k]) / len(tasks)
         most = self.bounds[list(tasks)].mean()  # sums may exceed it by a rounding error
-        lower, upper = np.quantile(low, (1 - LEVEL) / 2, axis=1), np.quantile(high, (1 + LEVEL) / 2, axis=1)
+        lower, upper = np.quantile(low, (1 - CONFIDENCE) / 2, axis=1), np.quantile(high, (1 + CONFIDENCE) / 2, axis=1)
         return np.stack([lower, np.minimum(most, upper)], axis=1)
 
 
@@ -169,7 +169,7 @@ def wilson(successes: int, runs: int) -> tuple[float, float]:
     """Wilson's (1927) 95 % score interval of a rate, (NaN, NaN) without runs."""
     if runs == 0:
         return np.nan, np.nan
-    z = float(special.ndtri((1 + LEVEL) / 2))
+    z = float(special.ndtri((1 + CONFIDENCE) / 2))
     rate, shrink = successes / runs, 1 + z**2 / runs
     centre = (rate + z**2 / (2 * runs)) / shrink
     half = z * np.sqrt(rate * (1 - rate) / runs + z**2 / (4 * runs**2)) / shrink
@@ -245,7 +245,7 @@ def ranks(runs: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.D
             worst = np.array([(worth <= own).sum(axis=0) for own in worth])
             known = means[ranked].round(12)
             interval[ranked, 0] = [1 + (known > own).sum() for own in known]
-            interval[ranked, 1] = np.quantile(best, (1 - LEVEL) / 2, axis=1, method="lower")
-            interval[ranked, 2] = np.quantile(worst, (1 + LEVEL) / 2, axis=1, method="higher")
+            interval[ranked, 1] = np.quantile(best, (1 - CONFIDENCE) / 2, axis=1, method="lower")
+            interval[ranked, 2] = np.quantile(worst, (1 + CONFIDENCE) / 2, axis=1, method="higher")
         rows += [(name, scope, *three) for name, three in zip(bootstrap.architectures, interval.tolist(), strict=True)]
     return pd.DataFrame(rows, columns=["architecture", "task", "rank", "low", "high"])

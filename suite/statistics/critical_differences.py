@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from suite.statistics.bootstrap import LEVEL
+from suite.statistics.bootstrap import CONFIDENCE
 from suite.statistics.paired_tests import holm
 
 FEWEST_TASKS = 10
@@ -19,7 +19,7 @@ FEWEST_ARCHITECTURES = 3
 
 
 @dataclass(frozen=True)
-class Critical:
+class CriticalDifferences:
     """Who differs from whom, by ranks over tasks."""
 
     p: float
@@ -31,7 +31,7 @@ class Critical:
     """The largest sets of neighbours of which no two are shown to differ (Wilcoxon's signed-rank test, Holm)."""
 
 
-def critical_differences(runs: pd.DataFrame) -> Critical | None:
+def critical_differences(runs: pd.DataFrame) -> CriticalDifferences | None:
     """From the skill of each run; None with fewer than ten tasks, or three architectures that have them all."""
     levels = runs.groupby(["architecture", "table", "task"])["skill"].mean().unstack(["table", "task"]).dropna()
     means = levels.T.groupby(level="table").mean().T.sort_index()  # [who, tasks]
@@ -49,7 +49,7 @@ def critical_differences(runs: pd.DataFrame) -> Critical | None:
     apart = [scores[a] - scores[b] for a, b in pairs]
     adjusted = holm([float(stats.wilcoxon(d).pvalue) if d.any() else 1.0 for d in apart])
     # Only where Friedman's test says that there is something to find.
-    different = {pair for pair, q in zip(pairs, adjusted, strict=True) if p < 1 - LEVEL and q < 1 - LEVEL}
+    different = {pair for pair, q in zip(pairs, adjusted, strict=True) if p < 1 - CONFIDENCE and q < 1 - CONFIDENCE}
     cliques: list[tuple[int, int]] = []
     for start in range(len(order)):
         end = start
@@ -57,7 +57,7 @@ def critical_differences(runs: pd.DataFrame) -> Critical | None:
             end += 1
         if end > start and not any(first <= start and end <= last for first, last in cliques):
             cliques.append((start, end))
-    return Critical(
+    return CriticalDifferences(
         p,
         means.shape[1],
         {name: float(ranks[a]) for name, a in zip(names, order, strict=True)},

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from suite.errors import unknown
-from suite.statistics.bootstrap import LEVEL, OVERALL, Floats, cube, shared, validated
+from suite.statistics.bootstrap import CONFIDENCE, OVERALL, Floats, cube, shared, validated
 
 MARGIN = 0.02  # of skill: a smaller difference is of no interest
 DIFFERENT = ("above", "below")
@@ -58,14 +58,14 @@ def paired_test(differences: list[Floats], cautious: bool = True) -> tuple[float
         return float(difference), float(difference), float(difference), float(abs(difference) < 1e-12)
     freedom = variances.sum() ** 2 / (variances**2 / (n - 1)).sum()
     # Student's distribution, without the checks of scipy.stats that a large leaderboard would wait for.
-    reach = special.stdtrit(freedom, (1 + LEVEL) / 2) * error
+    reach = special.stdtrit(freedom, (1 + CONFIDENCE) / 2) * error
     p = 2 * special.stdtr(freedom, -abs(difference) / error)
     return float(difference), float(difference - reach), float(difference + reach), float(p)
 
 
 def verdict_of(difference: float, low: float, high: float, p_adjusted: float, margin: float = MARGIN) -> str:
     """Whether the first is "above", "below", "tied" or "unresolved", see `compare`."""
-    if p_adjusted < 1 - LEVEL and abs(difference) > margin:
+    if p_adjusted < 1 - CONFIDENCE and abs(difference) > margin:
         return "above" if difference > 0 else "below"
     return "tied" if low >= -margin and high <= margin else "unresolved"
 

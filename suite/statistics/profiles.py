@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from suite.statistics.bootstrap import LEVEL, OVERALL, Bootstrap, Floats, generator, validated
+from suite.statistics.bootstrap import CONFIDENCE, OVERALL, Bootstrap, Floats, generator, validated
 
 RESAMPLES = 1000
 THRESHOLDS = np.linspace(0, 1, 51)
@@ -36,7 +36,7 @@ def interquartile_means(runs: pd.DataFrame, resamples: int = RESAMPLES, seed: in
             ends = (np.pad(pooled, ((0, 0), (0, 1)), constant_values=unseen) for unseen in (0.0, 1.0))
             low, high = (middle_mean(np.sort(end, axis=1)) for end in ends)
             point = middle_mean(np.sort(np.concatenate([known[k] for k in tasks]))[None])[0]
-            ends_at = float(np.quantile(low, (1 - LEVEL) / 2)), float(np.quantile(high, (1 + LEVEL) / 2))
+            ends_at = float(np.quantile(low, (1 - CONFIDENCE) / 2)), float(np.quantile(high, (1 + CONFIDENCE) / 2))
             rows.append((architecture, scope, float(point), *ends_at))
     return pd.DataFrame(rows, columns=["architecture", "task", "iqm", "iqm_low", "iqm_high"])
 
@@ -108,8 +108,8 @@ def _draws(task: str, n: int, tasks: int, resamples: int, seed: int) -> tuple[Fl
 
 def _ends(share: Floats, low: Floats, high: Floats) -> Floats:
     """``[3, thresholds]``: the share, and the ends of its interval from resamples, ``[thresholds, resamples]``."""
-    upper = np.minimum(1, np.quantile(high, (1 + LEVEL) / 2, axis=1))
-    return np.stack([share, np.quantile(low, (1 - LEVEL) / 2, axis=1), upper])
+    upper = np.minimum(1, np.quantile(high, (1 + CONFIDENCE) / 2, axis=1))
+    return np.stack([share, np.quantile(low, (1 - CONFIDENCE) / 2, axis=1), upper])
 
 
 def _above(values: Floats) -> Floats:

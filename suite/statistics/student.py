@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from suite.statistics.bootstrap import LEVEL
+from suite.statistics.bootstrap import CONFIDENCE
 
 
 def mean_interval(values: ArrayLike) -> tuple[float, float, float]:
@@ -16,5 +16,5 @@ def mean_interval(values: ArrayLike) -> tuple[float, float, float]:
     if len(known) < 2:
         return (float(known[0]) if len(known) else np.nan), np.nan, np.nan
     mean, error = float(known.mean()), float(known.std(ddof=1)) / np.sqrt(len(known))
-    reach = float(special.stdtrit(len(known) - 1, (1 + LEVEL) / 2)) * error
+    reach = float(special.stdtrit(len(known) - 1, (1 + CONFIDENCE) / 2)) * error
     return mean, mean - reach, mean + reach

@@ -12,7 +12,7 @@ from suite.errors import InputError, redacted, unknown
 
 
 @dataclass(frozen=True)
-class Place:
+class StoreLocation:
     """Where a store is; enough to open it in another process or on another machine."""
 
     folder: Path

@@ -17,7 +17,7 @@ from suite.planning.job import Job, Outcome
 from suite.store.ledger import Ledger
 from suite.store.ledger_tables import DONE, RUNNING, WAITING, _here, _outcome, _runs
 from suite.store.process import alive, machine
-from suite.store.retrying import patiently
+from suite.store.retrying import retried
 
 BEAT_SECONDS = 5.0
 """Between two heartbeats."""
@@ -31,7 +31,7 @@ ABANDONED_SECONDS = 600.0
 """What is done once, as summing up a study, is done again by somebody else after so long."""
 
 
-class Taken(Enum):
+class LeaseStatus(Enum):
     """What became of taking a run."""
 
     MINE = "mine"
@@ -40,7 +40,7 @@ class Taken(Enum):
     FAILED = "failed"
 
 
-class Hand:
+class Leases:
     """Somebody who takes runs from a ledger: one command. Used as a context, during which its heart beats."""
 
     def __init__(self, ledger: Ledger, experiment: str, attempts: int = 3) -> None:
@@ -52,7 +52,7 @@ class Hand:
         self._end = threading.Event()
         self._beating = threading.Thread(target=self._beat, daemon=True)
 
-    def __enter__(self) -> Hand:
+    def __enter__(self) -> Leases:
         self._beating.start()
         return self
 
@@ -71,15 +71,15 @@ class Hand:
             with suppress(SQLAlchemyError), self.ledger._begin() as connection:  # the next one may come through
                 connection.execute(statement)
 
-    def take(self, job: Job) -> tuple[Taken, Outcome | None, str]:
+    def take(self, job: Job) -> tuple[LeaseStatus, Outcome | None, str]:
         """Take a run, unless somebody has done it, does it, or it has failed too often.
 
         Returns what became of it, its outcome if it is done, and the MLflow id of what a dead owner has left half-done
         (or the reason of a failure).
         """
-        return patiently(self._take, job)
+        return retried(self._take, job)
 
-    def _take(self, job: Job) -> tuple[Taken, Outcome | None, str]:
+    def _take(self, job: Job) -> tuple[LeaseStatus, Outcome | None, str]:
         here = _here(self.experiment, job.key)
         clock = self.ledger.clock
         mine = {"state": RUNNING, "owner": self.owner, "heartbeat": clock, "started": clock}
@@ -94,23 +94,23 @@ class Hand:
         }
         with self.ledger._begin() as connection:
             if connection.execute(self.ledger._insert(_runs).values(new).on_conflict_do_nothing()).rowcount == 1:
-                return Taken.MINE, None, ""
+                return LeaseStatus.MINE, None, ""
             row = connection.execute(sa.select(_runs).where(here)).one()
             if row.state == DONE:
-                return Taken.DONE, _outcome(row.metrics, row.environment, row.curves), row.run_id or ""
+                return LeaseStatus.DONE, _outcome(row.metrics, row.environment, row.curves), row.run_id or ""
             if row.failures >= self.attempts and row.state == WAITING:
-                return Taken.FAILED, None, row.error or ""
+                return LeaseStatus.FAILED, None, row.error or ""
             if row.owner == self.owner and row.state == RUNNING:  # taken before; the answer was lost on its way
-                return Taken.MINE, None, ""
+                return LeaseStatus.MINE, None, ""
             if row.state == RUNNING and not self._abandoned(job.key, row.owner, row.heartbeat):
-                return Taken.ELSEWHERE, None, ""
+                return LeaseStatus.ELSEWHERE, None, ""
             unchanged = (
                 (_runs.c.state == row.state)
                 & (_runs.c.owner == row.owner)
                 & (_runs.c.heartbeat.is_not_distinct_from(row.heartbeat))
             )
             won = connection.execute(sa.update(_runs).where(here, unchanged).values(**mine, run_id=None)).rowcount == 1
-        return (Taken.MINE, None, row.run_id or "") if won else (Taken.ELSEWHERE, None, "")
+        return (LeaseStatus.MINE, None, row.run_id or "") if won else (LeaseStatus.ELSEWHERE, None, "")
 
     def give_back(self, key: str, error: str = "", failed: bool = False) -> int:
         """Let go of a run that is not finished; how often it has failed, this time included if ``failed``."""
@@ -123,7 +123,7 @@ class Hand:
                 query = sa.select(_runs.c.failures).where(_here(self.experiment, key))
                 return int(connection.execute(query).scalar_one())
 
-        return patiently(read)
+        return retried(read)
 
     def once(self, name: str) -> bool:
         """Whether the caller is the one to do something that is done once; `did` says that it is done."""

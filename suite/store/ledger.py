@@ -29,11 +29,11 @@ from suite.store.ledger_tables import (
     _tables,
     _text,
 )
-from suite.store.retrying import patiently
+from suite.store.retrying import retried
 
 
 @dataclass(frozen=True)
-class Entry:
+class UnfinishedRun:
     """A run that is not finished."""
 
     key: str
@@ -66,7 +66,7 @@ class Ledger:
         else:
             clock = sa.literal_column("extract(epoch from clock_timestamp())", sa.Double)
         self.clock = clock
-        patiently(self._create)
+        retried(self._create)
 
     def _create(self) -> None:
         try:
@@ -98,7 +98,7 @@ class Ledger:
             with self._begin() as connection:
                 return str(connection.execute(sa.text(query)).scalar_one())
 
-        return patiently(read)
+        return retried(read)
 
     def outcomes(self, experiment: str, curves: bool = False) -> dict[str, Outcome]:
         """Every finished run of an experiment by its key; with ``curves``, its metrics at each validation as well."""
@@ -109,7 +109,7 @@ class Ledger:
             with self._begin() as connection:
                 return {row[0]: _outcome(*row[1:]) for row in connection.execute(query)}
 
-        return patiently(read)
+        return retried(read)
 
     def run_ids(self, experiment: str) -> dict[str, str]:
         """MLflow's id of every finished run, by key."""
@@ -119,9 +119,9 @@ class Ledger:
             with self._begin() as connection:
                 return {row[0]: row[1] for row in connection.execute(query)}
 
-        return patiently(read)
+        return retried(read)
 
-    def unfinished(self, experiment: str) -> list[Entry]:
+    def unfinished(self, experiment: str) -> list[UnfinishedRun]:
         """The runs that somebody does, or has begun."""
         names = ("key", "study", "role", "number", "state", "owner")
         query = (
@@ -137,14 +137,16 @@ class Ledger:
             .order_by(_runs.c.study, _runs.c.role, _runs.c.number)
         )
 
-        def read() -> list[Entry]:
+        def read() -> list[UnfinishedRun]:
             with self._begin() as connection:
                 return [
-                    Entry(*row[:5], row[5] or "", row[6] or 0.0, row[7] or 0.0, row[8], row[9] or "", row[10] or "")
+                    UnfinishedRun(
+                        *row[:5], row[5] or "", row[6] or 0.0, row[7] or 0.0, row[8], row[9] or "", row[10] or ""
+                    )
                     for row in connection.execute(query)
                 ]
 
-        return patiently(read)
+        return retried(read)
 
     def add_finished(self, experiment: str, found: Iterable[tuple[Mapping[str, Any], Outcome]]) -> None:
         """Enter runs that were recorded elsewhere: ``key``, ``study``, ``role``, ``number``, ``run_id`` of each."""
@@ -166,7 +168,7 @@ class Ledger:
                 for row in rows:
                     connection.execute(self._insert(_runs).values(row).on_conflict_do_nothing())
 
-        patiently(write)
+        retried(write)
 
     def begun(self, experiment: str, key: str, owner: str, run_id: str) -> None:
         """Note MLflow's id of a run under way."""
@@ -188,7 +190,7 @@ class Ledger:
             with self._begin() as connection:
                 return connection.execute(query).scalar() == run_id
 
-        return patiently(mine)
+        return retried(mine)
 
     def _update(self, experiment: str, key: str, owner: str, **values: Any) -> bool:
         mine = (_runs.c.owner == owner) & (_runs.c.state == RUNNING)
@@ -198,7 +200,7 @@ class Ledger:
             with self._begin() as connection:
                 return connection.execute(statement).rowcount == 1
 
-        return patiently(write)
+        return retried(write)
 
     def fact(self, name: str, value: str | None = None) -> str | None:
         """What is written under ``name``; ``value`` is written where there is nothing yet."""
@@ -213,7 +215,7 @@ class Ledger:
                 ).scalar_one_or_none()
                 return found
 
-        return patiently(settle)
+        return retried(settle)
 
     def _insert(self, table: sa.Table) -> Any:
         from sqlalchemy.dialects import postgresql, sqlite

@@ -10,7 +10,7 @@ from mlflow.entities import LoggedModel
 from suite.registry import make_task
 
 if TYPE_CHECKING:
-    from suite.model.model_file import Kept
+    from suite.model.model_file import SavedModel
 
 MODEL_METRICS = ("validation_skill", "validation_loss", "test_skill", "test_loss")
 
@@ -19,7 +19,7 @@ MODEL_NEEDS = ("memspan", "torch", "numba", "numpy")
 """The packages that a model needs to answer."""
 
 
-def _save_model(folder: Path, model: LoggedModel, file: Path, kept: Kept) -> None:
+def _save_model(folder: Path, model: LoggedModel, file: Path, kept: SavedModel) -> None:
     """A model file as a model of MLflow's own, with a signature; ``suite.model.model_file`` loads it."""
     import numpy as np
     import torch

@@ -24,7 +24,7 @@ from suite.store.mlflow_recorder import MOST_METRICS, Recorder, _flat
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # which may hold a password
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # trying again is `patiently`'s, which says so
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # trying again is `retried`'s, which says so
 
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric, Param, Run, RunTag
@@ -36,13 +36,13 @@ from suite.errors import InputError, StoppedError, StoreError, redacted
 from suite.experiment.run_config import RunConfig, digest
 from suite.planning.job import Job, Outcome
 from suite.planning.study import Study
-from suite.store.addresses import Place
+from suite.store.addresses import StoreLocation
 from suite.store.ledger import Ledger
 from suite.store.process import alive, machine
-from suite.store.retrying import patiently
+from suite.store.retrying import retried
 
 if TYPE_CHECKING:
-    from suite.model.model_file import Kept
+    from suite.model.model_file import SavedModel
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table that it makes
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # errors with their traces, which are raised too
@@ -60,7 +60,7 @@ class Tracking:
     those alone MLflow says FINISHED.
     """
 
-    def __init__(self, place: Place, ledger: Ledger) -> None:
+    def __init__(self, place: StoreLocation, ledger: Ledger) -> None:
         self.folder = place.folder
         self.ledger = ledger
         self.own_artifacts = place.tracking is None or not place.tracking.startswith("http")
@@ -71,7 +71,7 @@ class Tracking:
             self.uri = f"sqlite:///{database}?timeout={LOCK_SECONDS}"
         else:
             self.uri = place.tracking
-        self.client: Any = _Patient(patiently(MlflowClient, tracking_uri=self.uri))
+        self.client: Any = _Patient(retried(MlflowClient, tracking_uri=self.uri))
         self._study_runs: dict[str, str] = {}
         self._experiments: dict[str, str] = {}
 
@@ -85,7 +85,7 @@ class Tracking:
         here = version("mlflow")
         if not self.uri.startswith("http"):
             return f"database of version {here}"
-        found = str(patiently(_server_version, self.uri))
+        found = str(retried(_server_version, self.uri))
         if found.split(".")[0] != here.split(".")[0]:
             raise InputError(f"the server has MLflow {found}, which does not go with {here} here; install the same")
         return f"server of version {found}"
@@ -242,7 +242,7 @@ class Tracking:
             self.client.log_artifact(run.info.run_id, str(path))
         self.client.set_terminated(run.info.run_id, "FINISHED")
 
-    def list_model(self, study: Study, file: Path, kept: Kept) -> str:
+    def list_model(self, study: Study, file: Path, kept: SavedModel) -> str:
         """List a model file among the models of its experiment, with its signature; its id.
 
         It is a model of MLflow's own, which ``mlflow.pyfunc.load_model("models:/ID")`` loads where memspan is
@@ -393,7 +393,7 @@ class _Patient:
         self._client = client
 
     def __getattr__(self, name: str) -> Any:
-        return partial(patiently, getattr(self._client, name))
+        return partial(retried, getattr(self._client, name))
 
 
 def _server_version(uri: str) -> str:

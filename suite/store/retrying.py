@@ -73,7 +73,7 @@ def patience() -> float:
     return seconds("MEMSPAN_PATIENCE", 600.0)
 
 
-def patiently(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+def retried(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
     """``call(*arguments, **named)``, again and again while the store is away.
 
     What is called must be harmless when done twice: an answer that was lost on its way back is asked for again.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from suite.errors import InputError, redacted
 from suite.planning.job import Outcome
 from suite.store import addresses
-from suite.store.addresses import Place
+from suite.store.addresses import StoreLocation
 from suite.store.environment import environment_digest
 from suite.store.ledger import Ledger
 
@@ -37,7 +37,7 @@ class Store:
     """
 
     def __init__(self, folder: Path | str, storage: str | None = None, tracking: str | None = None) -> None:
-        self.place = Place(
+        self.place = StoreLocation(
             Path(folder).resolve(),
             addresses.database(storage) if storage else None,
             addresses.tracking(tracking) if tracking else None,
@@ -47,7 +47,7 @@ class Store:
         self._noted: set[str] = set()
 
     @classmethod
-    def at(cls, place: Place) -> Store:
+    def at(cls, place: StoreLocation) -> Store:
         return cls(place.folder, place.storage, place.tracking)
 
     @cached_property

@@ -18,7 +18,7 @@ from suite.numerics import numerics
 from suite.planning.job import Job
 from suite.registry import architectures
 from suite.running.execute import execute
-from suite.store.lease import Hand
+from suite.store.lease import Leases
 from suite.store.store import Store
 
 SHARES = ("training", "validation", "testing", "the rest of Lightning", "recording")
@@ -65,7 +65,7 @@ def _pair(config: RunConfig, store: Store) -> dict[str, float]:
 def _whole(config: RunConfig, store: Store) -> tuple[float, Mapping[str, float]]:
     job = Job(uuid4().hex, config, "overhead", config.model.architecture, "adding", "trial", 0)
     started = time.perf_counter()
-    with Hand(store.ledger, "overhead") as hand:
+    with Leases(store.ledger, "overhead") as hand:
         hand.take(job)
         outcome = execute(job, store.place, "overhead", "", hand.owner, Signals())
     assert outcome is not None

@@ -14,9 +14,9 @@ from suite.engines import Engine, Inline, Signals, Workers
 from suite.experiment.loading import parse
 from suite.planning.job import Job, Outcome
 from suite.running import runner
-from suite.running.events import Told
+from suite.running.events import RunListener
 from suite.running.execute import _opened
-from suite.store.addresses import Place
+from suite.store.addresses import StoreLocation
 from suite.store.store import Store
 
 SIZES = (100, 1000, 10_000)
@@ -49,14 +49,16 @@ def _rate(count: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
         plan = runner.open_plan(experiment, store)
-        told = Told(done=lambda job, outcome: ends.append(time.perf_counter()))
+        told = RunListener(done=lambda job, outcome: ends.append(time.perf_counter()))
         runner.run(plan, store, Workers([None] * count), told)
     # From one end to another, all workers being busy in between.
     first, last = 2 * count - 1, len(ends) - count
     return 60 * (last - first) / (ends[last] - ends[first])
 
 
-def nothing(job: Job, place: Place, experiment: str, parent: str, owner: str, signals: Signals) -> Outcome | None:
+def nothing(
+    job: Job, place: StoreLocation, experiment: str, parent: str, owner: str, signals: Signals
+) -> Outcome | None:
     """A run that does nothing but enter its end in the ledger."""
     outcome = Outcome(dict.fromkeys((f"measure_{i}" for i in range(40)), 0.1) | {"objective": 0.1, "pruned": 0.0})
     store = _opened(place)
@@ -75,7 +77,7 @@ def scheduler(
         store = Store(Path(folder), storage, tracking)
         plan = runner.open_plan(experiment, store)
         ends: list[float] = []
-        told = Told(done=lambda job, outcome: ends.append(time.perf_counter()))
+        told = RunListener(done=lambda job, outcome: ends.append(time.perf_counter()))
         runner.run(plan, store, engine(), told, do=nothing)
         store.ledger.engine.dispose()
         started = time.perf_counter()

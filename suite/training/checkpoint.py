@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from suite.store.retrying import seconds
-from suite.training.gradient_callback import DuringRun
-from suite.training.lightning_module import MemoryModule
+from suite.training.gradient_callback import GradientCallback
+from suite.training.lightning_module import TrainingModule
 
 
 def seconds_between() -> float:
@@ -42,9 +42,9 @@ class Checkpoint:
         self.earlier_seconds = 0.0
         """Wall seconds of the run before it was interrupted."""
         self.started = self.saved = time.monotonic()
-        self.diagnostics: DuringRun | None = None
+        self.diagnostics: GradientCallback | None = None
 
-    def restore(self, module: MemoryModule, diagnostics: DuringRun | None) -> None:
+    def restore(self, module: TrainingModule, diagnostics: GradientCallback | None) -> None:
         """Put ``module`` where the checkpoint is, if there is one that can be read."""
         self.diagnostics = diagnostics
         module.after_block = self.after_block
@@ -62,7 +62,7 @@ class Checkpoint:
         if diagnostics is not None:
             diagnostics.resume(state["diagnostics"])
 
-    def after_block(self, module: MemoryModule) -> None:
+    def after_block(self, module: TrainingModule) -> None:
         """Keep the state if it is time to, and end the training if somebody wants it to end."""
         if module.trainer.should_stop or module.steps == module.training_config.steps:
             return  # the last block; what is left takes a moment
@@ -72,7 +72,7 @@ class Checkpoint:
         if self.stopped:
             module.trainer.should_stop = True
 
-    def save(self, module: MemoryModule) -> None:
+    def save(self, module: TrainingModule) -> None:
         state = {
             "format": FORMAT,
             "module": module.state(),

@@ -12,7 +12,7 @@ import torch
 
 from suite.diagnostics.gradients import GradientFlow, effective_memory, gradient_flow
 from suite.experiment.run_config import derived_seed
-from suite.training.lightning_module import MemoryModule
+from suite.training.lightning_module import TrainingModule
 
 SEQUENCES = 16
 """Of the validation split; the same, with the same random vectors, at each moment."""
@@ -21,7 +21,7 @@ HALF_FROM = 500
 stay below a twentieth of a run that uses its budget."""
 
 
-class Measured(NamedTuple):
+class GradientMeasurement(NamedTuple):
     """One of the moments."""
 
     step: int
@@ -29,7 +29,7 @@ class Measured(NamedTuple):
     flow: GradientFlow
 
 
-class DuringRun(pl.Callback):
+class GradientCallback(pl.Callback):
     """Measures at ``start``, at ``half`` (the first block of steps that ends there or later) and at ``end``.
 
     The weights are those of that moment, not the best ones. There is no ``half`` in a run of fewer than ``HALF_FROM``
@@ -39,7 +39,7 @@ class DuringRun(pl.Callback):
 
     def __init__(self, seed: int) -> None:
         self.seed = derived_seed("projections", seed)
-        self.measured: dict[str, Measured] = {}
+        self.measured: dict[str, GradientMeasurement] = {}
         self.seconds = 0.0
 
     def state(self) -> dict[str, Any]:
@@ -52,7 +52,7 @@ class DuringRun(pl.Callback):
     def resume(self, state: Mapping[str, Any]) -> None:
         self.seconds = state["seconds"]
         self.measured = {
-            moment: Measured(step, GradientFlow(*flow)) for moment, (step, flow) in state["measured"].items()
+            moment: GradientMeasurement(step, GradientFlow(*flow)) for moment, (step, flow) in state["measured"].items()
         }
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -60,7 +60,7 @@ class DuringRun(pl.Callback):
             self._measure("start", pl_module)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: Any) -> None:
-        assert isinstance(pl_module, MemoryModule)
+        assert isinstance(pl_module, TrainingModule)
         steps = pl_module.training_config.steps
         if steps >= HALF_FROM and "half" not in self.measured and steps <= 2 * pl_module.steps < 2 * steps:
             self._measure("half", pl_module)
@@ -69,12 +69,12 @@ class DuringRun(pl.Callback):
         self._measure("end", pl_module)
 
     def _measure(self, moment: str, module: pl.LightningModule) -> None:
-        assert isinstance(module, MemoryModule)
+        assert isinstance(module, TrainingModule)
         started = time.perf_counter()
         batch = module.validation_batch.rows(slice(SEQUENCES))
         generator = torch.Generator().manual_seed(self.seed)
         flow = gradient_flow(module.model, module.data.task, batch, generator)
-        self.measured[moment] = Measured(module.steps, flow)
+        self.measured[moment] = GradientMeasurement(module.steps, flow)
         self.seconds += time.perf_counter() - started
 
     @property
@@ -89,7 +89,7 @@ class DuringRun(pl.Callback):
         return found
 
 
-def lag_curves(measured: Mapping[str, Measured]) -> list[tuple[int, dict[str, float]]]:
+def lag_curves(measured: Mapping[str, GradientMeasurement]) -> list[tuple[int, dict[str, float]]]:
     """(τ, {gradient/MOMENT: log₁₀ ‖vᵀ ∂s_T/∂s_{T−τ}‖}) at τ = 1, 2, 4, … T; without what is not finite."""
     points: dict[int, dict[str, float]] = {}
     for moment, (_, flow) in measured.items():
@@ -101,7 +101,7 @@ def lag_curves(measured: Mapping[str, Measured]) -> list[tuple[int, dict[str, fl
     return sorted(points.items())
 
 
-def as_data(measured: Mapping[str, Measured]) -> dict[str, Any]:
+def as_data(measured: Mapping[str, GradientMeasurement]) -> dict[str, Any]:
     """The curves for a JSON file; null is a logarithm that is not finite: the gradient is 0, or not a number."""
     return {
         moment: {

@@ -70,7 +70,7 @@ class Watcher:
     """After each block: whether to keep a checkpoint and end, to be taken up again later."""
 
 
-class MemoryModule(pl.LightningModule):
+class TrainingModule(pl.LightningModule):
     """Trains a model on a task by Lightning's manual optimisation, a block of steps at a time.
 
     Divergence (a loss that is not finite) ends the training and is an outcome. Gradient norms are those before
@@ -99,7 +99,7 @@ class MemoryModule(pl.LightningModule):
         self.diverged = False
         self.pruned = False
         self.resumed: dict[str, Any] | None = None
-        self.after_block: Callable[[MemoryModule], None] = lambda module: None
+        self.after_block: Callable[[TrainingModule], None] = lambda module: None
 
     def state(self) -> dict[str, Any]:
         """Everything that the rest of the training depends on, and everything measured so far."""

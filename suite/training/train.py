@@ -23,8 +23,8 @@ from suite.model.sequence_model import SequenceModel, model_of
 from suite.model.sizing import parameter_count, state_size
 from suite.numerics import numerics
 from suite.training.checkpoint import Checkpoint
-from suite.training.gradient_callback import DuringRun, Measured
-from suite.training.lightning_module import MemoryModule, Watcher, evaluate, finite
+from suite.training.gradient_callback import GradientCallback, GradientMeasurement
+from suite.training.lightning_module import TrainingModule, Watcher, evaluate, finite
 from suite.training.peak_memory import PeakMemory
 
 
@@ -38,7 +38,7 @@ class Result:
     """(step, metrics) at each validation."""
     model: SequenceModel
     """The model at its best validation point."""
-    gradient_flow: dict[str, Measured] = field(default_factory=dict)
+    gradient_flow: dict[str, GradientMeasurement] = field(default_factory=dict)
     """By moment of the run; empty without ``Training.diagnostics``."""
 
 
@@ -71,8 +71,8 @@ def train(
         data = Data(config.task, config.seed, config.training.batch_size)
         model = model_of(config.model, data.task, seed=derived_seed("weights", config.seed))
         _compile(model, data)
-        module = MemoryModule(model, data, config.training, watcher)
-        diagnostics = [DuringRun(config.seed)] if config.training.diagnostics else []
+        module = TrainingModule(model, data, config.training, watcher)
+        diagnostics = [GradientCallback(config.seed)] if config.training.diagnostics else []
         kept = [Checkpoint(checkpoint, watcher.should_stop)] if checkpoint else []
         for one in kept:
             one.restore(module, diagnostics[0] if diagnostics else None)
@@ -110,7 +110,7 @@ class _OwnSignals(pl.Callback):
             signal.signal(signal.SIGTERM, self.handler)
 
 
-def _fit(module: MemoryModule, device: str, callbacks: Sequence[pl.Callback]) -> None:
+def _fit(module: TrainingModule, device: str, callbacks: Sequence[pl.Callback]) -> None:
     with _quiet_lightning():
         trainer = pl.Trainer(
             accelerator="gpu" if device == "cuda" else device,
@@ -129,7 +129,7 @@ def _fit(module: MemoryModule, device: str, callbacks: Sequence[pl.Callback]) ->
             raise KeyboardInterrupt from error
 
 
-def _test(module: MemoryModule, device: str) -> dict[str, float]:
+def _test(module: TrainingModule, device: str) -> dict[str, float]:
     """Every figure of a finished training; leaves the best weights in the model."""
     model, data, config, task = module.model, module.data, module.training_config, module.data.task
     model.eval()

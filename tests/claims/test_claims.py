@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from suite.claims import claim as claims
 from suite.claims import report
 from suite.claims.evidence import evidence
-from suite.claims.verdict import Judged, judge, overall_verdict
+from suite.claims.verdict import ClaimVerdict, judge, overall_verdict
 from suite.cli import app
 from suite.errors import InputError
 from suite.planning.plan import studies
@@ -41,7 +41,7 @@ def tables(**changes: Any) -> dict[str, Any]:
     return {**copy.deepcopy(TABLES), **changes}
 
 
-def judged(values: dict[str, dict[str, list[float]]], **changes: Any) -> Judged:
+def judged(values: dict[str, dict[str, list[float]]], **changes: Any) -> ClaimVerdict:
     """The verdict where each arm has these values on each level."""
     claim = claims.parse(tables(**changes), "made_up")
     rows = [

@@ -42,7 +42,7 @@ from suite.plots.gradients import survey_figure
 from suite.plots.style import save
 from suite.registry import architectures, tasks
 from suite.running.execute import execute
-from suite.store.lease import Hand
+from suite.store.lease import Leases
 from suite.store.store import Store
 from suite.training.gradient_callback import HALF_FROM, as_data
 from suite.training.train import train
@@ -498,7 +498,7 @@ def test_a_run_that_diverges_records_what_is_finite() -> None:
 def test_a_recorded_run_has_the_curves_and_the_picture(tmp_path: Path) -> None:
     job = Job("key", config(), "study", "gru", "adding", "trial", 0)
     store = Store(tmp_path)
-    with Hand(store.ledger, "e") as hand:
+    with Leases(store.ledger, "e") as hand:
         hand.take(job)
         outcome = execute(job, store.place, "e", "", hand.owner, Signals())
     assert outcome is not None

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from suite import engines
-from suite.engines import Engine, Inline, Kind, Ray, Signals, Workers
+from suite.engines import Engine, Inline, Ray, Signals, TaskStatus, Workers
 from suite.engines.devices import slots
 from suite.errors import InputError, StoppedError, StoreError
 from tests.servers import RayCluster
@@ -80,14 +80,14 @@ def test_every_engine_does_its_tasks_and_says_how_they_ended(engine: Engine) -> 
             engine.submit(str(number), task)
         ends.update(engine.wait(5))
     assert [ends[str(number)].value for number in range(5)] == [0, 2, 4, 6, 8]
-    assert {ends[str(number)].kind for number in range(5)} == {Kind.DONE}
+    assert {ends[str(number)].kind for number in range(5)} == {TaskStatus.DONE}
     assert (ends["5"].kind, ends["5"].reason) == (
-        Kind.FAILED,
+        TaskStatus.FAILED,
         "ValueError: cannot reach postgresql://me:***@host/db",
     )
     assert "in _fail" in ends["5"].trace
     assert "hush" not in ends["5"].trace
-    assert (ends["6"].kind, ends["6"].reason) == (Kind.STORE, "the disk is full")
+    assert (ends["6"].kind, ends["6"].reason) == (TaskStatus.STORE, "the disk is full")
     assert engine.pending == 0
     assert engine.free >= 1
 
@@ -100,7 +100,7 @@ def test_a_killed_worker_takes_nobody_along(processes: Engine) -> None:
         while processes.pending:
             ends.update(processes.wait(5))
         assert ends["lives"].value == 6
-        assert ends["dies"].kind is Kind.FAILED
+        assert ends["dies"].kind is TaskStatus.FAILED
         assert "process died" in ends["dies"].reason
 
 
@@ -113,7 +113,7 @@ def test_asked_to_stop_every_task_ends(processes: Engine) -> None:
     deadline = time.monotonic() + 30
     while processes.pending and time.monotonic() < deadline:
         ends += processes.wait(1)
-    assert {end.kind for _, end in ends} == {Kind.STOPPED}
+    assert {end.kind for _, end in ends} == {TaskStatus.STOPPED}
     assert len(ends) == 2
 
 
@@ -129,7 +129,7 @@ def test_a_lost_machine_is_not_the_fault_of_its_tasks(ray_cluster: RayCluster) -
         deadline = time.monotonic() + 60
         while engine.pending and time.monotonic() < deadline:
             ends += engine.wait(1)
-    assert [(key, end.kind) for key, end in ends] == [("far", Kind.LOST)]
+    assert [(key, end.kind) for key, end in ends] == [("far", TaskStatus.LOST)]
 
 
 def test_without_a_cluster_there_is_one_message() -> None:

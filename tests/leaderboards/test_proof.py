@@ -24,10 +24,10 @@ from suite.experiment.loading import load
 from suite.experiment.run_config import canonical_json, digest
 from suite.leaderboards.changes import changes
 from suite.leaderboards.files import freeze, write
-from suite.leaderboards.leaderboard import leaderboard
+from suite.leaderboards.leaderboard import build_leaderboard
 from suite.leaderboards.proof import manifest as manifests
-from suite.leaderboards.proof.checks import Findings, check, chosen
-from suite.leaderboards.proof.retraining import Again, _rows_elsewhere, retrain, runs_again
+from suite.leaderboards.proof.checks import CheckResult, check, chosen
+from suite.leaderboards.proof.retraining import RepeatedRun, _rows_elsewhere, retrain, runs_again
 from suite.leaderboards.text import render
 from suite.leaderboards.text.latex import escape
 from suite.planning.job import Outcome
@@ -95,7 +95,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "proof_cell.py").write_text(CELL, encoding="utf-8")
     sys.path.insert(0, str(folder))
     suite.run(folder / "tiny.toml", store=folder / "store")
-    write(leaderboard(recorded(folder)), folder / "board")
+    write(build_leaderboard(recorded(folder)), folder / "board")
     yield folder
     sys.path.remove(str(folder))
 
@@ -115,7 +115,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def verified(folder: Path, rows: str = "1", everything: bool = False) -> tuple[Findings, list[str]]:
+def verified(folder: Path, rows: str = "1", everything: bool = False) -> tuple[CheckResult, list[str]]:
     found = manifests.read(folder)
     names = chosen(found, rows, everything)
     findings = check(found, names)
@@ -130,7 +130,7 @@ def test_the_same_runs_give_the_same_bytes_from_every_source(whole: Path, tmp_pa
         "store": recorded(whole),
         "parquet": Record.read(whole / "board" / manifests.RUNS),
     }.items():
-        write(leaderboard(record), tmp_path / name)
+        write(build_leaderboard(record), tmp_path / name)
         assert files(tmp_path / name) == files(whole / "board")
     names = {"index.html", "leaderboard.md", "leaderboard.csv", "leaderboard.json", "leaderboard.tex", "horizon.csv"}
     assert names | {"runs.parquet", "manifest.json"} < set(files(whole / "board"))
@@ -140,7 +140,7 @@ def test_neither_the_order_of_runs_nor_another_process_changes_a_byte(whole: Pat
     store = Store(whole / "store")
     plan = runner.open_plan(load(whole / "tiny.toml"), store, curves=True)
     plan.finished = dict(sorted(plan.finished.items(), key=lambda pair: digest(pair[0])))
-    write(leaderboard(record_of(plan, store)), tmp_path / "shuffled")
+    write(build_leaderboard(record_of(plan, store)), tmp_path / "shuffled")
     assert files(tmp_path / "shuffled") == files(whole / "board")
     done = memspan("leaderboard", whole / "board", "--output", tmp_path / "again", cwd=whole)
     assert done.returncode == 0, done.stderr
@@ -308,7 +308,7 @@ def test_incomplete_leaderboards_are_written(tmp_path: Path) -> None:
         plan = made_up(tables, lambda job: {"skill": 0.5})
         jobs = {job.key: job for study in plan.studies for job in places(study, plan.finished)}
         plan.finished = {key: outcome for key, outcome in plan.finished.items() if kept(jobs[key])}
-        written = write(leaderboard(plan), tmp_path / name)
+        written = write(build_leaderboard(plan), tmp_path / name)
         assert check(manifests.read(written[0].parent), []).wrong == []
 
 
@@ -364,7 +364,7 @@ def test_on_another_platform_only_a_difference_that_is_shown_is_wrong() -> None:
         for name, differences in enumerate(rows):
             for seed, apart in enumerate(differences):
                 results[len(runs)] = Outcome({"test_skill": 0.5 + apart})
-                runs.append(Again(f"row {name}", f"evaluation {seed}", None, {"test_skill": 0.5}, "", False))  # type: ignore[arg-type]
+                runs.append(RepeatedRun(f"row {name}", f"evaluation {seed}", None, {"test_skill": 0.5}, "", False))  # type: ignore[arg-type]
         return list(_rows_elsewhere(runs, results))
 
     rng = np.random.default_rng(0)
@@ -390,7 +390,7 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path) -> None:
 
 
 def test_frozen_stays_as_it_is(whole: Path, tmp_path: Path) -> None:
-    board = leaderboard(recorded(whole))
+    board = build_leaderboard(recorded(whole))
     written = freeze(board, tmp_path)
     folder = written[0].parent
     before = files(folder)
@@ -398,13 +398,13 @@ def test_frozen_stays_as_it_is(whole: Path, tmp_path: Path) -> None:
     other = made_up(
         {"tasks": {"adding": {"length": 8}}, "architectures": {"rnn": {"hidden_size": 4}}}, lambda job: {"skill": 0.5}
     )
-    for again in (leaderboard(other), board):
+    for again in (build_leaderboard(other), board):
         with pytest.raises(InputError, match="holds a frozen leaderboard"):
             write(again, folder)
     assert files(folder) == before
     other.finished.pop(next(iter(other.finished)))
     with pytest.raises(InputError, match="only a complete leaderboard can be frozen"):
-        freeze(leaderboard(other), tmp_path)
+        freeze(build_leaderboard(other), tmp_path)
 
 
 def test_changes_between_two_leaderboards() -> None:
@@ -461,7 +461,7 @@ def test_the_commands(whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
 def test_names_are_text_wherever_they_are_shown() -> None:
     hostile = "<script>alert(1)</script> | [bold]% $x_1$ & \\\\"
     tables = {"title": hostile, "tasks": {"adding": {"length": 8}}, "architectures": {"rnn": {"hidden_size": 4}}}
-    board = leaderboard(made_up(tables, lambda job: {"skill": 0.5}))
+    board = build_leaderboard(made_up(tables, lambda job: {"skill": 0.5}))
     page = render.markdown(replace(board, notes=[hostile]))
     assert "<script>" not in page
     assert "\\| [bold]" in page

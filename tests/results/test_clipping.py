@@ -12,7 +12,7 @@ import pytest
 from suite.errors import InputError
 from suite.experiment.search_space import Range
 from suite.leaderboards.files import ALWAYS, write
-from suite.leaderboards.leaderboard import leaderboard
+from suite.leaderboards.leaderboard import build_leaderboard
 from suite.leaderboards.text import render
 from suite.planning.sweep import importances
 from suite.results.clipping import cells, recommended
@@ -107,7 +107,7 @@ def test_where_there_is_no_range_it_says_so(skill: list[float], note: str) -> No
 
 
 def test_importances_name_what_matters_and_are_repeatable() -> None:
-    board = leaderboard(made_up(tables(32), metrics))
+    board = build_leaderboard(made_up(tables(32), metrics))
     row = board.searches[0]
     study, tried = row.study, row.trials
     found = importances(study, tried, resamples=40)
@@ -118,7 +118,7 @@ def test_importances_name_what_matters_and_are_repeatable() -> None:
 
 
 def test_importances_are_refused_where_there_is_nothing_to_tell() -> None:
-    boards = [leaderboard(made_up(tables(n), lambda job: {"skill": 0.5})) for n in (8, 20)]
+    boards = [build_leaderboard(made_up(tables(n), lambda job: {"skill": 0.5})) for n in (8, 20)]
     few, equal = ((board.searches[0].study, board.searches[0].trials) for board in boards)
     with pytest.raises(InputError, match="at least 20 finished trials; got 8"):
         importances(*few)
@@ -127,7 +127,7 @@ def test_importances_are_refused_where_there_is_nothing_to_tell() -> None:
 
 
 def test_it_is_written(tmp_path) -> None:
-    board = leaderboard(made_up(tables(20), metrics))
+    board = build_leaderboard(made_up(tables(20), metrics))
     names = {path.name for path in write(board, tmp_path)}
     assert {"clipping.csv", "clipping_gru.png", "clipping_gru.svg"} <= names
     page = json.loads((tmp_path / "leaderboard.json").read_text(encoding="utf-8"))
@@ -138,6 +138,6 @@ def test_it_is_written(tmp_path) -> None:
 
 
 def test_too_few_trials_are_said_instead_of_numbers(tmp_path) -> None:
-    board = leaderboard(made_up(tables(4), metrics))
+    board = build_leaderboard(made_up(tables(4), metrics))
     assert {path.name for path in write(board, tmp_path)} == {*ALWAYS}
     assert "At most 4 trials per study: too few, 20 are needed." in render.markdown(board)

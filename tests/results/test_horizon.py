@@ -10,7 +10,7 @@ from suite.errors import InputError
 from suite.experiment.loading import parse
 from suite.leaderboards.figures import figures
 from suite.leaderboards.files import ALWAYS, write
-from suite.leaderboards.leaderboard import leaderboard
+from suite.leaderboards.leaderboard import build_leaderboard
 from suite.leaderboards.text import render
 from suite.leaderboards.text.sections import sections
 from suite.planning.plan import evaluations
@@ -176,7 +176,7 @@ def test_a_leaderboard_with_ladders(tmp_path) -> None:
         return {"skill": skill(job.config.task.options.get("lag", job.config.task.length)), **longer}
 
     n_back = {"length": 40, "lag": [4, 8, 16, 32]}
-    board = leaderboard(made_up(tables(sequence_memory=n_back, adding=lengths), metrics))
+    board = build_leaderboard(made_up(tables(sequence_memory=n_back, adding=lengths), metrics))
     assert set(zip(board.horizons["kind"], board.horizons["ladder"], strict=True)) == {
         (TRAINED, "sequence_memory"),
         (EXTRAPOLATED, "adding"),
@@ -204,7 +204,7 @@ def test_a_leaderboard_with_ladders(tmp_path) -> None:
 
 def test_a_leaderboard_without_ladders_has_nothing_more(tmp_path) -> None:
     plain = {"adding": {"length": 8, "test_lengths": [12]}, "copy_memory": {"length": 5}}
-    board = leaderboard(made_up(tables(**plain), lambda job: {"skill": 0.5, "skill_at_length_12": 0.4}))
+    board = build_leaderboard(made_up(tables(**plain), lambda job: {"skill": 0.5, "skill_at_length_12": 0.4}))
     assert board.horizons.empty
     assert board.overfitting.empty
     assert board.clipping is None
@@ -221,7 +221,7 @@ def test_a_ladder_of_which_one_rung_is_finished_is_not_shown_yet() -> None:
         for job in evaluations(study, plan.finished):
             if job.level in ("sequence_memory lag=8", "adding train_size=50"):
                 del plan.finished[job.key]
-    board = leaderboard(plan)
+    board = build_leaderboard(plan)
     assert board.notes[0].startswith("Incomplete: 12 of 24 runs")
     assert board.horizons.empty
     assert board.overfitting.empty

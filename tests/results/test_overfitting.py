@@ -8,7 +8,7 @@ import pytest
 
 from suite.errors import InputError
 from suite.leaderboards.files import write
-from suite.leaderboards.leaderboard import leaderboard
+from suite.leaderboards.leaderboard import build_leaderboard
 from suite.leaderboards.text import render
 from suite.results.ladders import size_ladders, size_points
 from suite.results.overfitting import area, areas
@@ -78,7 +78,7 @@ def test_a_seed_without_a_size_does_not_count(plan) -> None:
 
 
 def test_learning_nothing_is_last_although_its_gap_is_the_smallest(plan) -> None:
-    rows = leaderboard(plan).overfitting
+    rows = build_leaderboard(plan).overfitting
     assert list(rows["task"].unique()) == [OVERALL, "adding", "sequence_memory"]
     for scope in rows["task"].unique():
         here = rows[rows["task"] == scope]
@@ -97,7 +97,7 @@ def test_students_interval() -> None:
 
 
 def test_it_is_written(plan, tmp_path) -> None:
-    board = leaderboard(plan)
+    board = build_leaderboard(plan)
     names = {path.name for path in write(board, tmp_path)}
     pictures = {f"overfitting_{task}.{kind}" for task in ("adding", "sequence_memory") for kind in ("png", "svg")}
     assert pictures | {"overfitting.csv"} <= names

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from suite.leaderboards.leaderboard import leaderboard
+from suite.leaderboards.leaderboard import build_leaderboard
 from suite.results.record import Record
 from suite.results.tuning import at_edges, budget_curves, default_and_tuned, expected_best
 from suite.statistics.bootstrap import OVERALL
@@ -77,4 +77,4 @@ def test_an_optimum_at_an_edge_is_flagged(space: dict[str, Any], edge: bool) -> 
     record = Record.of(made_up(tables(2, **space), lambda job: {"skill": 1.0 if job.number == 0 else 0.1}))
     assert all(row.params[next(iter(space))] == row.study.defaults[next(iter(space))] for row in record.rows)
     assert at_edges(record) == ({row.name: list(space) for row in record.rows} if edge else {})
-    assert any("edge" in note for note in leaderboard(record).notes) == edge
+    assert any("edge" in note for note in build_leaderboard(record).notes) == edge

@@ -30,7 +30,7 @@ from suite.planning.job import Outcome
 from suite.planning.plan import Plan, evaluations
 from suite.running import best_models as models
 from suite.running import runner
-from suite.running.events import Told
+from suite.running.events import RunListener
 from suite.store.store import Store
 from suite.training.lightning_module import evaluate
 from suite.training.train import train
@@ -191,7 +191,7 @@ def test_what_is_there_is_not_made_again_but_what_is_of_another_run_or_broken_is
 ) -> None:
     plan, opened = small(finished), store_in(tmp_path / "store")
     told: list[str] = []
-    listener = Told(done=lambda job, outcome: told.append(job.key))
+    listener = RunListener(done=lambda job, outcome: told.append(job.key))
 
     def again(plan: Plan) -> str:
         (finding,) = models.keep(plan, opened, Inline(), listener)
@@ -229,7 +229,7 @@ def test_metrics_that_differ_from_the_recorded_are_said_and_the_model_is_kept(fi
 
 def test_workers_give_the_same_file(finished: Plan, tmp_path: Path, store: Store) -> None:
     steps: list[int] = []
-    told = Told(step=lambda job, step: steps.append(step))
+    told = RunListener(step=lambda job, step: steps.append(step))
     (finding,) = models.keep(small(finished), store_in(tmp_path), Workers([None]), told)
     assert (finding.state, finding.note) == ("made", "")
     here, there = model_file.read(path_of(store, 0)), model_file.read(finding.row.path)
@@ -249,7 +249,7 @@ def test_a_model_that_cannot_be_trained_fails_alone(
 
     monkeypatch.setattr(models, "make", failing)
     said: list[str] = []
-    told = Told(failed=lambda job, end, last: said.append(end.reason))
+    told = RunListener(failed=lambda job, end, last: said.append(end.reason))
     plan = replace(finished, studies=finished.studies[:2])
     findings = models.keep(plan, store_in(tmp_path), Inline(), told)
     assert [(finding.state, finding.note) for finding in findings] == [("failed", "RuntimeError: a bug"), ("made", "")]
@@ -571,7 +571,7 @@ def test_without_mlflow_the_files_are_there_and_it_is_said(
 
     monkeypatch.setattr(store.tracking, "list_model", broken)
     said: list[str] = []
-    (finding,) = models.keep(small(finished), store, Inline(), Told(trouble=said.append))
+    (finding,) = models.keep(small(finished), store, Inline(), RunListener(trouble=said.append))
     assert finding.state == "made"
     assert finding.row.path.exists()
     assert said == ["the models could not be listed in MLflow: no answer from postgresql://me:***@host/db"]

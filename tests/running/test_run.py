@@ -165,11 +165,11 @@ def test_a_run_of_the_whole_way_and_the_same_command_again_does_nothing(tiny: Pa
     again = runner.open_plan(load(tiny), Store(folder))
     assert again.done == again.planned
     assert not again.missing()
-    assert render.as_json(leaderboard(again)) == render.as_json(leaderboard(plan))
-    board = leaderboard(again)
+    assert render.as_json(build_leaderboard(again)) == render.as_json(build_leaderboard(plan))
+    board = build_leaderboard(again)
     assert set(board.rows["seeds"]) == {3}
     assert board.scopes == ["adding"]
-    assert render.markdown(board) == render.markdown(leaderboard(plan))
+    assert render.markdown(board) == render.markdown(build_leaderboard(plan))
     assert "Fewer than 10 seeds" in render.markdown(board)
 
     import optuna
@@ -219,7 +219,9 @@ def test_killed_at_any_moment_and_run_again_the_leaderboard_is_the_same(tiny: Pa
     assert memspan("run", tiny, "--store", "broken", "--workers", 2, cwd=tmp_path).returncode == 0
 
     def board(store: str) -> list[dict[str, object]]:
-        rows = leaderboard(runner.open_plan(load(tiny), Store(tmp_path / store))).rows.drop(columns=list(MEASURED))
+        rows = build_leaderboard(runner.open_plan(load(tiny), Store(tmp_path / store))).rows.drop(
+            columns=list(MEASURED)
+        )
         return json.loads(rows.to_json(orient="records"))  # type: ignore[no-any-return]
 
     assert board("whole") == board("broken")

@@ -22,9 +22,9 @@ from suite.leaderboards.text.render import as_json
 from suite.planning.job import Job, Outcome
 from suite.planning.plan import Plan
 from suite.running import runner
-from suite.running.events import Told
+from suite.running.events import RunListener
 from suite.running.execute import _opened
-from suite.store.lease import Hand
+from suite.store.lease import Leases
 from suite.store.store import Store
 from tests import servers
 from tests.chaos import chaos
@@ -99,7 +99,7 @@ def done(process: subprocess.Popen[str]) -> tuple[str, str]:
 
 def rows_in(store: Store, path: Path, **selection: Any) -> list[dict[str, Any]]:
     """The rows of a leaderboard, without what is measured by a clock."""
-    board = leaderboard(runner.open_plan(load(path).select(**selection), store))
+    board = build_leaderboard(runner.open_plan(load(path).select(**selection), store))
     found: list[dict[str, Any]] = json.loads(as_json(board))["rows"]
     return [{k: v for k, v in row.items() if k not in MEASURED} for row in found]
 
@@ -240,7 +240,7 @@ def test_status_shows_what_runs_elsewhere(tiny: Path, tmp_path: Path) -> None:
     plan = runner.open_plan(load(tiny), store)
     found = status(plan, store.ledger)
     assert found.totals == {"done": 0, "running": 0, "failed": 0, "missing": 22}
-    with Hand(store.ledger, "tiny") as hand:
+    with Leases(store.ledger, "tiny") as hand:
         hand.take(next(iter(plan.missing().values())))
         text, _ = start("status", "tiny.toml", "--store", "store", cwd=tmp_path).communicate(timeout=100)
         assert re.search(
@@ -290,7 +290,7 @@ def test_what_another_hand_has_done_in_the_meantime_is_not_done_again(tiny: Path
             return _nothing(job, *rest)
 
         failed = runner.run(
-            plan, store, engines.Inline(), Told(done=lambda job, outcome, c=count: c.update([job.key])), do=do
+            plan, store, engines.Inline(), RunListener(done=lambda job, outcome, c=count: c.update([job.key])), do=do
         )
         assert not failed
         count["did"] = len(did)

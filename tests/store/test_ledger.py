@@ -17,11 +17,11 @@ from suite.experiment.run_config import ModelConfig, RunConfig, TaskConfig, Trai
 from suite.planning.job import Job, Outcome
 from suite.store import ledger as module
 from suite.store.addresses import database, tracking
-from suite.store.lease import Hand, Taken
+from suite.store.lease import Leases, LeaseStatus
 from suite.store.ledger import Ledger
 from suite.store.ledger_tables import DONE, RUNNING, WAITING
 from suite.store.process import machine
-from suite.store.retrying import patience, patiently
+from suite.store.retrying import patience, retried
 from tests.servers import PostgreSQL
 
 CONFIG = RunConfig(
@@ -48,15 +48,15 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def test_a_run_is_taken_once_and_finished_once_and_its_numbers_come_back_to_the_last_bit(address: str) -> None:
     ledger = Ledger(address)
-    first, second = Hand(ledger, "e"), Hand(Ledger(address), "e")
-    assert first.take(job(0))[0] is Taken.MINE
-    assert second.take(job(0))[0] is Taken.ELSEWHERE
+    first, second = Leases(ledger, "e"), Leases(Ledger(address), "e")
+    assert first.take(job(0))[0] is LeaseStatus.MINE
+    assert second.take(job(0))[0] is LeaseStatus.ELSEWHERE
     ledger.begun("e", job(0).key, first.owner, "mlflow-run")
     assert [entry.state for entry in ledger.unfinished("e")] == [RUNNING]
     assert not ledger.finish("e", job(0).key, second.owner, "another", OUTCOME)
     assert ledger.finish("e", job(0).key, first.owner, "mlflow-run", OUTCOME)
     assert ledger.finish("e", job(0).key, first.owner, "mlflow-run", OUTCOME)  # as after an answer that was lost
-    assert second.take(job(0)) == (Taken.DONE, OUTCOME, "mlflow-run")
+    assert second.take(job(0)) == (LeaseStatus.DONE, OUTCOME, "mlflow-run")
     assert ledger.outcomes("e", curves=True) == {job(0).key: OUTCOME}
     assert ledger.outcomes("e") == {job(0).key: Outcome(OUTCOME.metrics)}
     assert ledger.run_ids("e") == {job(0).key: "mlflow-run"}
@@ -65,15 +65,15 @@ def test_a_run_is_taken_once_and_finished_once_and_its_numbers_come_back_to_the_
 
 def test_a_failed_run_is_tried_again_until_it_has_failed_too_often(address: str) -> None:
     ledger = Ledger(address)
-    hand = Hand(ledger, "e", attempts=2)
+    hand = Leases(ledger, "e", attempts=2)
     for failures in (1, 2):
-        assert hand.take(job(0))[0] is Taken.MINE
+        assert hand.take(job(0))[0] is LeaseStatus.MINE
         assert hand.give_back(job(0).key, "out of memory", failed=True) == failures
-    assert hand.take(job(0)) == (Taken.FAILED, None, "out of memory")
+    assert hand.take(job(0)) == (LeaseStatus.FAILED, None, "out of memory")
     entry = ledger.unfinished("e")[0]
     assert (entry.state, entry.failures, entry.error) == (WAITING, 2, "out of memory")
-    assert Hand(ledger, "e", attempts=3).take(job(0))[0] is Taken.MINE
-    assert hand.take(job(1))[0] is Taken.MINE
+    assert Leases(ledger, "e", attempts=3).take(job(0))[0] is LeaseStatus.MINE
+    assert hand.take(job(1))[0] is LeaseStatus.MINE
     assert hand.give_back(job(1).key) == 0
 
 
@@ -81,12 +81,12 @@ def test_what_a_dead_process_held_is_taken_at_once(address: str) -> None:
     ledger = Ledger(address)
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    dead = Hand(ledger, "e")
+    dead = Leases(ledger, "e")
     dead.owner = f"{machine()}:{gone.pid}:x"
-    assert dead.take(job(0))[0] is Taken.MINE
+    assert dead.take(job(0))[0] is LeaseStatus.MINE
     ledger.begun("e", job(0).key, dead.owner, "half-written")
-    hand = Hand(ledger, "e")
-    assert hand.take(job(0)) == (Taken.MINE, None, "half-written")
+    hand = Leases(ledger, "e")
+    assert hand.take(job(0)) == (LeaseStatus.MINE, None, "half-written")
     assert not ledger.finish("e", job(0).key, dead.owner, "half-written", OUTCOME)
 
 
@@ -96,36 +96,36 @@ def test_what_another_machine_held_is_taken_after_its_heartbeat_stood_still(
     monkeypatch.setattr(module, "GRACE_SECONDS", 0.6)
     monkeypatch.setattr(module, "BEAT_SECONDS", 0.1)
     ledger = Ledger(address)
-    far, hand = Hand(Ledger(address), "e"), Hand(ledger, "e")
+    far, hand = Leases(Ledger(address), "e"), Leases(ledger, "e")
     far.owner = "another machine:1:x"
     with far:  # its heart beats
-        assert far.take(job(0))[0] is Taken.MINE
+        assert far.take(job(0))[0] is LeaseStatus.MINE
         deadline = time.monotonic() + 1.5
         while time.monotonic() < deadline:
-            assert hand.take(job(0))[0] is Taken.ELSEWHERE
+            assert hand.take(job(0))[0] is LeaseStatus.ELSEWHERE
             time.sleep(0.1)
         assert ledger.unfinished("e")[0].age < 1.0
         far._end.set()  # as if it were switched off
         far._beating.join()
-        assert hand.take(job(0))[0] is Taken.ELSEWHERE
+        assert hand.take(job(0))[0] is LeaseStatus.ELSEWHERE
         time.sleep(0.7)
-        assert hand.take(job(0))[0] is Taken.MINE
+        assert hand.take(job(0))[0] is LeaseStatus.MINE
     assert ledger.unfinished("e")[0].state == RUNNING  # what the other had lost it did not give back
 
 
 def test_who_leaves_gives_back_what_it_holds(address: str) -> None:
     ledger = Ledger(address)
-    with Hand(ledger, "e") as hand:
+    with Leases(ledger, "e") as hand:
         hand.take(job(0))
     assert [(entry.state, entry.failures) for entry in ledger.unfinished("e")] == [(WAITING, 0)]
 
 
 def _take_all(address: str, count: int, queue: multiprocessing.Queue[list[str]]) -> None:
     ledger = Ledger(address)
-    with Hand(ledger, "e") as hand:
+    with Leases(ledger, "e") as hand:
         mine = []
         for number in range(count):
-            if hand.take(job(number))[0] is Taken.MINE:
+            if hand.take(job(number))[0] is LeaseStatus.MINE:
                 ledger.begun("e", job(number).key, hand.owner, f"{hand.owner} {number}")
                 assert ledger.finish("e", job(number).key, hand.owner, f"{hand.owner} {number}", OUTCOME)
                 mine.append(job(number).key)
@@ -149,7 +149,7 @@ def test_sixteen_at_once_take_every_run_exactly_once(address: str) -> None:
 
 def test_what_is_done_once_is_done_by_one(address: str) -> None:
     ledger = Ledger(address)
-    first, second = Hand(ledger, "e"), Hand(ledger, "e")
+    first, second = Leases(ledger, "e"), Leases(ledger, "e")
     assert first.once("summary")
     assert not second.once("summary")
     first.did("summary")
@@ -160,12 +160,12 @@ def test_a_database_that_is_away_for_a_moment_is_waited_for(
     postgresql: PostgreSQL, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ledger = Ledger(database(postgresql.create(f"away {tmp_path.name}")))
-    hand = Hand(ledger, "e")
-    assert hand.take(job(0))[0] is Taken.MINE
+    hand = Leases(ledger, "e")
+    assert hand.take(job(0))[0] is LeaseStatus.MINE
     postgresql.stop()
     back = threading.Timer(4.0, postgresql.start)
     back.start()
-    assert hand.take(job(1))[0] is Taken.MINE
+    assert hand.take(job(1))[0] is LeaseStatus.MINE
     back.join()
     assert ledger.finish("e", job(0).key, hand.owner, "run", OUTCOME)
     said = capsys.readouterr().err
@@ -212,11 +212,11 @@ def test_patience_is_for_stores_and_not_for_mistakes() -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(ValueError, match="a mistake"):
-        patiently(wrong)
+        retried(wrong)
     with pytest.raises(LookupError):
-        patiently(unknown)
+        retried(unknown)
     with pytest.raises(StoreError, match="its disk may be full"):
-        patiently(full)
+        retried(full)
     assert len(tries) == 3
 
 

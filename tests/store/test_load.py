@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from suite.planning.job import Job, Outcome
-from suite.store.addresses import Place
-from suite.store.lease import Hand, Taken
+from suite.store.addresses import StoreLocation
+from suite.store.lease import Leases, LeaseStatus
 from suite.store.store import Store
 from tests.servers import PostgreSQL
 from tests.store.test_ledger import CONFIG
@@ -18,12 +18,12 @@ WRITERS, RUNS, POINTS = 16, 2, 100
 NAMES = [f"train/{letter}" for letter in "abcdefgh"]
 
 
-def _write(place: Place, writer: int) -> None:
+def _write(place: StoreLocation, writer: int) -> None:
     store = Store.at(place)
-    with Hand(store.ledger, "load") as hand:
+    with Leases(store.ledger, "load") as hand:
         for number in range(RUNS):
             job = Job(f"{writer}-{number}", CONFIG, "load/adding/rnn", "rnn", "adding", "evaluation", number)
-            assert hand.take(job)[0] is Taken.MINE
+            assert hand.take(job)[0] is LeaseStatus.MINE
             with store.tracking.recording(job, "load", "", hand.owner) as recorder:
                 for step in range(1, POINTS + 1):
                     recorder.curve(step, dict.fromkeys(NAMES, float(writer + step)))
@@ -35,11 +35,11 @@ def _write(place: Place, writer: int) -> None:
 
 @pytest.mark.parametrize("kind", ["embedded", "postgresql"])
 def test_sixteen_writers_lose_nothing(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    place = Place(tmp_path / "store")
+    place = StoreLocation(tmp_path / "store")
     if kind == "postgresql":
         server: PostgreSQL = request.getfixturevalue("postgresql")
         addresses = [server.create(f"{name} {tmp_path.name}") for name in ("ledger", "mlflow")]
-        place = Place(tmp_path / "store", *addresses)
+        place = StoreLocation(tmp_path / "store", *addresses)
     store = Store.at(place)
     store.tracking.experiment_id("load")  # MLflow makes its tables
     context = multiprocessing.get_context("forkserver")

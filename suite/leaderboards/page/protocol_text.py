@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from suite.experiment.run_config import PROTOCOL
 from suite.results.record import Record
-from suite.statistics.bootstrap import FEW_SEEDS, LEVEL, RESAMPLES
+from suite.statistics.bootstrap import CONFIDENCE, FEW_SEEDS, RESAMPLES
 from suite.statistics.paired_tests import MARGIN
 
 PACKAGES = ("memspan", "torch", "lightning", "numba")
@@ -39,8 +39,8 @@ def sentences(record: Record) -> Iterator[str]:
         "Overall is the mean of the means of the tasks."
     )
     yield (
-        f"Intervals hold with {LEVEL:.0%}: a bootstrap over seeds, stratified by task and paired over architectures "
-        f"({RESAMPLES:,} resamples), that counts one unseen seed. Ranks are those inside each resample. A is above B "
+        f"Intervals hold with {CONFIDENCE:.0%}: a bootstrap over seeds, stratified by task and paired over "
+        f"architectures ({RESAMPLES:,} resamples), that counts one unseen seed. Ranks are those inside each resample. A is above B "
         f"where the paired difference, adjusted after Holm, excludes 0 and exceeds {MARGIN}; A and B are tied where "
         f"the whole interval lies within ±{MARGIN}; otherwise unresolved. Fewer than {FEW_SEEDS} seeds are an "
         "indication."

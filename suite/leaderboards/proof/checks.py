@@ -29,7 +29,7 @@ CLOSE = 1e-6
 
 
 @dataclass
-class Findings:
+class CheckResult:
     """What was found: what does not hold, and what is to be known."""
 
     wrong: list[str] = field(default_factory=list)
@@ -64,14 +64,14 @@ def chosen(manifest: Manifest, wanted: str, everything: bool = False) -> list[st
     return listed
 
 
-def check(manifest: Manifest, rows: Sequence[str]) -> Findings:
+def check(manifest: Manifest, rows: Sequence[str]) -> CheckResult:
     """Everything that can be said before training: changes, sources, versions, data, the choice by tuning, tables."""
     if manifest.data["protocol"] != PROTOCOL:
         raise InputError(
             f"{str(manifest.path)!r} holds runs of protocol {manifest.data['protocol']}, and this memspan trains by "
             f"protocol {PROTOCOL}: verify it with the memspan that wrote it ({manifest.data.get('memspan', 'unknown')})"
         )
-    found = Findings()
+    found = CheckResult()
     for row, place, text in manifest.changes():
         found.wrong.append(f"changed after it was written: {text}")
         if place is not None:
@@ -233,7 +233,7 @@ def _plan(manifest: Manifest, changed: Mapping[str, str]) -> Looked:
 
 def _outputs(manifest: Manifest, changed: Mapping[str, str]) -> Looked:
     """What lies beside the manifest must follow from its runs."""
-    from suite.leaderboards.leaderboard import leaderboard
+    from suite.leaderboards.leaderboard import build_leaderboard
     from suite.leaderboards.text.latex import latex
     from suite.leaderboards.text.render import as_json, markdown
 
@@ -243,7 +243,7 @@ def _outputs(manifest: Manifest, changed: Mapping[str, str]) -> Looked:
         path = folder / name
         if path.exists() and file_digest(path) != kept:
             wrong.append(f"changed after it was written: {name}")
-    board = leaderboard(manifest.record())
+    board = build_leaderboard(manifest.record())
     if (folder / RUNS).exists():
         rows = {row.name: run_table(row, {}) for row in Record.read(folder / RUNS).rows if row.runs}
         names = [row_name(row) for row in manifest.rows if rows.get(row_name(row), {}).get("digests") != row["digests"]]

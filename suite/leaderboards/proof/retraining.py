@@ -15,23 +15,23 @@ from functools import partial
 
 import numpy as np
 
-from suite.engines import Engine, Kind, Signals
+from suite.engines import Engine, Signals, TaskStatus
 from suite.experiment.run_config import RunConfig, digest
-from suite.leaderboards.proof.checks import Findings, exact_here
+from suite.leaderboards.proof.checks import CheckResult, exact_here
 from suite.leaderboards.proof.manifest import Manifest, row_name
 from suite.planning.job import Outcome
 from suite.statistics.paired_tests import MARGIN, holm, paired_test
 
 FIXED = ("parameters", "state_size")
 """Figures that are the same on every platform."""
-LEVEL = 0.995
+CONFIDENCE = 0.995
 """Stricter than the 1 % that is promised: Student's p is too small for differences of few values. At 0.5 %, 27 honest
 rows of ten seeds fail in 0.6 to 0.9 % of simulated leaderboards (normal, or −x, 0, x); at 1 %, in up to 5 %."""
 WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Again:
+class RepeatedRun:
     """A run to be trained again, and what the manifest has of it."""
 
     row: str
@@ -43,10 +43,10 @@ class Again:
     """Whether every bit must be equal here."""
 
 
-def runs_again(manifest: Manifest, rows: Sequence[str], found: Findings, trials: bool = False) -> list[Again]:
+def runs_again(manifest: Manifest, rows: Sequence[str], found: CheckResult, trials: bool = False) -> list[RepeatedRun]:
     """The runs to be trained again: those that were changed first, then the evaluations (and trials) of the rows."""
-    first: list[Again] = []
-    rest: list[Again] = []
+    first: list[RepeatedRun] = []
+    rest: list[RepeatedRun] = []
     roles = ("evaluation", "trial", "finalist") if trials else ("evaluation",)
     pruned = manifest.data["experiment"]["sweep"]["pruner"] != "none"
     for row in manifest.rows:
@@ -59,7 +59,7 @@ def runs_again(manifest: Manifest, rows: Sequence[str], found: Findings, trials:
             metrics = {m: values[place] for m, values in row["metrics"].items() if values[place] is not None}
             exact = exact_here(manifest, row["environment"][place])
             label = f"{role} {row['number'][place]}"
-            (first if suspect else rest).append(Again(name, label, config, metrics, row["curve"][place], exact))
+            (first if suspect else rest).append(RepeatedRun(name, label, config, metrics, row["curve"][place], exact))
     return first + rest
 
 
@@ -73,7 +73,7 @@ def train_again(config: RunConfig, signals: Signals) -> Outcome:
     return Outcome(result.metrics, (*result.curves, *lag_curves(result.gradient_flow)))
 
 
-def retrain(runs: Sequence[Again], engine: Engine, told: Callable[[Again, str], None]) -> list[str]:
+def retrain(runs: Sequence[RepeatedRun], engine: Engine, told: Callable[[RepeatedRun, str], None]) -> list[str]:
     """Train runs again; what does not hold.
 
     Args:
@@ -91,7 +91,7 @@ def retrain(runs: Sequence[Again], engine: Engine, told: Callable[[Again, str], 
                 engine.submit(str(place), partial(train_again, waiting.pop(place).config))
             for key, end in engine.wait(WAIT_SECONDS):
                 run = runs[int(key)]
-                if end.kind is Kind.DONE:
+                if end.kind is TaskStatus.DONE:
                     results[int(key)] = end.value
                     differs = _differs(run, end.value)
                 else:
@@ -103,7 +103,7 @@ def retrain(runs: Sequence[Again], engine: Engine, told: Callable[[Again, str], 
     return found + list(_rows_elsewhere(runs, results))
 
 
-def _differs(run: Again, again: Outcome) -> str:
+def _differs(run: RepeatedRun, again: Outcome) -> str:
     """What of a run is not what it must be."""
     before, after = Outcome(run.metrics).repeatable, again.repeatable
     for name in sorted({*before, *after}) if run.exact else FIXED:
@@ -114,7 +114,7 @@ def _differs(run: Again, again: Outcome) -> str:
     return ""
 
 
-def _rows_elsewhere(runs: Sequence[Again], results: Mapping[int, Outcome]) -> Iterator[str]:
+def _rows_elsewhere(runs: Sequence[RepeatedRun], results: Mapping[int, Outcome]) -> Iterator[str]:
     """The rows that are shown to differ on another platform."""
     rows: dict[str, list[float]] = {}
     for place, again in results.items():
@@ -125,7 +125,7 @@ def _rows_elsewhere(runs: Sequence[Again], results: Mapping[int, Outcome]) -> It
     judged = {name: test for name, test in tests.items() if math.isfinite(test[1])}
     adjusted = holm([p for *_, p in judged.values()])
     for (name, (mean, low, high, _)), p in zip(judged.items(), adjusted, strict=True):
-        if p < 1 - LEVEL and abs(mean) > MARGIN:
+        if p < 1 - CONFIDENCE and abs(mean) > MARGIN:
             yield f"{name}: trained again here, its skill differs by {mean:+.3f} [{low:.3f}, {high:.3f}]"
     for name in tests.keys() - judged.keys():
         yield f"{name}: on another platform a row is judged by its skill over two seeds or more; it has one"
