@@ -693,7 +693,7 @@ def test_plots_show_what_is_chosen(show: Opener) -> None:
     page = show(quick())
     titles = page.locator("#figures figcaption h3").all_inner_texts()
     assert titles == ["Skill on every task", "Performance profiles", "Memory horizon", "Beyond the training length",
-                      "Budget of the search", "CriticalDifferences differences"]  # fmt: skip
+                      "Budget of the search", "Critical differences"]  # fmt: skip
     for picture in page.locator("figure svg[role=img]").all():
         assert picture.get_attribute("aria-label")
     chip = page.locator("#chips").get_by_role("button", name="gru")

@@ -20,7 +20,7 @@ from suite.data import Data
 from suite.errors import InputError
 from suite.experiment.loading import load
 from suite.experiment.run_config import ModelConfig, RunConfig, TaskConfig, Training
-from suite.leaderboards.leaderboard import MEASURED, leaderboard
+from suite.leaderboards.leaderboard import MEASURED, build_leaderboard
 from suite.leaderboards.text import render
 from suite.model.sequence_model import build_model
 from suite.numerics import numerics

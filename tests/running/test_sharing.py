@@ -17,7 +17,7 @@ import suite
 from suite import engines
 from suite.console.status import status
 from suite.experiment.loading import load
-from suite.leaderboards.leaderboard import MEASURED, leaderboard
+from suite.leaderboards.leaderboard import MEASURED, build_leaderboard
 from suite.leaderboards.text.render import as_json
 from suite.planning.job import Job, Outcome
 from suite.planning.plan import Plan
