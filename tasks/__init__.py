@@ -1,4 +1,4 @@
-"""What has to be remembered: one task per file, found by the file's name (``memspan list``)."""
+"""The tasks, one per file. The file's name is the task's name, and ``memspan list`` shows them all."""
 
 from tasks._base import Batch, Task
 from tasks._data_set import DataSet, Parts

@@ -1,4 +1,4 @@
-"""The contract of a task: what is shown, what has to be answered, and how the answer is scored."""
+"""The contract of a task, which shows a sequence, asks for an answer at some steps, and scores it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class Batch(NamedTuple):
     """A batch of sequences, all of one length."""
 
     inputs: Tensor
-    """What is shown: ``[batch, time, input_size]``, float."""
+    """The input of each step: ``[batch, time, input_size]``, float."""
     targets: Tensor
-    """What has to be answered at each step: ``[batch, time]`` (class, int64) or ``[batch, time, output_size]``."""
+    """The right answer at each step: ``[batch, time]`` (class, int64) or ``[batch, time, output_size]`` (float)."""
     mask: Tensor
-    """The steps that are scored: ``[batch, time]``, bool."""
+    """True at the steps that are scored: ``[batch, time]``, bool."""
 
     def rows(self, index: slice | Tensor) -> Batch:
-        """The sequences ``index`` of this batch (a slice or a tensor of positions)."""
+        """Select the sequences at ``index``, which is a slice or a tensor of positions."""
         return Batch(*(tensor[index] for tensor in self))
 
     def to(self, device: torch.device | str) -> Batch:
@@ -30,47 +30,47 @@ class Batch(NamedTuple):
 
 
 def one_hot(classes: Tensor, size: int) -> Tensor:
-    """The rows of the identity matrix that ``classes`` name: ``[…]``, int64, to ``[…, size]``, float."""
+    """Turn classes ``[…]``, int64, into rows of the identity matrix ``[…, size]``, float."""
     return F.embedding(classes, torch.eye(size))
 
 
 @dataclass(frozen=True)
 class Task(ABC):
-    """One thing to remember. Subclasses are frozen dataclasses, one per file; their fields are the task's options.
+    """One thing to remember. Subclasses are frozen dataclasses, one per file, and their fields are the task's options.
 
-    ``sample`` draws everything from the generator it is given and touches no global state, so that the same generator
-    always gives the same batch. What ``length`` counts is said in the docstring of each task.
+    ``sample`` draws everything from the generator that it receives and touches no global state, so the same generator
+    always gives the same batch. The docstring of each task says what ``length`` counts.
 
-    This base class serves classification; `Regression` is the one for tasks whose answers are numbers.
+    This base class serves classification. `Regression` is the base of tasks whose answers are numbers.
     """
 
     solved_at: ClassVar[float]
-    """A run has solved the task once ``success`` on the validation set exceeds this (the field's own criterion)."""
+    """The field's own criterion: a run has solved the task once ``success`` on the validation set exceeds this."""
 
     @property
     @abstractmethod
     def input_size(self) -> int:
-        """Features per step of ``Batch.inputs``."""
+        """The number of features per step in ``Batch.inputs``."""
 
     @property
     @abstractmethod
     def output_size(self) -> int:
-        """Numbers a model must give per step (logits for classification)."""
+        """The number of outputs that a model gives per step, which are logits in classification."""
 
     @property
     @abstractmethod
     def chance(self) -> float:
-        """The best expected score of an answer that remembers nothing."""
+        """The best expected score of a model that remembers nothing."""
 
     @abstractmethod
     def sample(self, batch_size: int, length: int, generator: torch.Generator) -> Batch:
-        """Draw ``batch_size`` sequences of difficulty ``length`` (at least ``shortest``)."""
+        """Draw ``batch_size`` sequences of difficulty ``length``, which is at least ``shortest``."""
 
     @abstractmethod
     def delay(self, length: int) -> int:
-        """The most steps between what has to be remembered and its answer, at difficulty ``length``.
+        """The largest number of steps between an input and the answer that depends on it, at difficulty ``length``.
 
-        No input further than this from a scored step changes the target of that step.
+        An input further than this from a scored step never changes the target of that step.
         """
 
     @property
@@ -80,26 +80,26 @@ class Task(ABC):
 
     @property
     def longest(self) -> int | None:
-        """The largest ``length`` for which the task is defined; None where there is no limit."""
+        """The largest ``length`` for which the task is defined, or None if there is no limit."""
         return None
 
     def available(self, length: int) -> int | None:
-        """How many training sequences of difficulty ``length`` there are; None where they are drawn without end."""
+        """The number of training sequences of difficulty ``length``, or None if new ones can be drawn for ever."""
         return None
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy in nats, the mean over the scored steps: a scalar from ``[batch, time, output_size]``."""
+        """The mean cross-entropy over the scored steps, in nats: a scalar from ``[batch, time, output_size]``."""
         return F.cross_entropy(outputs[batch.mask], batch.targets[batch.mask])
 
     def score(self, outputs: Tensor, batch: Batch) -> float:
-        """Accuracy over the scored steps, in [0, 1]."""
+        """The accuracy over the scored steps, in [0, 1]."""
         right = outputs.argmax(-1) == batch.targets
         return right[batch.mask].double().mean().item()
 
     def success(self, outputs: Tensor, batch: Batch) -> float:
-        """The quantity that the solved criterion is about: the score, unless the field uses another."""
+        """The quantity that ``solved_at`` is about. It is the score, unless the field uses another measure."""
         return self.score(outputs, batch)
 
     def skill(self, score: float) -> float:
-        """``(score − chance) / (1 − chance)``, floored at 0: 0 remembers nothing, 1 is perfect, on every task."""
+        """Return (score − chance) / (1 − chance), floored at 0. On every task 0 remembers nothing and 1 is perfect."""
         return max(0.0, (score - self.chance) / (1.0 - self.chance))

@@ -1,4 +1,4 @@
-"""The contract of a data set: a task whose sequences are a fixed, finite collection."""
+"""The contract of a data set, which is a task whose sequences are a fixed, finite collection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks._base import Batch, Task
 
 
 class Parts(NamedTuple):
-    """The positions of the examples of each split, int64; no position is in two of them."""
+    """The positions of the examples in each split, int64. The splits share no position."""
 
     train: Tensor
     validation: Tensor
@@ -26,19 +26,19 @@ class Parts(NamedTuple):
 class DataSet(Task):
     """A fixed, finite collection of real sequences, divided once and for all.
 
-    The division is the same for every seed: hyper-parameters are tuned on one seed and evaluated on others, and no test
-    sequence may take part in the tuning. So seeds vary initialisation, training subset and order, and an interval over
-    them is one over trainings, not over data.
+    The division is the same for every seed, because hyper-parameters are tuned on one seed and evaluated on others, and
+    no test sequence may take part in the tuning. Seeds therefore vary the initialisation, the training subset and the
+    order, and an interval over seeds is an interval over trainings, not over data.
 
-    ``sample`` draws from the whole collection, with replacement. A run does not use it: it draws from ``parts``.
+    ``sample`` draws from the whole collection, with replacement. A run draws from ``parts`` instead.
 
     Raises:
-        ImportError: the package that ships the data is not installed; it is looked for when the task is made and
-            imported when its examples are needed.
+        ImportError: if the package that ships the data is not installed. Making the task looks for the package, and
+            the first use of its examples imports it.
     """
 
     package: ClassVar[str | None] = None
-    """A package of the extra ``memspan[data]`` that ships the data."""
+    """The package that ships the data, which the extra ``memspan[data]`` installs."""
 
     def __post_init__(self) -> None:
         if self.package is not None and find_spec(self.package) is None:
@@ -49,24 +49,24 @@ class DataSet(Task):
 
     @abstractmethod
     def size(self, length: int) -> int:
-        """How many examples of difficulty ``length`` there are, known without loading them."""
+        """The number of examples of difficulty ``length``, known without loading them."""
 
     @abstractmethod
     def load(self, length: int) -> Batch:
         """Read every example of difficulty ``length``, in a fixed order."""
 
     def examples(self, length: int) -> Batch:
-        """Every example of difficulty ``length``, read once per process: not to be written to."""
+        """Return every example of difficulty ``length``. They are read once per process, so do not write to them."""
         return _loaded(self, length)
 
     def parts(self, length: int) -> Parts:
-        """Divide the examples at random, always in the same way: 60 % to train on, 20 % to validate, 20 % to test."""
+        """Divide the examples at random, always alike: 60 % for training, 20 % for validation and 20 % for test."""
         order = torch.randperm(self.size(length), generator=torch.Generator().manual_seed(0))
         first, second = len(order) * 3 // 5, len(order) * 4 // 5
         return Parts(order[:first], order[first:second], order[second:])
 
     def for_training(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """What a training set becomes before it is used, and nothing else does: noise belongs here."""
+        """Change a training set before it is used, for example by adding noise. The other splits stay as they are."""
         return batch
 
     def available(self, length: int) -> int:

@@ -1,4 +1,4 @@
-"""The contract of a regression task: the answers are numbers, and a constant answer is what remembers nothing."""
+"""The contract of a regression task, whose answers are numbers. A constant answer remembers nothing."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tasks._base import Batch, Task
 class Regression(Task):
     """A task whose targets are numbers, ``[batch, time, output_size]``.
 
-    The score is 1 − MSE/V, floored at 0, where V is the variance of the scored targets of the batch, so that the best
-    constant answer scores 0 on every batch, and a net that remembers nothing has no skill.
+    The score is 1 − MSE/V, floored at 0, where V is the variance of the scored targets of the batch. The best constant
+    answer therefore scores 0 on every batch, and a net that remembers nothing has no skill.
     """
 
     @property
@@ -24,10 +24,10 @@ class Regression(Task):
         return 0.0
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Mean squared error over the scored steps: a scalar from ``[batch, time, output_size]``."""
+        """The mean squared error over the scored steps: a scalar from ``[batch, time, output_size]``."""
         return F.mse_loss(outputs[batch.mask], batch.targets[batch.mask])
 
     def score(self, outputs: Tensor, batch: Batch) -> float:
-        """1 − MSE / variance of the targets that are scored, floored at 0."""
+        """Return 1 − MSE/V, floored at 0, where V is the variance of the scored targets."""
         variance = batch.targets[batch.mask].double().var(correction=0).clamp_min(1e-12).item()
         return max(0.0, 1.0 - self.loss(outputs.double(), batch).item() / variance)

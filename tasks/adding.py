@@ -16,20 +16,20 @@ from tasks._regression import Regression
 class Adding(Regression):
     """Add the two marked numbers of a long sequence (regression).
 
-    Each step shows a value, uniform in [0, 1], and a mark. One step in each half is marked; after the last step the
-    answer is the sum of the two marked values. With ``length = 6``::
+    Each step shows a value, uniform in [0, 1], and a mark. One step in each half is marked, and the answer at the last
+    step is the sum of the two marked values. With ``length = 6``::
 
         value   0.3  0.9  0.1  0.5  0.7  0.2
         mark    0    1    0    0    1    0
         target                           1.6      (scored at the last step only)
 
-    ``length`` is the number of steps T. The lag is between T/2 and T on average.
+    ``length`` is the number of steps T. On average the first marked step lies 3T/4 steps before the answer.
 
     Source: Hochreiter & Schmidhuber 1997, experiment 4, in the form of Le et al. 2015 (§4.1) and Arjovsky et al. 2016.
 
-    Score: 1 − MSE/V, floored at 0, where V is the variance of the targets, so that the best constant answer scores 0.
-    In the long run V is 1/6, the variance of the sum of two independent uniform values (a widely copied 0.1767 is
-    wrong). Solved: MSE < 0.01.
+    The score is 1 − MSE/V, floored at 0, where V is the variance of the targets, so the best constant answer scores 0.
+    In the long run V is 1/6, the variance of the sum of two independent uniform values. (The value 0.1767, which is
+    widely copied, is wrong.) The task is solved when the MSE is below 0.01.
     """
 
     solved_at: ClassVar[float] = 1 - 0.01
@@ -47,7 +47,7 @@ class Adding(Regression):
         return 2
 
     def delay(self, length: int) -> int:
-        """From the first step, which may be marked, to the last."""
+        """The distance from the first step, which may be marked, to the last."""
         return length - 1
 
     def sample(self, batch_size: int, length: int, generator: torch.Generator) -> Batch:
@@ -67,5 +67,5 @@ class Adding(Regression):
         return Batch(inputs, targets, mask)
 
     def success(self, outputs: Tensor, batch: Batch) -> float:
-        """1 − MSE, floored at 0."""
+        """Return 1 − MSE, floored at 0."""
         return max(0.0, 1.0 - self.loss(outputs.double(), batch).item())

@@ -16,19 +16,20 @@ from tasks._base import Batch, Task, one_hot
 class CopyMemory(Task):
     """Keep ten symbols across a delay, then reproduce them in order.
 
-    Ten symbols out of eight, ``length`` = T blanks of which the last is the recall marker, then ten more blanks during
-    which the ten symbols are the answer: T + 20 steps. With three symbols instead of ten, T = 4 (· blank, ! marker)::
+    A sequence shows ten symbols out of an alphabet of eight, then ``length`` = T blanks of which the last is the recall
+    marker, and then ten more blanks, during which the ten symbols are the answer. It has T + 20 steps. This is an
+    example of T = 4 with three symbols instead of ten, where · is a blank and ! the marker::
 
         inputs    c a b  · · · !  · · ·
         targets   · · ·  · · · ·  c a b      (scored over the last three only)
 
     ``length`` is the delay T between the last symbol and the first answer.
 
-    Source: Hochreiter & Schmidhuber 1997; exactly as in Arjovsky et al. 2016, §5.1.
+    Source: Hochreiter & Schmidhuber 1997, in exactly the form of Arjovsky et al. 2016, §5.1.
 
-    The loss is the cross-entropy over *all* T + 20 steps, as published: without memory 10·ln 8 / (T + 20). The score is
-    the accuracy over the *last ten* steps only, chance 1/8: over all steps "always blank" would score 99 % at T = 1000.
-    Solved: more than 0.99.
+    The loss is the cross-entropy over *all* T + 20 steps, as published, which is 10·ln 8 / (T + 20) without memory. The
+    score is the accuracy over the *last ten* steps alone, with a chance of 1/8, because over all steps "always blank"
+    would score 99 % at T = 1000. The task is solved when the score exceeds 0.99.
     """
 
     symbols: ClassVar[int] = 8
@@ -48,7 +49,7 @@ class CopyMemory(Task):
         return 1 / self.symbols
 
     def delay(self, length: int) -> int:
-        """From a symbol's presentation to its reproduction, the same for all ten."""
+        """The distance from a symbol to its reproduction, which is the same for all ten."""
         return length + self.recalled
 
     def sample(self, batch_size: int, length: int, generator: torch.Generator) -> Batch:
@@ -65,5 +66,5 @@ class CopyMemory(Task):
         return Batch(one_hot(tokens, self.input_size), targets, mask)
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy in nats, the mean over every step, blanks included."""
+        """The mean cross-entropy over every step, blanks included, in nats."""
         return F.cross_entropy(outputs.flatten(0, 1), batch.targets.flatten())

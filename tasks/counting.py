@@ -17,20 +17,20 @@ from tasks._regression import Regression
 class Counting(Regression):
     """Count the ones among random bits (regression).
 
-    With ``length = 6``, where the count has mean 3 and standard deviation √6/2 = 1.22::
+    With ``length = 6`` the count has mean 3 and standard deviation √6/2 = 1.22::
 
         inputs    1 0 1 1 0 1
         target              (4 − 3) / 1.22 = 0.82      (scored at the last step only)
 
-    ``length`` is the number of bits T. The target is the count less its mean T/2, over its standard deviation √T/2, so
-    that every length has the same baseline. The unit of the answer therefore depends on the length: a net that counts
-    right at one length is wrong at another.
+    ``length`` is the number of bits T. The target is the count less its mean T/2, divided by its standard deviation
+    √T/2, so every length has the same baseline. The unit of the answer therefore depends on the length, and a net that
+    counts right at one length is wrong at another.
 
-    Source: memspan's own; a counter is what the cell of an LSTM can be (Weiss, Goldberg & Yahav 2018).
+    Source: this task is memspan's own. The cell of an LSTM can be a counter (Weiss, Goldberg & Yahav 2018).
 
-    Score: 1 − MSE/V, floored at 0, where V is the variance of the targets (1 in the long run), so that the best
-    constant answer scores 0. Solved: the mean absolute error is below half a count, so that rounding mostly gives the
-    count itself.
+    The score is 1 − MSE/V, floored at 0, where V is the variance of the targets (1 in the long run), so the best
+    constant answer scores 0. The task is solved when the mean absolute error is below half a count, because rounding
+    then mostly gives the count itself.
     """
 
     solved_at: ClassVar[float] = 0.5
@@ -45,11 +45,11 @@ class Counting(Regression):
 
     @property
     def shortest(self) -> int:
-        """With one or two bits the best constant is wrong by half a count only."""
+        """The smallest useful number of bits: with one or two, the best constant is off by only half a count."""
         return 3
 
     def delay(self, length: int) -> int:
-        """From the first bit to the answer."""
+        """The distance from the first bit to the answer."""
         return length - 1
 
     def sample(self, batch_size: int, length: int, generator: torch.Generator) -> Batch:
@@ -61,7 +61,7 @@ class Counting(Regression):
         return Batch(bits, targets, mask)
 
     def success(self, outputs: Tensor, batch: Batch) -> float:
-        """1 − the mean absolute error in counts, floored at 0."""
+        """Return 1 minus the mean absolute error in counts, floored at 0."""
         deviation = math.sqrt(batch.inputs.shape[1]) / 2
         error = (outputs[:, -1].double() - batch.targets[:, -1]).abs().mean().item() * deviation
         return max(0.0, 1.0 - error)

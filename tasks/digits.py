@@ -16,23 +16,24 @@ from tasks._data_set import DataSet
 class Digits(DataSet):
     """Name the digit whose image has been shown piece by piece.
 
-    1797 real images of 8 × 8 pixels, from 0 (paper) to 1 (ink). ``form = "rows"`` shows a row of eight pixels at each
-    step, ``"pixels"`` one pixel at each step, row after row, ``"permuted"`` the 64 pixels in one fixed random order.
-    A 7 by rows, with · for paper and # for ink::
+    The data are 1797 real images of 8 × 8 pixels, from 0 (paper) to 1 (ink). ``form = "rows"`` shows a row of eight
+    pixels at each step. ``"pixels"`` shows one pixel at each step, row after row, and ``"permuted"`` shows the 64
+    pixels in one fixed random order. This is a 7 by rows, with · for paper and # for ink::
 
         step      0         1         2        …  7
         inputs    ··####··  ······#·  ·····#··  …  ···#····
         target                                  7             (scored at the last step only)
 
-    ``length`` is the number of steps: 8 by rows and 64 otherwise, nothing else.
+    ``length`` is the number of steps. It must be 8 by rows and 64 in the other two forms.
 
-    ``label_noise`` replaces that share of the labels of the training set by one of the nine others, at random, and
-    those of no other split: what a net knows of them it has learnt by heart.
+    ``label_noise`` is the share of the training labels that are replaced by one of the nine others, at random. The
+    other splits keep their labels, so a net can only learn the wrong ones by heart.
 
     Source: Alpaydin & Kaynak 1998, the test set of the UCI hand-written digits as scikit-learn ships it
-    (``load_digits``). The division is at random, so that the 13 writers are in all parts.
+    (``load_digits``). The division into splits is random, so every split has digits of all 13 writers.
 
-    Score: accuracy, chance 1/10 (the most frequent digit is 183 of 1797). Solved: above 0.95.
+    The score is accuracy, with a chance of 1/10 (the most frequent digit is 183 of the 1797). The task is solved when
+    it exceeds 0.95.
     """
 
     form: Literal["rows", "pixels", "permuted"] = "rows"
@@ -69,7 +70,7 @@ class Digits(DataSet):
         return self.shortest
 
     def delay(self, length: int) -> int:
-        """From the first row or pixel to the answer at the last."""
+        """The distance from the first row or pixel to the answer at the last."""
         return length - 1
 
     def size(self, length: int) -> int:
@@ -87,7 +88,7 @@ class Digits(DataSet):
         return Batch(inputs, targets, mask)
 
     def for_training(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Exactly ``label_noise`` of the labels, to the nearest whole one, are wrong afterwards."""
+        """Make exactly the share ``label_noise`` of the labels wrong, rounded to a whole number of labels."""
         count = len(batch.targets)
         wrong = torch.randperm(count, generator=generator)[: round(self.label_noise * count)]
         shift = torch.zeros(count, 1, dtype=torch.int64)

@@ -1,4 +1,4 @@
-"""Use what came before and what comes after."""
+"""Compare the bit some steps before with the bit some steps after."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ class Neighbours(Task):
         inputs    1 0 0 1 1 0
         targets   – 0 1 0 – –      (scored where both neighbours exist)
 
-    ``length`` is the number of steps. Either bit alone says nothing about the answer: a net that reads forwards and
-    answers at once stays at chance for ever, one that answers ``after`` steps late can know both. A bidirectional net
-    needs two layers: the linear decoder of a single one adds what each direction knows, and no sum is an exclusive or
-    (at most 3/4 of the answers can be right). A bidirectional GRU of hidden size 32, Adam 1e-2, one seed, had solved
-    20 steps of ``before = after = 1`` by step 100 with two layers and was at chance after 600 with one.
+    ``length`` is the number of steps. Either bit alone says nothing about the answer. A net that reads forwards and
+    answers at once therefore stays at chance for ever, whereas a net that answers ``after`` steps late can know both
+    bits. A bidirectional net needs two layers: the linear decoder of a single layer adds what each direction knows, and
+    no sum is an exclusive or, so at most 3/4 of its answers can be right. For example, a bidirectional GRU (hidden size
+    32, Adam 1e-2, one seed) on 20 steps of ``before = after = 1`` had solved the task by training step 100 with two
+    layers, and was at chance after 600 with one.
 
-    Source: memspan's own, for the claim that a bidirectional net uses the steps before and after.
+    Source: this task is memspan's own, made for the claim that a bidirectional net uses the steps before and after.
 
-    Score: accuracy over the scored steps, chance 1/2. Solved: above 0.95.
+    The score is the accuracy over the scored steps, with a chance of 1/2. The task is solved when it exceeds 0.95.
     """
 
     before: int = 3
@@ -57,9 +58,9 @@ class Neighbours(Task):
         return self.before + self.after + 1
 
     def delay(self, length: int) -> int:
-        """What a net in both directions has to bridge.
+        """The distance that a bidirectional net has to bridge.
 
-        One that answers ``after`` steps late has to keep the earlier bit for ``before + after`` steps.
+        A net that answers ``after`` steps late has to keep the earlier bit for ``before + after`` steps.
         """
         return max(self.before, self.after)
 

@@ -15,29 +15,29 @@ from tasks._base import Batch, Task, one_hot
 class SequenceMemory(Task):
     """Answer with symbols that were shown some steps ago.
 
-    ``mode = "n_back"`` (the default): at each step answer the symbol shown exactly ``lag`` steps ago. ``length`` is the
-    number of steps. With ``lag = 2`` and ``length = 6``::
+    ``mode = "n_back"``, the default, asks at each step for the symbol that was shown exactly ``lag`` steps ago.
+    ``length`` is the number of steps. With ``lag = 2`` and ``length = 6``::
 
         inputs    d a b b c a
         targets   – – d a b b      (scored from the step ``lag`` on)
 
-    ``mode = "recall"``: ``length`` symbols are shown, then replayed while the input is the recall marker (2·length
-    steps); ``mode = "reverse"``: replayed backwards. With ``length = 3``::
+    ``mode = "recall"`` shows ``length`` symbols, and then asks for them again while the input is the recall marker, in
+    2·length steps. ``mode = "reverse"`` asks for them backwards. With ``length = 3``::
 
         inputs    d a b ! ! !
         recall    – – – d a b
         reverse   – – – b a d
 
-    Sources: n-back is POPGym's repeat-previous (Morad et al. 2023, whose code scores lag − 1 although its text says
-    lag; here it is lag); recall is the copy task of the Neural Turing Machine (Graves et al. 2014, §4.1).
+    Sources: n-back is POPGym's repeat-previous (Morad et al. 2023). Their code scores lag − 1 although their text says
+    lag, and memspan scores lag. Recall is the copy task of the Neural Turing Machine (Graves et al. 2014, §4.1).
 
-    Score: accuracy over the scored steps, chance 1/``symbols``. Solved: n-back, accuracy above 0.95; recall and
-    reverse, more than 0.95 of whole sequences right.
+    The score is the accuracy over the scored steps, with a chance of 1/``symbols``. N-back is solved when the accuracy
+    exceeds 0.95, and recall and reverse when more than 0.95 of whole sequences are right.
     """
 
     mode: Literal["n_back", "recall", "reverse"] = "n_back"
     lag: int | None = None
-    """Steps between a symbol and its answer, n-back only; 4 unless given, the easiest rung of the published ladder."""
+    """The steps between a symbol and its answer in n-back. The default is 4, as at the easiest published level."""
     symbols: int = 4
 
     solved_at: ClassVar[float] = 0.95
@@ -56,7 +56,7 @@ class SequenceMemory(Task):
 
     @property
     def input_size(self) -> int:
-        return self.symbols if self.lag else self.symbols + 1  # recall has a marker
+        return self.symbols if self.lag else self.symbols + 1  # Recall and reverse have a marker.
 
     @property
     def output_size(self) -> int:
@@ -71,7 +71,7 @@ class SequenceMemory(Task):
         return self.lag + 1 if self.lag else 1
 
     def delay(self, length: int) -> int:
-        """n-back: the lag. Recall: ``length``, the same for all. Reverse: from the first symbol to the last answer."""
+        """The lag in n-back, ``length`` in recall, and the distance from first symbol to last answer in reverse."""
         if self.lag:
             return self.lag
         return length if self.mode == "recall" else 2 * length - 1
@@ -80,7 +80,7 @@ class SequenceMemory(Task):
         shown = torch.randint(self.symbols, (batch_size, length), generator=generator)
         if self.lag:
             tokens = shown
-            targets = shown.roll(self.lag, dims=1)  # what wraps around is not scored
+            targets = shown.roll(self.lag, dims=1)  # The symbols that wrap around are not scored.
             first_scored = self.lag
         else:
             tokens = torch.cat([shown, torch.full_like(shown, self.symbols)], dim=1)
@@ -92,7 +92,7 @@ class SequenceMemory(Task):
         return Batch(one_hot(tokens, self.input_size), targets, mask)
 
     def success(self, outputs: Tensor, batch: Batch) -> float:
-        """n-back: the score. Recall and reverse: the share of sequences with every symbol right."""
+        """The score in n-back, and in recall and reverse the share of sequences with every symbol right."""
         if self.lag:
             return self.score(outputs, batch)
         right = (outputs.argmax(-1) == batch.targets) | ~batch.mask

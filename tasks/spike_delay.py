@@ -12,25 +12,26 @@ from tasks._base import Batch, Task
 
 @dataclass(frozen=True)
 class SpikeDelay(Task):
-    """At each spike answer how many steps ago the spike before it was, to the step.
+    """Answer at each spike how many steps ago the spike before it was, to the step.
 
-    Spikes come at intervals drawn uniformly from ``gap``, ``gap`` + 1, …, ``gap`` + ``choices`` − 1, silence between
-    them. With ``gap = 2``, ``choices = 3`` (intervals of 2, 3 and 4 steps) and ``length = 12``::
+    Spikes come at intervals drawn uniformly from ``gap``, ``gap`` + 1, …, ``gap`` + ``choices`` − 1, with silence
+    between them. With ``gap = 2``, ``choices = 3`` (intervals of 2, 3 and 4 steps) and ``length = 12``::
 
         inputs    · | · · · | · | · · | ·
         targets             4   2     3        (scored at spikes from step 4 on; shown as intervals, given as 2 0 1)
 
-    ``length`` is the number of steps. The class to answer is the interval less ``gap``. Sequences are cut from an
-    endless train of spikes: every step is as likely to have a spike as every other, and a spike is scored wherever the
-    one before it must be in view, from step ``gap`` + ``choices`` − 1 on. Neither the place nor the number of spikes
-    says anything about an interval.
+    ``length`` is the number of steps. The right class is the interval less ``gap``. Sequences are cut from an endless
+    train of spikes, so every step is equally likely to have a spike. A spike is scored wherever the one before it must
+    be in view, which is from step ``gap`` + ``choices`` − 1 on. Neither the place nor the number of spikes says
+    anything about an interval.
 
-    ``gap = 49, choices = 2`` asks whether spikes are 49 or 50 steps apart.
+    For example, ``gap = 49, choices = 2`` asks whether spikes are 49 or 50 steps apart.
 
-    Source: after the measuring of spike delays (MSD) in Gers, Schraudolph & Schmidhuber 2002; this definition is
-    memspan's own.
+    Source: the task follows the measuring of spike delays (MSD) in Gers, Schraudolph & Schmidhuber 2002. This
+    definition is memspan's own.
 
-    Score: accuracy over the scored spikes, chance 1/``choices``. Solved: above 0.95.
+    The score is the accuracy over the scored spikes, with a chance of 1/``choices``. The task is solved when it
+    exceeds 0.95.
     """
 
     gap: int = 10
@@ -62,7 +63,7 @@ class SpikeDelay(Task):
 
     @property
     def shortest(self) -> int:
-        """So many scored steps that one of them has a spike."""
+        """The smallest length with enough scored steps to be sure of a spike among them."""
         return 2 * self.longest_interval
 
     def delay(self, length: int) -> int:
@@ -70,12 +71,13 @@ class SpikeDelay(Task):
         return self.longest_interval
 
     def sample(self, batch_size: int, length: int, generator: torch.Generator) -> Batch:
-        # In an endless train the first spike is at step j with a probability in proportion to P(interval > j).
-        longer = torch.arange(self.longest_interval, 0, -1.0).clamp_(max=self.choices)  # intervals beyond each j
+        # In an endless train the probability of the first spike at step j is proportional to P(interval > j), and so to
+        # the number of intervals beyond j.
+        longer = torch.arange(self.longest_interval, 0, -1.0).clamp_(max=self.choices)
         first = longer.multinomial(batch_size, replacement=True, generator=generator).unsqueeze(1)
         intervals = torch.randint(self.choices, (batch_size, length // self.gap + 1), generator=generator)
         spikes = first + (intervals + self.gap).cumsum(1)
-        spikes.clamp_(max=length)  # step ``length`` is cut off below
+        spikes.clamp_(max=length)  # Step ``length`` is cut off below.
         inputs = torch.zeros(batch_size, length + 1)
         inputs.scatter_(1, torch.cat([first, spikes], dim=1), 1.0)
         targets = torch.zeros(batch_size, length + 1, dtype=torch.int64).scatter_(1, spikes, intervals)

@@ -1,4 +1,4 @@
-"""Sequence architectures: one recurrence per file, found by the file's name (``memspan list``)."""
+"""The architectures, one recurrence per file. The file's name is the public name (``memspan list`` shows them)."""
 
 from suite.architectures._base import Cell
 

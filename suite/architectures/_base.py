@@ -1,4 +1,4 @@
-"""The contract of an architecture: a recurrence, given by one step."""
+"""The contract of an architecture, which is a recurrence given by one step, and the weights that cells share."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ State = TypeVar("State")
 Initialisation = Literal["uniform", "orthogonal"]
 
 FORGET_BIAS = 1.0
-"""The initial bias of a forget gate unless told otherwise: it keeps the cell open at the start."""
+"""The default initial bias of a forget gate, which keeps the gate mostly open at the start."""
 
 
 class Cell(nn.Module, ABC, Generic[State]):
-    """A recurrence ``(x_t, s_{t−1}) → (y_t, s_t)``. Subclasses live one per file; the file's name is the public name.
+    """A recurrence ``(x_t, s_{t−1}) → (y_t, s_t)``. Each file holds one subclass, and its name is the public name.
 
-    ``State`` is what is carried from step to step: one tensor in a ``Cell[Tensor]``, two in a
-    ``Cell[tuple[Tensor, Tensor]]``; every leaf is ``[batch, ...]``.
+    ``State`` is the type of the state that a cell carries from step to step. It is one tensor in a ``Cell[Tensor]`` and
+    two in a ``Cell[tuple[Tensor, Tensor]]``, and every tensor in it is ``[batch, ...]``.
 
     A subclass takes ``input_size`` and ``hidden_size``, and its own options as keyword arguments with annotations and
-    defaults: they become keys of experiment files and of search spaces. It defines ``initial_state`` and ``step``.
+    defaults. These options become keys of experiment files and of search spaces. The subclass defines
+    ``initial_state`` and ``step``.
 
-    ``step`` is the definition. ``forward`` scans it over time; a subclass may override ``forward`` with a faster form
-    of the same recurrence, and a contract test holds the two together.
+    ``step`` is the definition of the recurrence. ``forward`` scans it over time. A subclass may override ``forward``
+    with a faster form of the same recurrence, and a contract test compares the two.
     """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
@@ -37,23 +38,23 @@ class Cell(nn.Module, ABC, Generic[State]):
 
     @property
     def output_size(self) -> int:
-        """Features per step of the output."""
+        """The number of features per step in the output."""
         return self.hidden_size
 
     def zeros(self, batch_size: int, *shape: int) -> Tensor:
-        """Zeros ``[batch_size, *shape]`` with the dtype and device of the parameters."""
+        """Return zeros ``[batch_size, *shape]`` with the dtype and device of the parameters."""
         return next(self.parameters(), torch.empty(0)).new_zeros(batch_size, *shape)
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:
-        """The state before the first step: zeros, unless the architecture says otherwise."""
+        """Return the state before the first step, which is zero unless the architecture says otherwise."""
 
     @abstractmethod
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """One step: ``x`` is ``[batch, input_size]``; returns the output ``[batch, output_size]``, the state."""
+        """Take ``x`` ``[batch, input_size]`` and return the output ``[batch, output_size]`` and the next state."""
 
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Scan ``step`` over ``inputs`` ``[batch, time, input_size]``; returns the outputs and the last state."""
+        """Scan ``step`` over ``inputs`` ``[batch, time, input_size]``, and return all outputs and the last state."""
         state = self.initial_state(len(inputs)) if state is None else state
         outputs = []
         for x in inputs.unbind(1):
@@ -63,20 +64,25 @@ class Cell(nn.Module, ABC, Generic[State]):
 
 
 def weight(rows: int, columns: int, bound: float) -> nn.Parameter:
-    """A matrix of independent U(−bound, bound)."""
+    """Draw a matrix ``[rows, columns]`` whose elements are independent and uniform in (−bound, bound)."""
     return nn.Parameter(torch.empty(rows, columns).uniform_(-bound, bound))
 
 
 def input_weight(blocks: int, hidden_size: int, input_size: int) -> nn.Parameter:
-    """The matrices W of ``blocks`` gates in one, ``[blocks·hidden, input]``: U(±1/√hidden), as torch.nn's cells."""
+    """Draw the input matrices W of all gates, stacked below each other: ``[blocks·hidden, input]``.
+
+    ``blocks`` is the number of gates that the matrix holds, the candidate included: 1 in a plain recurrent net, 3 in a
+    GRU and 4 in an LSTM. The elements are uniform in ±1/√hidden, as in the cells of torch.nn.
+    """
     return weight(blocks * hidden_size, input_size, 1 / sqrt(hidden_size))
 
 
 def recurrent_weight(blocks: int, hidden_size: int, init: Initialisation, gain: float = 1.0) -> nn.Parameter:
-    """The matrices U of ``blocks`` gates in one, ``[blocks·hidden, hidden]``: ``gain`` times what ``init`` draws.
+    """Draw the recurrent matrices U of ``blocks`` gates, stacked below each other: ``[blocks·hidden, hidden]``.
 
-    ``uniform``: U(±1/√hidden), as torch.nn's cells. ``orthogonal``: each block a random orthogonal matrix, whose
-    singular values are all 1 (Saxe et al. 2014; the default of Keras), and ``gain`` with a gain.
+    With ``init = "uniform"`` the elements are uniform in ±1/√hidden, as in the cells of torch.nn. With
+    ``init = "orthogonal"`` each block is a random orthogonal matrix, as is the default of Keras (Saxe et al. 2014). The
+    draw is multiplied by ``gain``, so all singular values of an orthogonal block equal ``gain``.
     """
     if init == "uniform":
         U = weight(blocks * hidden_size, hidden_size, 1 / sqrt(hidden_size)).detach()
@@ -89,14 +95,18 @@ def recurrent_weight(blocks: int, hidden_size: int, init: Initialisation, gain: 
 
 
 def bias(blocks: int, hidden_size: int) -> nn.Parameter:
-    """The biases of ``blocks`` gates in one, ``[blocks·hidden]``: zeros."""
+    """Return the biases of ``blocks`` gates, one after the other: ``[blocks·hidden]``, all zero."""
     return nn.Parameter(torch.zeros(blocks * hidden_size))
 
 
 def gate_biases(hidden_size: int, forget_bias: float, chrono: int) -> tuple[Tensor, Tensor]:
-    """The initial b_i and b_f of an input and a forget gate, ``[hidden]`` each: 0 and ``forget_bias``.
+    """Return the initial b_i of an input gate and b_f of a forget gate, ``[hidden]`` each.
 
-    With ``chrono`` = T_max, b_f is `chrono_bias` and b_i = −b_f instead (Tallec & Ollivier 2018).
+    They are 0 and ``forget_bias``. If ``chrono`` = T_max is not 0, b_f is `chrono_bias` and b_i is −b_f instead (Tallec
+    & Ollivier 2018).
+
+    Raises:
+        ValueError: if both ``chrono`` and ``forget_bias`` are set, or if T_max is below 3.
     """
     if chrono == 0:
         return torch.zeros(hidden_size), torch.full((hidden_size,), float(forget_bias))
@@ -110,10 +120,10 @@ def gate_biases(hidden_size: int, forget_bias: float, chrono: int) -> tuple[Tens
 
 
 def chrono_bias(hidden_size: int, longest: int) -> Tensor:
-    """The initial biases of a gate that keeps the state, ``[hidden]``: log U(1, T_max − 1), with T_max = ``longest``.
+    """Draw the initial biases of a gate that keeps the state: ``[hidden]``, log U(1, T_max − 1), T_max = ``longest``.
 
     They spread the time constants of the units, 1/(1 − σ(b)) = 1 + exp b, evenly over 2 … T_max steps. T_max is the
-    longest dependency that is expected, and so it is knowledge of the task.
+    longest dependency that is expected, so it is knowledge about the task.
 
     Source: Tallec & Ollivier 2018.
 

@@ -1,4 +1,4 @@
-"""The gated recurrent unit, with the reset gate before or after the product, or without it."""
+"""The gated recurrent unit, with the reset gate before or after the product, or without a reset gate."""
 
 from __future__ import annotations
 
@@ -13,40 +13,41 @@ from suite.architectures._base import Cell, Initialisation, bias, chrono_bias, i
 
 
 class GRU(Cell[Tensor]):
-    """One state, which an update gate keeps or overwrites. Two forms are in use, and they differ in more than a sign; a
-    third shows what the reset gate is for.
+    """A cell with one state, which an update gate keeps or overwrites.
 
-    ``reset = "before"``, Cho's and the lesson's: reset before the product, no biases, **z = 1 overwrites**::
+    Two forms are in use, and they differ in more than a sign. A third form shows what the reset gate is for.
+
+    ``reset = "before"`` is Cho's form. It resets before the product, has no biases, and **z = 1 overwrites**::
 
         r_t = σ(W_r x_t + U_r h_{t−1})
         z_t = σ(W_z x_t + U_z h_{t−1})
         n_t = tanh(W_n x_t + U_n (r_t ⊙ h_{t−1}))
         h_t = (1 − z_t) ⊙ h_{t−1} + z_t ⊙ n_t
 
-    ``reset = "after"``, cuDNN's and PyTorch's: reset after the product, with biases, **z = 1 keeps**::
+    ``reset = "after"`` is the form of cuDNN and PyTorch. It resets after the product, has biases, and **z = 1 keeps**::
 
         r_t = σ(W_r x_t + U_r h_{t−1} + b_r)
         z_t = σ(W_z x_t + U_z h_{t−1} + b_z)
         n_t = tanh(W_n x_t + b_n + r_t ⊙ (U_n h_{t−1} + b_h))
         h_t = (1 − z_t) ⊙ n_t + z_t ⊙ h_{t−1}
 
-    ``reset = "none"``: as "before", where r_t is 1 and has no parameters (⅔ of them remain at equal width)::
+    ``reset = "none"`` is the form "before" with r_t = 1. Without the gate's parameters ⅔ remain at equal width::
 
         z_t = σ(W_z x_t + U_z h_{t−1})
         n_t = tanh(W_n x_t + U_n h_{t−1})
         h_t = (1 − z_t) ⊙ h_{t−1} + z_t ⊙ n_t
 
-    It runs through the kernel of "before", in the same time.
+    This form runs through the kernel of "before" and takes the same time.
 
-    ``gain`` multiplies the initial U. ``chrono`` = T_max starts the gate that keeps at b_z ~ log U(1, T_max − 1); 0 is
-    off. It needs the biases that only "after" has. T_max is knowledge of the task: give it to every gated cell of a
-    comparison, or say so.
+    ``gain`` multiplies the initial U. ``chrono`` = T_max draws the initial bias b_z of the update gate from
+    log U(1, T_max − 1), and 0 switches this off. It needs the biases that only "after" has. T_max is knowledge about
+    the task, so give it to every gated cell of a comparison, or state that you did not.
 
-    State: h, ``[batch, hidden_size]``, which is also the output. The order of the gates in W, U and b is r, z, n, as
-    torch.nn's; b_h is a vector of its own.
+    State: h, ``[batch, hidden_size]``, which is also the output. The order of the gates in W, U and b is r, z, n, as in
+    torch.nn, and b_h is a vector of its own.
 
-    Sources: Cho et al. 2014 (arXiv v3) and the founding lesson (before); cuDNN, ``torch.nn.GRU`` (after); chrono
-    initialisation: Tallec & Ollivier 2018.
+    Sources: Cho et al. 2014 (arXiv v3) and the founding lesson (before); cuDNN and ``torch.nn.GRU`` (after); Tallec &
+    Ollivier 2018 (chrono initialisation).
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class GRU(Cell[Tensor]):
         self.W = input_weight(blocks, hidden_size, input_size)
         self.U = recurrent_weight(blocks, hidden_size, init, gain)
         zeros = torch.zeros(hidden_size)
-        b_z = chrono_bias(hidden_size, chrono) if chrono else zeros  # of "after", where z keeps, as a forget gate does
+        b_z = chrono_bias(hidden_size, chrono) if chrono else zeros  # Of "after", z keeps like a forget gate.
         self.b = nn.Parameter(torch.cat([zeros, b_z, zeros])) if reset == "after" else None
         self.b_h = bias(1, hidden_size) if reset == "after" else None
 
@@ -107,15 +108,15 @@ class GRU(Cell[Tensor]):
 
     def forward(self, inputs: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         h = self.initial_state(len(inputs)) if state is None else state
-        biases = () if self.b is None or self.b_h is None else (self.b, self.b_h)  # of "after" alone
+        biases = () if self.b is None or self.b_h is None else (self.b, self.b_h)  # Only "after" has them.
         name = "gru_after" if self.reset == "after" else "gru_before"
         kernel = kernels.find(name, inputs, h, self.W, self.U, *biases, cudnn=self.reset == "after")
-        if kernel is None or (self.reset == "none" and not inputs.sum().isfinite()):  # 0 · ∞ is not the gate's 0
+        if kernel is None or (self.reset == "none" and not inputs.sum().isfinite()):  # A padded 0 · ∞ is NaN, not 0.
             return super().forward(inputs, h)
         W, U = self._with_reset_gate() if self.reset == "none" else (self.W, self.U)
         return kernel(inputs, h, W, U, *biases)  # type: ignore[no-any-return]
 
     def _with_reset_gate(self) -> tuple[Tensor, Tensor]:
-        """W and U of "before" that do what "none" does: r_t = σ(0) = ½ throughout, and 2 U_n; both are exact."""
+        """Return W and U that make "before" compute "none": r_t = σ(0) = ½ throughout, and 2 U_n. Both are exact."""
         U_z, U_n = self.U.chunk(2)
         return pad(self.W, (0, 0, self.hidden_size, 0)), torch.cat([torch.zeros_like(U_z), U_z, 2 * U_n])

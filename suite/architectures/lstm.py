@@ -12,33 +12,35 @@ from suite import kernels
 from suite.architectures._base import FORGET_BIAS, Cell, Initialisation, gate_biases, input_weight, recurrent_weight
 
 OPEN = 40.0
-"""A bias of a gate that is always 1: σ(40) is exactly 1, in single and in double precision."""
+"""The bias of a gate that is always 1, because σ(40) is exactly 1 in single and in double precision."""
 
 
 class LSTM(Cell[tuple[Tensor, Tensor]]):
-    """A cell state that is kept by a forget gate and written by an input gate, so that it can last::
+    """A cell whose state is kept by a forget gate and written by an input gate, so that it can last::
 
         i_t = σ(W_i x_t + U_i h_{t−1} + b_i)          input gate
         f_t = σ(W_f x_t + U_f h_{t−1} + b_f)          forget gate
-        g_t = tanh(W_g x_t + U_g h_{t−1} + b_g)       candidate (the lesson's C')
+        g_t = tanh(W_g x_t + U_g h_{t−1} + b_g)       candidate
         o_t = σ(W_o x_t + U_o h_{t−1} + b_o)          output gate
         c_t = f_t ⊙ c_{t−1} + i_t ⊙ g_t
         h_t = o_t ⊙ tanh(c_t)
         y_t = h_t  (readout = "hidden")   or   c_t  (readout = "cell")
 
-    ``without`` names a gate that is 1 throughout and has no parameters: ``"forget"`` is the LSTM of 1997, whose state
-    only adds up, c_t = c_{t−1} + i_t ⊙ g_t; ``"input"``, ``"forget"``, ``"output"`` are the NIG, NFG and NOG of Greff
-    et al. At equal width they have ¾ of the parameters; the kernel computes the gate all the same, in the same time.
+    ``without`` names a gate that is 1 throughout and has no parameters. ``"forget"`` is the LSTM of 1997, whose state
+    only adds up: c_t = c_{t−1} + i_t ⊙ g_t. Greff et al. call ``"input"``, ``"forget"`` and ``"output"`` NIG, NFG and
+    NOG. At equal width these forms have ¾ of the parameters. They take the same time, because the kernel computes the
+    gate all the same.
 
-    ``forget_bias`` is the initial b_f; 1 keeps the cell open at the start (Gers et al. 2000; Jozefowicz et al. 2015).
-    ``chrono`` = T_max replaces it by b_f ~ log U(1, T_max − 1), b_i = −b_f, so only one of the two can be set; 0 is
-    off. T_max is knowledge of the task: give it to every gated cell of a comparison, or say so. ``gain`` multiplies the
-    initial U. There is one bias vector per gate (torch.nn has two, whose sum is what counts).
+    ``forget_bias`` is the initial b_f, and 1 keeps the gate mostly open at the start (Gers et al. 2000; Jozefowicz et
+    al. 2015). ``chrono`` = T_max draws b_f from log U(1, T_max − 1) instead and sets b_i = −b_f, so only one of the two
+    options can be set. 0 switches it off. T_max is knowledge about the task, so give it to every gated cell of a
+    comparison, or state that you did not. ``gain`` multiplies the initial U. Each gate has one bias vector, where
+    torch.nn has two that only count as a sum.
 
-    State: (h, c), each ``[batch, hidden_size]``; the order of the gates in W, U and b is i, f, g, o, as torch.nn's.
+    State: (h, c), each ``[batch, hidden_size]``. The order of the gates in W, U and b is i, f, g, o, as in torch.nn.
 
-    Sources: Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000; without a gate: Greff et al.
-    2015; chrono initialisation: Tallec & Ollivier 2018.
+    Sources: Hochreiter & Schmidhuber 1997; Gers, Schmidhuber & Cummins 2000 (forget gate); Greff et al. 2015 (without a
+    gate); Tallec & Ollivier 2018 (chrono initialisation).
     """
 
     def __init__(
@@ -76,7 +78,7 @@ class LSTM(Cell[tuple[Tensor, Tensor]]):
 
     def step(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         h, c = state
-        # W x_t + U h_{t−1} + b, for all gates that there are; one that is not is 1
+        # W x_t + U h_{t−1} + b for every gate that is present; an absent gate is 1
         a = self._by_gate(linear(x, self.W, self.b) + linear(h, self.U), dim=-1)
         i, f, o = (sigmoid(a[gate]) if gate in a else 1.0 for gate in "ifo")
         # c_t = f_t ⊙ c_{t−1} + i_t ⊙ g_t
@@ -90,7 +92,7 @@ class LSTM(Cell[tuple[Tensor, Tensor]]):
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         h, c = self.initial_state(len(inputs)) if state is None else state
         kernel = kernels.find("lstm", inputs, h, c, self.W, self.U, self.b, cudnn=self.readout == "hidden")
-        if kernel is None or (len(self.gates) < 4 and not inputs.sum().isfinite()):  # 0 · ∞ is not the gate's 0
+        if kernel is None or (len(self.gates) < 4 and not inputs.sum().isfinite()):  # A padded 0 · ∞ is NaN, not 0.
             return super().forward(inputs, (h, c))
         W, U, b = self._padded(self.W, 0.0), self._padded(self.U, 0.0), self._padded(self.b, OPEN)
         return kernel(inputs, h, c, W, U, b, self.readout)  # type: ignore[no-any-return]
@@ -99,7 +101,7 @@ class LSTM(Cell[tuple[Tensor, Tensor]]):
         return dict(zip(self.gates, tensor.chunk(len(self.gates), dim), strict=True))
 
     def _padded(self, tensor: Tensor, fill: float) -> Tensor:
-        """W, U or b as of four gates, what the kernel takes: that of an absent one is ``fill`` throughout."""
+        """Pad W, U or b to the four gates that the kernel takes, with ``fill`` in the block of an absent gate."""
         if len(self.gates) == 4:
             return tensor
         blocks = self._by_gate(tensor)

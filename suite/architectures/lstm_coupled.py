@@ -1,4 +1,4 @@
-"""The LSTM with one gate for writing and keeping."""
+"""The LSTM with a single gate for writing and keeping."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from suite.architectures._base import FORGET_BIAS, Cell, Initialisation, gate_bi
 
 
 class CoupledLSTM(Cell[tuple[Tensor, Tensor]]):
-    """An LSTM that forgets exactly as much as it writes, f = 1 − i (CIFG)::
+    """An LSTM that forgets exactly as much as it writes, because f = 1 − i (CIFG)::
 
         i_t = σ(W_i x_t + U_i h_{t−1} + b_i)
         g_t = tanh(W_g x_t + U_g h_{t−1} + b_g)
@@ -19,14 +19,14 @@ class CoupledLSTM(Cell[tuple[Tensor, Tensor]]):
         c_t = (1 − i_t) ⊙ c_{t−1} + i_t ⊙ g_t
         h_t = y_t = o_t ⊙ tanh(c_t)
 
-    It is not a GRU, which has no output gate, carries one state, and resets it before the candidate.
+    It is not a GRU, because a GRU has no output gate, carries one state, and resets this state before the candidate.
 
-    ``forget_bias`` and ``chrono`` mean what they mean for the LSTM, as 1 − σ(x) = σ(−x): b_i starts at the negative of
-    what they give for b_f. ``gain`` multiplies the initial U.
+    ``forget_bias`` and ``chrono`` mean the same as in the LSTM. Since 1 − σ(x) = σ(−x), b_i starts at the negative of
+    the value that they give to b_f. ``gain`` multiplies the initial U.
 
     State: (h, c), each ``[batch, hidden_size]``. The order of the gates in W, U and b is i, g, o.
 
-    Sources: Greff et al. 2015 (CIFG); chrono initialisation: Tallec & Ollivier 2018.
+    Sources: Greff et al. 2015 (CIFG); Tallec & Ollivier 2018 (chrono initialisation).
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class CoupledLSTM(Cell[tuple[Tensor, Tensor]]):
 
     def step(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         h, c = state
-        # W x_t + U h_{t−1} + b, for all three gates
+        # W x_t + U h_{t−1} + b for all three gates
         i, g, o = (linear(x, self.W, self.b) + linear(h, self.U)).chunk(3, dim=-1)
         # c_t = (1 − i_t) ⊙ c_{t−1} + i_t ⊙ g_t
         i = sigmoid(i)

@@ -15,27 +15,27 @@ from suite.architectures._base import FORGET_BIAS, Cell, Initialisation, gate_bi
 class PeepholeLSTM(Cell[tuple[Tensor, Tensor]]):
     """An LSTM whose gates also see the cell state, in one of two forms.
 
-    ``peephole = "full"``, the founding lesson's: all three gates see c_{t−1}, through full matrices::
+    In the form ``peephole = "full"`` all three gates see c_{t−1}, through full matrices::
 
         i_t = σ(W_i x_t + U_i h_{t−1} + P_i c_{t−1} + b_i)
         f_t = σ(W_f x_t + U_f h_{t−1} + P_f c_{t−1} + b_f)
         o_t = σ(W_o x_t + U_o h_{t−1} + P_o c_{t−1} + b_o)
 
-    ``peephole = "diagonal"``, the original: one weight per unit, and the output gate sees the *new* state c_t::
+    ``peephole = "diagonal"`` is the original. It has one weight per unit, and the output gate sees the *new* c_t::
 
         i_t = σ(W_i x_t + U_i h_{t−1} + p_i ⊙ c_{t−1} + b_i)
         f_t = σ(W_f x_t + U_f h_{t−1} + p_f ⊙ c_{t−1} + b_f)
         o_t = σ(W_o x_t + U_o h_{t−1} + p_o ⊙ c_t     + b_o)
 
-    In both::
+    Both forms share these equations::
 
         g_t = tanh(W_g x_t + U_g h_{t−1} + b_g)
         c_t = f_t ⊙ c_{t−1} + i_t ⊙ g_t
         h_t = y_t = o_t ⊙ tanh(c_t)
 
-    ``forget_bias`` and ``chrono`` are those of the LSTM; ``gain`` multiplies the initial U, and a full P as well.
+    ``forget_bias`` and ``chrono`` are those of the LSTM. ``gain`` multiplies the initial U and also a full P.
 
-    The full form has 7 h² recurrent weights against the LSTM's 4 h²: compare it at equal parameters.
+    The full form has 7 h² recurrent weights where the LSTM has 4 h², so compare the two at equal parameters.
 
     State: (h, c), each ``[batch, hidden_size]``. The order of the gates is i, f, g, o in W, U and b, and i, f, o in P.
 
@@ -61,8 +61,8 @@ class PeepholeLSTM(Cell[tuple[Tensor, Tensor]]):
         self.U = recurrent_weight(4, hidden_size, init, gain)
         if peephole == "full":
             self.P = recurrent_weight(3, hidden_size, init, gain)
-        else:
-            self.P = nn.Parameter(torch.zeros(3, hidden_size))  # opens as a plain LSTM and learns to look
+        else:  # A zero P starts as a plain LSTM, which learns to look at its state.
+            self.P = nn.Parameter(torch.zeros(3, hidden_size))
         b_i, b_f = gate_biases(hidden_size, forget_bias, chrono)
         self.b = nn.Parameter(torch.cat([b_i, b_f, torch.zeros(2 * hidden_size)]))
 
@@ -71,10 +71,10 @@ class PeepholeLSTM(Cell[tuple[Tensor, Tensor]]):
 
     def step(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         h, c = state
-        # W x_t + U h_{t−1} + b, for all four gates
+        # W x_t + U h_{t−1} + b for all four gates
         i, f, g, o = (linear(x, self.W, self.b) + linear(h, self.U)).chunk(4, dim=-1)
         if self.peephole == "full":
-            # … + P c_{t−1}, for the three gates
+            # … + P c_{t−1} for the three gates i, f and o
             peep_i, peep_f, peep_o = linear(c, self.P).chunk(3, dim=-1)
             # c_t = f_t ⊙ c_{t−1} + i_t ⊙ g_t
             c = sigmoid(f + peep_f) * c + sigmoid(i + peep_i) * tanh(g)

@@ -1,4 +1,4 @@
-"""The fully-connected net on a window: no recurrence, the lesson's baseline."""
+"""The fully-connected net on a window of inputs, which is a baseline without recurrence."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from suite.architectures._base import Cell
 class MLP(Cell[Tensor]):
     """A fully-connected net that sees the last ``window`` inputs and nothing before them.
 
-    With v_t = [x_{t−W+1}, …, x_t], zeros before the first step (the decoder of the model is the third linear map)::
+    The inputs before the first step are zeros. With v_t = [x_{t−W+1}, …, x_t] and W = ``window``::
 
         a_t = tanh(A v_t + a)
         y_t = tanh(B a_t + b)
 
     State: the window, ``[batch, window, input_size]``.
 
-    Source: the founding lesson's ``Linear(10, h) – tanh – Linear(h, h) – tanh – Linear(h, out)``, hence W = 10.
+    Source: the net of the founding lesson is ``Linear(10, h) – tanh – Linear(h, h) – tanh – Linear(h, out)``, and so
+    W = 10 is the default. Its third linear map is the decoder of the model.
     """
 
     def __init__(self, input_size: int, hidden_size: int, *, window: int = 10) -> None:
@@ -40,7 +41,7 @@ class MLP(Cell[Tensor]):
         return torch.tanh(self.second(a)), v
 
     def forward(self, inputs: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Every window at once: nothing is recurrent here."""
+        """Compute all windows at once, because nothing is recurrent."""
         before = self.initial_state(len(inputs)) if state is None else state
         padded = torch.cat([before, inputs], dim=1)  # [batch, window + time, input]
         windows = padded[:, 1:].unfold(1, self.window, 1)  # [batch, time, input, window]

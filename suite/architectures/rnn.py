@@ -1,4 +1,4 @@
-"""The plain recurrent net (Elman)."""
+"""The plain recurrent net of Elman."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from suite.architectures._base import Cell, bias, input_weight, recurrent_weight
 
 
 class RNN(Cell[Tensor]):
-    """The plain recurrent net: the state is a squashed mixture of the input and the state before::
+    """A plain recurrent net, whose state is a squashed mixture of the input and the state before::
 
         h_t = φ(W x_t + U h_{t−1} + b),    y_t = h_t
 
-    φ is ``nonlinearity``, tanh or ReLU. ``init`` chooses U: uniform (±1/√h, as ``torch.nn.RNN``), orthogonal, or the
-    identity; ``gain`` multiplies it. ``nonlinearity = "relu", init = "identity"`` is the IRNN (it needs gradient
-    clipping). With an orthogonal U the Jacobian ∂h_t/∂h_{t−1} = diag(φ') U is at most ``gain`` in norm, as φ' ≤ 1, and
-    a product of τ of them at most gain^τ.
+    φ is ``nonlinearity``, either tanh or ReLU. ``init`` chooses the initial U, which is uniform (in ±1/√h, as in
+    ``torch.nn.RNN``), orthogonal, or the identity, and ``gain`` multiplies it. ``nonlinearity = "relu"`` with
+    ``init = "identity"`` is the IRNN, which needs gradient clipping. With an orthogonal U the norm of the Jacobian
+    ∂h_t/∂h_{t−1} = diag(φ') U is at most ``gain``, because φ' ≤ 1, and that of a product of τ Jacobians at most gain^τ.
 
     State: h, ``[batch, hidden_size]``.
 
-    Sources: Elman 1990; IRNN: Le, Jaitly & Hinton 2015 (U = I, b = 0).
+    Sources: Elman 1990; Le, Jaitly & Hinton 2015 (IRNN, U = I, b = 0).
     """
 
     def __init__(
