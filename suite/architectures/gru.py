@@ -40,8 +40,8 @@ class GRU(Cell[Tensor]):
     This form runs through the kernel of "before" and takes the same time.
 
     ``gain`` multiplies the initial U. ``chrono`` = T_max draws the initial bias b_z of the update gate from
-    log U(1, T_max − 1), and 0 switches this off. It needs the biases that only "after" has. T_max is knowledge about
-    the task, so give it to every gated cell of a comparison, or state that you did not.
+    log U(1, T_max − 1), and the default 0 is off. It needs the biases that only "after" has. T_max is knowledge about
+    the task, so give it to every gated cell of a comparison, or state that you do not.
 
     State: h, ``[batch, hidden_size]``, which is also the output. The order of the gates in W, U and b is r, z, n, as in
     torch.nn, and b_h is a vector of its own.
@@ -70,7 +70,7 @@ class GRU(Cell[Tensor]):
         self.W = input_weight(blocks, hidden_size, input_size)
         self.U = recurrent_weight(blocks, hidden_size, init, gain)
         zeros = torch.zeros(hidden_size)
-        b_z = chrono_bias(hidden_size, chrono) if chrono else zeros  # Of "after", z keeps like a forget gate.
+        b_z = chrono_bias(hidden_size, chrono) if chrono else zeros  # In "after" z keeps, like a forget gate.
         self.b = nn.Parameter(torch.cat([zeros, b_z, zeros])) if reset == "after" else None
         self.b_h = bias(1, hidden_size) if reset == "after" else None
 

@@ -33,9 +33,9 @@ class LSTM(Cell[tuple[Tensor, Tensor]]):
 
     ``forget_bias`` is the initial b_f, and 1 keeps the gate mostly open at the start (Gers et al. 2000; Jozefowicz et
     al. 2015). ``chrono`` = T_max draws b_f from log U(1, T_max − 1) instead and sets b_i = −b_f, so only one of the two
-    options can be set. 0 switches it off. T_max is knowledge about the task, so give it to every gated cell of a
-    comparison, or state that you did not. ``gain`` multiplies the initial U. Each gate has one bias vector, where
-    torch.nn has two that only count as a sum.
+    options can be set. The default 0 is off. T_max is knowledge about the task, so give it to every gated cell of a
+    comparison, or state that you do not. ``gain`` multiplies the initial U. Each gate has one bias vector. torch.nn has
+    two, of which only the sum counts.
 
     State: (h, c), each ``[batch, hidden_size]``. The order of the gates in W, U and b is i, f, g, o, as in torch.nn.
 

@@ -1,10 +1,10 @@
-"""The recurrences of ``suite.architectures``, fused: never the definition, always tested against it.
+"""The recurrences of ``suite.architectures`` in a fused form, which is never the definition but tested against it.
 
-On a CPU each is compiled by Numba into one loop over time (``elman.py``, ``lstm.py``, …); on a GPU the standard cells
-are cuDNN's (``cudnn.py``). Where neither applies, the definition runs. ``MEMSPAN_KERNELS=0`` switches both off; second
-derivatives need that, for the kernels have first ones only.
+On a CPU, Numba compiles each recurrence into one loop over time (``elman.py``, ``lstm.py``, …). On a GPU, the standard
+cells are cuDNN's (``cudnn.py``). Where neither applies, the definition runs. ``MEMSPAN_KERNELS=0`` switches both off.
+Second derivatives need this setting, because the kernels only have first derivatives.
 
-Importing this package imports no kernel and no Numba: ``find`` does, on first use.
+Importing this package imports neither a kernel nor Numba. ``find`` imports them on first use.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch.autograd import forward_ad
 
 __all__ = ["available", "diagonal_definition", "diagonal_recurrence", "find", "path", "warm_up"]
 
-_taken: list[Literal["fused", "cudnn", "definition"]] = []  # what ``find`` chose last, for ``path``
+_taken: list[Literal["fused", "cudnn", "definition"]] = []  # The last choice of ``find``, for ``path``.
 _warned: list[str] = []
 
 
@@ -35,10 +35,10 @@ def find(
     cudnn: bool = False,
     dtypes: tuple[torch.dtype, ...] = (torch.float32,),
 ) -> Callable[..., Any] | None:
-    """The kernel called ``name`` for a sequence ``inputs`` ``[batch, time, …]``, or None: run the definition.
+    """Return the kernel called ``name`` for ``inputs`` ``[batch, time, …]``, or None if the definition has to run.
 
-    ``others`` are the states and weights that it will get, ``dtypes`` what the fused kernel takes; ``cudnn`` says that
-    cuDNN has this form of the cell too.
+    ``others`` are the states and weights that the kernel will receive. ``dtypes`` are the types that the fused kernel
+    accepts, and ``cudnn`` says that cuDNN also has this form of the cell.
     """
     _taken[:] = ["definition"]
     tensors = (inputs, *others)
@@ -55,7 +55,7 @@ def find(
 
 
 def path(cell: Any) -> Literal["fused", "cudnn", "definition"]:
-    """What ``cell``, with its parameters where they are now, runs through: found by one step of it."""
+    """Find out by one step of ``cell`` which path it takes on the device where its parameters are now."""
     _taken.clear()
     with torch.no_grad():
         cell(cell.zeros(1, 1, cell.input_size))
@@ -63,25 +63,25 @@ def path(cell: Any) -> Literal["fused", "cudnn", "definition"]:
 
 
 def warm_up() -> bool:
-    """Compile every kernel, or load it from disk, so that no run is charged for it; whether all can be used."""
+    """Compile every kernel, or load it from disk, so that no run pays for it. Return True if all can be used."""
     found = [module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")]
     names = [name for name in found if name != "cudnn"]
     if sys.platform == "linux" and available("_product"):
         _compile_side_by_side(names)
-    usable = [available(name) for name in names]  # all of them, also after one that cannot
+    usable = [available(name) for name in names]  # Try all of them, also after a failure.
     return all(usable)
 
 
 def _compile_side_by_side(names: list[str]) -> None:
-    """Compile kernels on all cores, for the cache on disk; what goes wrong here goes wrong again where it is said.
+    """Compile kernels on all cores, for the cache on disk. An error in a child occurs again, and is reported, later.
 
-    Children are forked, which have Numba imported and the products of all kernels compiled; they use torch for nothing.
+    The children are forked, so they start with Numba imported and the shared product compiled. They do not use torch.
     """
     count = len(os.sched_getaffinity(0))
     children = []
     for share in (names[first::count] for first in range(1, count)):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads
+            warnings.simplefilter("ignore", DeprecationWarning)  # It warns of forking beside threads.
             child = os.fork()
         if child == 0:
             try:
@@ -98,17 +98,17 @@ def _compile_side_by_side(names: list[str]) -> None:
 
 @cache
 def available(name: str) -> bool:
-    """Whether the fused kernel ``name`` can be used here: compiles it, or loads it from disk. If not, one warning."""
+    """Compile the fused kernel ``name``, or load it from disk. Return False, after one warning, if that fails."""
     try:
         import_module(f"{__name__}.{name}")
-    except Exception as error:  # whatever keeps a kernel from running, the definition can
+    except Exception as error:  # Whatever the reason is, the definition can still run.
         _warn(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
         return False
     return True
 
 
 def _warn(reason: str) -> None:
-    """Say once that the definition, which is slower, runs in place of the kernels."""
+    """Warn once that the definition, which is slower, runs in place of the kernels."""
     if not _warned:
         _warned.append(reason)
         warnings.warn(f"no fused kernels, the slower definition runs: {reason}", RuntimeWarning, stacklevel=2)
@@ -120,7 +120,7 @@ def _load(module: str, name: str) -> Callable[..., Any]:
 
 
 def _plain(tensors: tuple[Tensor, ...]) -> bool:
-    """Whether these are ordinary tensors in an ordinary call: nothing traces, maps or transforms it."""
+    """Return True for ordinary tensors in an ordinary call, which nothing traces, maps or transforms."""
     return not (
         torch.compiler.is_compiling()
         or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
@@ -132,9 +132,10 @@ def _plain(tensors: tuple[Tensor, ...]) -> bool:
 
 
 def diagonal_recurrence(a: Tensor, b: Tensor, h: Tensor | None = None) -> Tensor:
-    """h_t = a_t ⊙ h_{t−1} + b_t, real or complex: the states ``[batch, time, units]`` from ``h`` (zeros if None).
+    """Return the states of h_t = a_t ⊙ h_{t−1} + b_t, real or complex: ``[batch, time, units]``.
 
-    ``a`` and ``b`` are broadcast together, so that a constant ``a`` may be ``[units]``; ``h`` is ``[batch, units]``.
+    ``h`` is the state before the first step, ``[batch, units]``, and None means zeros. ``a`` and ``b`` are broadcast
+    together, so a constant ``a`` may be ``[units]``.
     """
     dtype = torch.promote_types(a.dtype, b.dtype)
     a, b = torch.broadcast_tensors(a.to(dtype), b.to(dtype))  # type: ignore[no-untyped-call]
@@ -147,7 +148,7 @@ def diagonal_recurrence(a: Tensor, b: Tensor, h: Tensor | None = None) -> Tensor
 
 
 def diagonal_definition(a: Tensor, b: Tensor, h: Tensor | None = None) -> Tensor:
-    """The definition of ``diagonal_recurrence``, step by step; here ``a`` has the shape of ``b``."""
+    """The definition of ``diagonal_recurrence``, step by step. Here ``a`` must have the shape of ``b``."""
     h = torch.zeros_like(b[:, 0]) if h is None else h
     states = []
     for a_t, b_t in zip(a.unbind(1), b.unbind(1), strict=True):

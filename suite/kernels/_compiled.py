@@ -1,4 +1,4 @@
-"""How the kernels are compiled and where the machine code is kept. Imports Numba: nothing here is loaded before use."""
+"""How the kernels are compiled, and where the machine code is kept. This module imports Numba, so import it late."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ import numba
 from numba import cfunc, njit, types
 from torch import Tensor
 
-# Contractions and reassociations make the loops vectorise. The flags that assume there is no NaN and no infinity are
-# left out, for a diverged run must look diverged.
+# Contractions and reassociations make the loops vectorise. The flags that assume that there is no NaN and no infinity
+# are left out, because a diverged run must look diverged.
 OPTIONS = {"fastmath": {"contract", "reassoc", "arcp", "nsz", "afn"}, "error_model": "numpy", "nogil": True}
 
-_in_use: list[Any] = []  # what ``compiled_once`` made: its code must stay where it is
+_in_use: list[Any] = []  # Results of ``compiled_once``, kept so that their code stays in place.
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., None]:
-    """Compile a function of tensors, then whole numbers, now, or load it from disk. It gets the tensors' addresses.
+    """Compile a function of tensors followed by whole numbers at once, or load it from disk.
 
-    All compiling is done when a module is imported, and none in the first step of a training. Addresses, because
-    much of what Numba compiles for a function of arrays is what it does about arrays.
+    All compiling happens when a module is imported, and none in the first step of a training. The function receives the
+    addresses of the tensors, because much of the code that Numba compiles for arrays only manages the arrays.
     """
     made = compiled_for(function, [types.int64] * function.__code__.co_argcount)
 
@@ -38,7 +38,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., None]:
 
 
 def compiled_for(function: Callable[..., Any], arguments: list[types.Type]) -> Callable[..., None]:
-    """Compile a function of other types of arguments."""
+    """Compile a function whose arguments have the given types."""
     made: Callable[..., None] = _kept(
         lambda cache: njit(types.void(*arguments), cache=cache, no_cfunc_wrapper=True, **OPTIONS)(function)
     )
@@ -46,7 +46,7 @@ def compiled_for(function: Callable[..., Any], arguments: list[types.Type]) -> C
 
 
 def compiled_once(function: Callable[..., Any]) -> types.ExternalFunction:
-    """Compile a function for others to call: they jump to it, where Numba would compile it again in each of them."""
+    """Compile a function once, for others to jump to, where Numba would compile it again in each of them."""
     signature = types.void(*[types.int64] * function.__code__.co_argcount)
     made = _kept(lambda cache: cfunc(signature, cache=cache, **OPTIONS)(function))
     symbol = f"memspan.{function.__name__}"
@@ -62,22 +62,22 @@ def _address(tensor: Tensor) -> int:
 
 
 def _kept(build: Callable[[bool], Any]) -> Any:
-    """What ``build`` compiles, with or without keeping it on disk."""
+    """Return the result of ``build``, which keeps its code on disk where this is possible."""
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(_CACHE) if _CACHE else before
     try:
         return build(_CACHE is not None)
-    except OSError:  # the disk is full, or the folder has gone: compile, and keep nothing
+    except OSError:  # The disk is full, or the folder is gone: compile without keeping the code.
         return build(False)
     finally:
         numba.config.CACHE_DIR = before
 
 
 def _cache_folder() -> Path | None:
-    """A folder to keep machine code in: the first that can be written, or none.
+    """The first folder for machine code that can be written, or None.
 
-    The last part of its name is a hash of all that the code depends on. Numba itself compares one file's date only, and
-    would run an old product inside a new kernel.
+    The last part of its name is a hash of everything that the code depends on. Numba itself only compares the date of
+    one file, and would run an old product inside a new kernel.
     """
     depends = hashlib.sha256(f"{numba.__version__} {llvm.get_host_cpu_name()}".encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):

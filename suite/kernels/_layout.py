@@ -1,9 +1,9 @@
-"""How the kernels lay out what they work on.
+"""The memory layout of the arrays that the kernels work on.
 
-Of each step there is one row, (x_t, 1, h_{t−1}), so that W x_t + b + U h_{t−1} is one product with W, b and U below
-each other, and the gradients of all three are one product too. Rows of a step lie together: time first. Units are
-padded to whole vectors: a gate of ``hidden`` units takes ``padded(hidden)`` columns. Whatever stands in the padding, no
-product brings it into the rest: it is not read, or it has been cleared, so that it cannot make a NaN there.
+Each step of each sequence has one row, (x_t, 1, h_{t−1}). W x_t + b + U h_{t−1} is then one product with W, b and U
+below each other, and the gradients of all three are one product too. The rows of a step lie together, so time comes
+first. Units are padded to whole vectors: a gate of ``hidden`` units takes ``padded(hidden)`` columns. The padding never
+enters a product, because it is either not read or cleared first, so it cannot cause a NaN elsewhere.
 """
 
 from __future__ import annotations
@@ -17,15 +17,18 @@ from suite.kernels._vector import LANES
 
 
 def padded(size: int) -> int:
-    """``size`` rounded up to whole vectors."""
+    """Round ``size`` up to whole vectors."""
     return -(-size // LANES) * LANES
 
 
 def rows(inputs: Tensor, W: Tensor, U: Tensor, h: Tensor, *others: Tensor) -> Tensor:
-    """(x_t, 1, h_{t−1}) of every step, and room for the last h: ``[time + 1, batch, input + 1 + padded]``.
+    """Lay out (x_t, 1, h_{t−1}) of every step, with room for the last h: ``[time + 1, batch, input + 1 + padded]``.
 
-    The kernel fills in every h but the first. Compiled code looks at no size, so all are looked at here: W is
-    ``[gates·hidden, input]``, U ``[gates·hidden, hidden]``, and every state, h and ``others``, ``[batch, hidden]``.
+    The kernel fills in every h but the first. W is ``[gates·hidden, input]``, U is ``[gates·hidden, hidden]``, and
+    every state, h and ``others``, is ``[batch, hidden]``.
+
+    Raises:
+        RuntimeError: if a size is wrong. Compiled code checks no sizes, so all are checked here.
     """
     batch, time, size = inputs.shape
     hidden = U.shape[1]
@@ -44,7 +47,7 @@ def rows(inputs: Tensor, W: Tensor, U: Tensor, h: Tensor, *others: Tensor) -> Te
 
 
 def history(state: Tensor, steps: int) -> Tensor:
-    """Room for a state before and after every step, ``[steps + 1, batch, padded]``, with ``state`` at its start."""
+    """Make room for the states before and after every step, ``[steps + 1, batch, padded]``, and put ``state`` first."""
     batch, hidden = state.shape
     room = state.new_empty(steps + 1, batch, padded(hidden))
     room[0, :, :hidden] = state
@@ -53,19 +56,19 @@ def history(state: Tensor, steps: int) -> Tensor:
 
 
 def outputs(states: Tensor, start: int, hidden: int) -> Tensor:
-    """The states after every step, ``hidden`` columns of a history from ``start`` on, as ``[batch, time, hidden]``."""
+    """The states after every step, ``[batch, time, hidden]``, from the columns of a history at ``start``."""
     return states[1:, :, start : start + hidden].transpose(0, 1)
 
 
 def last(states: Tensor, start: int, hidden: int) -> Tensor:
-    """The last state ``[batch, hidden]``, as a tensor of its own."""
+    """Copy the last state ``[batch, hidden]`` into a tensor of its own."""
     return states[-1, :, start : start + hidden].clone()
 
 
 def pack_forward(gates: int, *matrices: Tensor) -> Tensor:
-    """Matrices ``[gates·hidden, n]``, or biases ``[gates·hidden]``, packed for a row of the n's beside each other.
+    """Pack matrices ``[gates·hidden, n]`` or biases ``[gates·hidden]`` for a row that holds their inputs side by side.
 
-    Depth Σ n, width ``gates·padded``.
+    The packed matrix has depth Σ n and width ``gates·padded``.
     """
     whole = torch.cat([matrix if matrix.dim() == 2 else matrix.unsqueeze(1) for matrix in matrices], dim=1)
     hidden, depth = len(whole) // gates, whole.shape[1]
@@ -77,7 +80,7 @@ def pack_forward(gates: int, *matrices: Tensor) -> Tensor:
 
 
 def pack_backward(gates: int, U: Tensor) -> Tensor:
-    """U ``[gates·hidden, hidden]``, packed for dh = da U: depth ``gates·padded``, width ``padded``."""
+    """Pack U ``[gates·hidden, hidden]`` for dh = da U, with depth ``gates·padded`` and width ``padded``."""
     hidden = len(U) // gates
     width = padded(hidden)
     packed = U.new_zeros(gates * width * width)
@@ -89,9 +92,9 @@ def pack_backward(gates: int, U: Tensor) -> Tensor:
 
 
 def weight_gradient(da: Tensor, before: Tensor, gates: int, hidden: int) -> Tensor:
-    """Σ_t da_tᵀ row_t: ``[time, batch, gates·padded]`` and ``[time, batch, n]`` → ``[gates·hidden, n]``.
+    """Return Σ_t da_tᵀ row_t: ``[time, batch, gates·padded]`` and ``[time, batch, n]`` → ``[gates·hidden, n]``.
 
-    Both may be some columns of a wider tensor.
+    Both arguments may be columns of a wider tensor.
     """
     whole = da.flatten(0, 1).t() @ before.flatten(0, 1)
     width = len(whole) // gates
@@ -105,7 +108,7 @@ def weight_gradients(da: Tensor, rows: Tensor, gates: int, x_size: int, hidden: 
 
 
 def input_gradient(da: Tensor, W: Tensor, gates: int) -> Tensor:
-    """da_t W: ``[time, batch, gates·padded]`` → ``[batch, time, input]``."""
+    """Return da_t W for every step: ``[time, batch, gates·padded]`` → ``[batch, time, input]``."""
     hidden = len(W) // gates
     extra = padded(hidden) - hidden
     whole = pad(W.view(gates, hidden, -1), (0, 0, 0, extra)).flatten(0, 1) if extra else W
@@ -113,7 +116,7 @@ def input_gradient(da: Tensor, W: Tensor, gates: int) -> Tensor:
 
 
 def state_gradient(gradient: Tensor | None, like: Tensor, hidden: int) -> Tensor:
-    """The gradient of a last state ``[batch, hidden]`` as a padded array to work in; zeros where there is none."""
+    """Copy the gradient of a last state ``[batch, hidden]`` into a padded array. A gradient of None becomes zeros."""
     room = like.new_zeros(like.shape[1], padded(hidden))
     if gradient is not None:
         room[:, :hidden] = gradient
@@ -121,19 +124,19 @@ def state_gradient(gradient: Tensor | None, like: Tensor, hidden: int) -> Tensor
 
 
 def gate_gradient(gates: Tensor) -> Tensor:
-    """Room for the gradient of the gates: their own place, which is in the cache, unless they will be wanted again.
+    """Return the array for the gradient of the gates. It is that of the gates, unless these are needed again.
 
-    Each kernel reads the gates of a step before it writes their gradient. ``retain_graph=True`` keeps them; where torch
-    does not tell, they are kept.
+    Each kernel reads the gates of a step before it writes their gradient, and the gates are still in the cache. With
+    ``retain_graph=True``, or where torch does not tell, the gates are preserved and the array is a new one.
     """
     retained = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)
     return torch.empty_like(gates) if retained() else gates
 
 
 def output_gradient(gradient: Tensor | None, hidden: int, like: Tensor) -> tuple[Tensor, int, int]:
-    """The gradient of outputs ``[batch, time, hidden]``, and how many numbers a step and a sequence are apart.
+    """Return the gradient of outputs ``[batch, time, hidden]`` and its strides from step to step and between sequences.
 
-    Where there is no gradient, every step of every sequence reads the same row of zeros.
+    Strides count numbers. If there is no gradient, every step of every sequence reads the same row of zeros.
     """
     if gradient is None:
         return like.new_zeros(hidden), 0, 0

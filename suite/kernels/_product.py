@@ -1,9 +1,9 @@
 """The small matrix product of one time step, C = A B or C += A B, with B packed once per sequence.
 
-Why not BLAS: at these sizes (32 × 64 times 64 × 256) half of a call is spent outside the product, and which BLAS, and
-with how many threads, depends on the machine. A tile of C is held in registers as vectors of 16, while the rows of B
-stream by: LLVM makes of such a vector whatever the processor has. Every element is summed in the order of k, so the
-shape of the tiles does not show in the result.
+BLAS is not used, because at these sizes (32 × 64 times 64 × 256) it spends half of a call outside the product, and
+because its kind and its number of threads depend on the machine. A tile of C is held in registers as vectors of 16
+numbers while the rows of B stream by, and LLVM maps such a vector to the registers of the processor. Every element is
+summed in the order of k, so the shape of the tiles does not change the result.
 """
 
 from __future__ import annotations
@@ -18,16 +18,18 @@ from numba.core import cgutils
 from suite.kernels._compiled import compiled, compiled_once
 from suite.kernels._vector import INT, LANES, LLVM_VECTOR, everywhere, instruction, numbers, place
 
-# Rows and vectors of a tile: 16 accumulators and a row of B in the 32 wide registers of AVX-512, 12 of the 16 in AVX2.
+# On AVX-512 the 16 accumulators of a tile and a row of B fit into the 32 wide registers, and on AVX2 the accumulators
+# take 12 of the 16 registers.
 ROWS, VECTORS = (8, 2) if llvm.get_host_cpu_features().get("avx512f") else (6, 1)
 FEW = ROWS // 2
 PANEL = VECTORS * LANES
 
 
 def _tile(rows: int, vectors: int) -> Any:
-    """``C[r, :] = Σ_k A[r, k] B[k, :]`` for ``rows`` rows and ``vectors`` vectors, as LLVM code; ``add``: to C.
+    """Generate LLVM code for ``C[r, :] = Σ_k A[r, k] B[k, :]`` with ``rows`` rows and ``vectors`` vectors.
 
-    Where fewer rows are left, the last one stands in for the missing ones: they compute, and write, the same numbers.
+    With ``add`` the product is added to C. If fewer rows are left, the last one stands in for the missing ones, which
+    then compute and write the same numbers.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -98,10 +100,10 @@ _narrow, _narrow_few = _tile(ROWS, 1), _tile(FEW, 1)
 
 @compiled_once
 def product(C, A, packed, c_at, c_stride, a_at, a_stride, rows, depth, width, add):  # type: ignore[no-untyped-def]
-    """``C[:, :width] = A[:, :depth] @ B`` with B ``[depth, width]`` packed; ``add`` 1: to C, 0: in its place.
+    """Compute ``C[:, :width] = A[:, :depth] @ B``, where B ``[depth, width]`` is packed. ``add`` = 1 adds it to C.
 
-    C and A are matrices inside flat arrays, from ``_at`` on, whose rows are ``_stride`` numbers apart. ``width`` is
-    a multiple of ``LANES``; there are at least one row and depth 1.
+    C and A are matrices inside flat arrays. They begin at ``_at``, and their rows are ``_stride`` numbers apart.
+    ``width`` is a multiple of ``LANES``, and there are at least one row and depth 1.
     """
     column = 0
     while column < width:
@@ -127,11 +129,10 @@ def product(C, A, packed, c_at, c_stride, a_at, a_stride, rows, depth, width, ad
 
 @compiled
 def pack(packed, B, b_at, depth, width, from_row, from_column, rows, columns, row_stride, column_stride):  # type: ignore[no-untyped-def]
-    """Put a matrix B ``[rows, columns]`` into its place of one of ``[depth, width]``, packed for ``product``.
+    """Write a matrix B ``[rows, columns]`` into its place in a matrix ``[depth, width]`` packed for ``product``.
 
-    B is a matrix inside a flat array, from ``b_at`` on.
-
-    Packed are panels of columns, each row by row.
+    B lies inside a flat array and begins at ``b_at``. A packed matrix is a series of panels of columns, each of which
+    is stored row by row.
     """
     to, of = numbers(packed), numbers(B)
     whole = width // PANEL * PANEL
@@ -146,7 +147,7 @@ def pack(packed, B, b_at, depth, width, from_row, from_column, rows, columns, ro
 
 @compiled_once
 def clear_padding(A, at, stride, rows, gates, hidden, padded):  # type: ignore[no-untyped-def]
-    """Zero the columns beyond ``hidden`` of each gate of A ``[rows, gates·padded]``, from ``at`` on."""
+    """Zero the columns beyond ``hidden`` in each gate of A ``[rows, gates·padded]``, which begins at ``at``."""
     if hidden < padded:
         there = numbers(A)
         for row in range(rows):

@@ -1,7 +1,7 @@
-"""Sixteen numbers at once, as a type that compiled code can calculate with.
+"""A vector of sixteen numbers, as a type that compiled code can calculate with.
 
-A loop over ``row[j]`` vectorises only where the compiler can prove that no two of a cell's many arrays overlap; for the
-gates of an LSTM it cannot. ``load(row, j)`` is explicit: LLVM makes of the vector whatever the processor has.
+A loop over ``row[j]`` only vectorises if the compiler can prove that no two of a cell's many arrays overlap, which it
+cannot for the gates of an LSTM. ``load(row, j)`` is explicit, and LLVM maps the vector to the processor's registers.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ LLVM_VECTOR = ir.VectorType(FLOAT, LANES)
 
 
 def instruction(define: Callable[..., Any]) -> Callable[..., Any]:
-    """Numba's ``intrinsic``, for type checkers: an instruction that compiled code calls like a function."""
+    """Apply Numba's ``intrinsic``, typed: it makes an instruction that compiled code calls like a function."""
     made: Callable[..., Any] = intrinsic(define)
     return made
 
 
 class Vector(types.Type):  # type: ignore[misc]
-    """``LANES`` numbers in single precision."""
+    """The type of ``LANES`` numbers in single precision."""
 
     def __init__(self) -> None:
         super().__init__(name="Vector")
@@ -43,7 +43,7 @@ class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
 
 
 def everywhere(builder: Any, number: Any) -> Any:
-    """A vector of equal numbers."""
+    """Build a vector whose numbers are all equal."""
     nothing = ir.Constant(LLVM_VECTOR, ir.Undefined)
     first_lane = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
     return builder.shuffle_vector(builder.insert_element(nothing, number, ir.IntType(32)(0)), nothing, first_lane)
@@ -55,13 +55,13 @@ def _vectors(builder: Any, kinds: Any, arguments: Any) -> list[Any]:
 
 
 def place(builder: Any, address: Any, offset: Any) -> Any:
-    """A pointer to the number at ``offset`` of the numbers that lie at ``address``."""
+    """Build a pointer to the number at ``offset`` among the numbers at ``address``."""
     return builder.gep(builder.inttoptr(address, FLOAT.as_pointer()), [offset])
 
 
 @instruction
 def numbers(_: Any, address: Any) -> Any:
-    """The numbers at ``address``, to read and write one by one."""
+    """Return the numbers at ``address``, to be read and written one by one."""
 
     def codegen(context: Any, builder: Any, call: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], FLOAT.as_pointer())
@@ -71,7 +71,7 @@ def numbers(_: Any, address: Any) -> Any:
 
 @instruction
 def load(_: Any, row: Any, j: Any) -> Any:
-    """``row[j : j + LANES]``, where ``row`` is an address."""
+    """Load ``row[j : j + LANES]``, where ``row`` is an address."""
 
     def codegen(context: Any, builder: Any, call: Any, arguments: Any) -> Any:
         loaded = builder.load(builder.bitcast(place(builder, *arguments), LLVM_VECTOR.as_pointer()))
@@ -83,7 +83,7 @@ def load(_: Any, row: Any, j: Any) -> Any:
 
 @instruction
 def store(_: Any, row: Any, j: Any, value: Any) -> Any:
-    """``row[j : j + LANES] = value``, a vector or one number."""
+    """Do ``row[j : j + LANES] = value``, where ``value`` is a vector or one number."""
 
     def codegen(context: Any, builder: Any, call: Any, arguments: Any) -> Any:
         (vector,) = _vectors(builder, call.args[2:], arguments[2:])
@@ -95,7 +95,7 @@ def store(_: Any, row: Any, j: Any, value: Any) -> Any:
 
 @instruction
 def where_at_least(_: Any, x: Any, y: Any, then: Any, otherwise: Any) -> Any:
-    """``then`` where x ≥ y, else ``otherwise``; a NaN is not at least anything."""
+    """Choose ``then`` where x ≥ y, and ``otherwise`` elsewhere, also where x or y is NaN."""
 
     def codegen(context: Any, builder: Any, call: Any, arguments: Any) -> Any:
         left, right, yes, no = _vectors(builder, call.args, arguments)
@@ -105,7 +105,7 @@ def where_at_least(_: Any, x: Any, y: Any, then: Any, otherwise: Any) -> Any:
 
 
 def _arithmetic(function: Callable[[Any, Any], Any], name: str) -> None:
-    """Let ``function`` take a vector on either side; a product and a sum may be contracted into one instruction."""
+    """Let ``function`` take a vector on either side. A product and a sum may be contracted into one instruction."""
 
     @infer_global(function)
     class _Typing(AbstractTemplate):  # type: ignore[misc]

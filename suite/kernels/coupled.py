@@ -1,4 +1,4 @@
-"""The LSTM with one gate for writing and keeping."""
+"""The fused kernel of the LSTM with a single gate for writing and keeping."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from suite.kernels._vector import LANES, load, store
 
 @compiled
 def _forward(a, s, c, WbU, T, B, X, H, P):  # type: ignore[no-untyped-def]
-    """Fill in the gates ``a`` (i, g, o) and the states, in the rows ``s`` and in ``c``. ``X``: size of (x_t, 1)."""
+    """Fill in the gates ``a`` (i, g, o) and the states, in ``s`` and in ``c``. ``X`` is the size of (x_t, 1)."""
     row = X + P
     for t in range(T):
         # a_t = W x_t + b + U h_{t−1}
@@ -39,7 +39,7 @@ def _forward(a, s, c, WbU, T, B, X, H, P):  # type: ignore[no-untyped-def]
 
 @compiled
 def _backward(da, dh, dc, a, c, U, dy, T, B, H, P, dy_step, dy_sequence):  # type: ignore[no-untyped-def]
-    """Fill ``da``; ``dh`` and ``dc`` are the gradients of the last states on entry, of the first at the end."""
+    """Fill ``da``. ``dh`` and ``dc`` enter as the gradients of the last states and end as those of the first."""
     for t in range(T - 1, -1, -1):
         for n in range(B):
             gates, before, after, d = (t * B + n) * 3 * P, (t * B + n) * P, (t * B + B + n) * P, n * P
@@ -62,7 +62,7 @@ def _backward(da, dh, dc, a, c, U, dy, T, B, H, P, dy_step, dy_sequence):  # typ
 class _CoupledLSTM(Function):
     """x ``[batch, time, input]``, h, c ``[batch, hidden]``, W, U, b → outputs ``[batch, time, hidden]``, h, c.
 
-    SavedModel for the backward, per unit and step: i, g, o, c, h: 5 numbers; and the inputs.
+    The backward pass needs 5 numbers per unit and step (i, g, o, c, h), and the inputs.
     """
 
     @staticmethod
@@ -93,6 +93,6 @@ class _CoupledLSTM(Function):
 def coupled(
     inputs: Tensor, h: Tensor, c: Tensor, W: Tensor, U: Tensor, b: Tensor
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """``CoupledLSTM.forward``: inputs ``[batch, time, input]`` → outputs ``[batch, time, hidden]``, (h, c)."""
+    """Compute ``CoupledLSTM.forward``: inputs ``[batch, time, input]`` → outputs ``[batch, time, hidden]``, (h, c)."""
     outputs, h, c = _CoupledLSTM.apply(inputs, h, c, W, U, b)  # type: ignore[no-untyped-call]
     return outputs, (h, c)

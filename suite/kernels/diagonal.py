@@ -1,4 +1,4 @@
-"""The diagonal linear recurrence h_t = a_t ⊙ h_{t−1} + b_t, real or complex."""
+"""The fused kernel of the diagonal linear recurrence h_t = a_t ⊙ h_{t−1} + b_t, real or complex."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from suite.kernels._compiled import compiled_for
 
 
 def _forward(a, b, h, B, T, D):  # type: ignore[no-untyped-def]
-    """Fill ``h`` ``[batch, time + 1, units]``, whose first step is given."""
+    """Fill ``h`` ``[batch, time + 1, units]``, which begins with the first state."""
     for n in range(B):
         for t in range(T):
             at, before = (n * T + t) * D, (n * T + n + t) * D
@@ -27,12 +27,12 @@ def _forward(a, b, h, B, T, D):  # type: ignore[no-untyped-def]
 
 
 def _backward(da, db, a, h, dy, dh, B, T, D):  # type: ignore[no-untyped-def]
-    """Fill ``da`` and ``db``; ``dh`` ``[batch, units]``: zeros on entry, the first state's gradient at the end."""
+    """Fill ``da`` and ``db``. ``dh`` ``[batch, units]`` enters as zeros and ends as the first state's gradient."""
     for n in range(B):
         for t in range(T - 1, -1, -1):
             at, before = (n * T + t) * D, (n * T + n + t) * D
             for j in range(D):
-                # h_t = a_t ⊙ h_{t−1} + b_t; torch's gradients are those of the conjugates
+                # h_t = a_t ⊙ h_{t−1} + b_t, and torch's gradients are conjugates
                 d_after = dh[n * D + j] + dy[at + j]
                 db[at + j] = d_after
                 da[at + j] = d_after * h[before + j].conjugate()
@@ -41,24 +41,24 @@ def _backward(da, db, a, h, dy, dh, B, T, D):  # type: ignore[no-untyped-def]
 
 @cache
 def _compiled(dtype: torch.dtype) -> tuple[Callable[..., None], Callable[..., None]]:
-    """Forward and backward for numbers of ``dtype``."""
+    """Compile forward and backward for numbers of ``dtype``."""
     array = types.Array(from_dtype(np.dtype(str(dtype).removeprefix("torch."))), 1, "C")
     size = types.int64
     return compiled_for(_forward, [array] * 3 + [size] * 3), compiled_for(_backward, [array] * 6 + [size] * 3)
 
 
-_compiled(torch.float32)  # now, as every kernel is; complex numbers are for those who ask
+_compiled(torch.float32)  # Compile it now, like every kernel. Complex numbers are compiled on first use.
 
 
 def _flat(tensor: Tensor) -> Any:
-    """A contiguous tensor as the flat NumPy array that compiled code takes; they share their memory."""
+    """View a contiguous tensor as the flat NumPy array that compiled code takes. They share their memory."""
     return tensor.detach().view(-1).numpy()
 
 
 class _Diagonal(torch.autograd.Function):
     """a, b ``[batch, time, units]``, h ``[batch, units]`` → the states ``[batch, time, units]``.
 
-    SavedModel for the backward, per unit and step: a, h: 2 numbers.
+    The backward pass needs 2 numbers per unit and step (a, h).
     """
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""The plain recurrent net, tanh or ReLU."""
+"""The fused kernel of the plain recurrent net with tanh or ReLU."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from suite.kernels._vector import LANES, load, store, where_at_least
 
 @compiled
 def _forward(s, WbU, T, B, X, H, P, relu):  # type: ignore[no-untyped-def]
-    """Fill in the states of the rows ``s``, which hold x_t, 1 and the first state. ``X``: the size of (x_t, 1)."""
+    """Fill in the states of the rows ``s``, which hold x_t, 1 and the first state. ``X`` is the size of (x_t, 1)."""
     row = X + P
     for t in range(T):
         # a_t = W x_t + b + U h_{t−1}
@@ -25,14 +25,14 @@ def _forward(s, WbU, T, B, X, H, P, relu):  # type: ignore[no-untyped-def]
         product(s, s, WbU, after, row, t * B * row, row, B, X + H, P, 0)
         for h in range(after, after + B * row, row):
             for j in range(h, h + P, LANES):
-                # h_t = φ(a_t); the ReLU is 0 where a ≤ 0, else a: a NaN stays one
+                # h_t = φ(a_t), where the ReLU is 0 if a ≤ 0 and a otherwise, so that a NaN stays a NaN
                 a = load(s, j)
                 store(s, j, where_at_least(ZERO, a, ZERO, a) if relu else tanh(a))
 
 
 @compiled
 def _backward(da, dh, s, U, dy, T, B, X, H, P, relu, dy_step, dy_sequence):  # type: ignore[no-untyped-def]
-    """Fill ``da``; ``dh`` is the gradient of the last state on entry, of the first at the end."""
+    """Fill ``da``. ``dh`` enters as the gradient of the last state and ends as that of the first."""
     row = X + P
     for t in range(T - 1, -1, -1):
         for n in range(B):
@@ -51,7 +51,7 @@ def _backward(da, dh, s, U, dy, T, B, X, H, P, relu, dy_step, dy_sequence):  # t
 class _Elman(Function):
     """x ``[batch, time, input]``, h ``[batch, hidden]``, W, U, b → outputs ``[batch, time, hidden]``, h.
 
-    SavedModel for the backward, per unit and step: h: 1 number; and the inputs.
+    The backward pass needs 1 number per unit and step (h), and the inputs.
     """
 
     @staticmethod
@@ -80,6 +80,6 @@ class _Elman(Function):
 
 
 def elman(inputs: Tensor, h: Tensor, W: Tensor, U: Tensor, b: Tensor, nonlinearity: str) -> tuple[Tensor, Tensor]:
-    """``RNN.forward``: inputs ``[batch, time, input]`` → outputs ``[batch, time, hidden]``, h."""
+    """Compute ``RNN.forward``: inputs ``[batch, time, input]`` → outputs ``[batch, time, hidden]``, h."""
     outputs, h = _Elman.apply(inputs, h, W, U, b, nonlinearity == "relu")  # type: ignore[no-untyped-call]
     return outputs, h

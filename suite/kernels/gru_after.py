@@ -1,4 +1,4 @@
-"""The GRU whose reset gate comes after the product."""
+"""The fused kernel of the GRU whose reset gate comes after the product."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from suite.kernels._vector import LANES, load, store
 
 @compiled
 def _forward(a, q, s, WbU_rz, Wb_n, bU_n, T, B, X, H, P):  # type: ignore[no-untyped-def]
-    """Fill in the gates ``a`` (r, z, n), ``q`` = U_n h + b_h, the states in the rows ``s``. ``X``: size of (x_t, 1)."""
+    """Fill in the gates ``a`` (r, z, n), ``q`` = U_n h + b_h and the states in ``s``. ``X`` is the size of (x_t, 1)."""
     row = X + P
     for t in range(T):
-        # a_t = W x_t + b + U h_{t−1}, for r and z;  W_n x_t + b_n, for n;  q_t = U_n h_{t−1} + b_h
+        # a_t = W x_t + b + U h_{t−1} for r and z, W_n x_t + b_n for n, and q_t = U_n h_{t−1} + b_h
         a_t, s_t, q_t = t * B * 3 * P, t * B * row, t * B * P
         product(a, s, WbU_rz, a_t, 3 * P, s_t, row, B, X + H, 2 * P, 0)
         product(a, s, Wb_n, a_t + 2 * P, 3 * P, s_t, row, B, X, P, 0)
@@ -41,7 +41,7 @@ def _forward(a, q, s, WbU_rz, Wb_n, bU_n, T, B, X, H, P):  # type: ignore[no-unt
 
 @compiled
 def _backward(da, dq, dh, a, q, s, U_rz, U_n, dy, T, B, X, H, P, dy_step, dy_sequence):  # type: ignore[no-untyped-def]
-    """Fill ``da`` and ``dq``; ``dh`` is the gradient of the last state on entry, of the first at the end."""
+    """Fill ``da`` and ``dq``. ``dh`` enters as the gradient of the last state and ends as that of the first."""
     row = X + P
     for t in range(T - 1, -1, -1):
         a_t, q_t = t * B * 3 * P, t * B * P
@@ -61,7 +61,7 @@ def _backward(da, dq, dh, a, q, s, U_rz, U_n, dy, T, B, X, H, P, dy_step, dy_seq
                 store(dq, q_n + j, d_new * r)
         clear_padding(da, a_t, 3 * P, B, 3, H, P)
         clear_padding(dq, q_t, P, B, 1, H, P)
-        # a_t = … + U h_{t−1}, for r and z;  q_t = U_n h_{t−1} + b_h
+        # a_t = … + U h_{t−1} for r and z, and q_t = U_n h_{t−1} + b_h
         product(dh, da, U_rz, 0, P, a_t, 3 * P, B, 2 * P, P, 1)
         product(dh, dq, U_n, 0, P, q_t, P, B, P, P, 1)
 
@@ -69,7 +69,7 @@ def _backward(da, dq, dh, a, q, s, U_rz, U_n, dy, T, B, X, H, P, dy_step, dy_seq
 class _GRUAfter(Function):
     """x ``[batch, time, input]``, h ``[batch, hidden]``, W, U, b, b_h → outputs ``[batch, time, hidden]``, h.
 
-    SavedModel for the backward, per unit and step: r, z, n, q, h: 5 numbers; and the inputs.
+    The backward pass needs 5 numbers per unit and step (r, z, n, q, h), and the inputs.
     """
 
     @staticmethod
@@ -102,6 +102,6 @@ class _GRUAfter(Function):
 
 
 def gru_after(inputs: Tensor, h: Tensor, W: Tensor, U: Tensor, b: Tensor, b_h: Tensor) -> tuple[Tensor, Tensor]:
-    """``GRU.forward``, ``reset="after"``: inputs ``[batch, time, input]`` → outputs ``[batch, time, hidden]``, h."""
+    """Compute ``GRU.forward`` with ``reset="after"``: ``[batch, time, input]`` → ``[batch, time, hidden]``, h."""
     outputs, h = _GRUAfter.apply(inputs, h, W, U, b, b_h)  # type: ignore[no-untyped-call]
     return outputs, h

@@ -1,4 +1,4 @@
-"""The GRU whose reset gate comes before the product."""
+"""The fused kernel of the GRU whose reset gate comes before the product."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from suite.kernels._vector import LANES, load, store
 
 @compiled
 def _forward(a, s, v, WU_rz, WU_n, T, B, X, H, P):  # type: ignore[no-untyped-def]
-    """Fill in the gates ``a`` (r, z, n), the states in the rows ``s``, and r_t ⊙ h_{t−1} in ``v``, rows of its own.
+    """Fill in the gates ``a`` (r, z, n), the states in the rows ``s``, and r_t ⊙ h_{t−1} in the rows ``v``.
 
-    ``X``: size of (x_t, 1).
+    ``X`` is the size of (x_t, 1).
     """
     row = X + P
     for t in range(T):
-        # a_t = W x_t + U h_{t−1}, for r and z
+        # a_t = W x_t + U h_{t−1} for r and z
         a_t, s_t = t * B * 3 * P, t * B * row
         product(a, s, WU_rz, a_t, 3 * P, s_t, row, B, X + H, 2 * P, 0)
         for n in range(t * B, t * B + B):
@@ -34,7 +34,7 @@ def _forward(a, s, v, WU_rz, WU_n, T, B, X, H, P):  # type: ignore[no-untyped-de
                 store(a, gates + j, r)
                 store(a, gates + P + j, sigmoid(load(a, gates + P + j)))
                 store(v, h + j, r * load(s, h + j))
-        # a_t = W_n x_t + U_n (r_t ⊙ h_{t−1}), for n
+        # a_t = W_n x_t + U_n (r_t ⊙ h_{t−1}) for n
         product(a, v, WU_n, a_t + 2 * P, 3 * P, s_t, row, B, X + H, P, 0)
         for n in range(t * B, t * B + B):
             gates, before, after = n * 3 * P, n * row + X, (n + B) * row + X
@@ -47,7 +47,7 @@ def _forward(a, s, v, WU_rz, WU_n, T, B, X, H, P):  # type: ignore[no-untyped-de
 
 @compiled
 def _backward(da, dh, d_product, a, s, U_rz, U_n, dy, T, B, X, H, P, dy_step, dy_sequence):  # type: ignore[no-untyped-def]
-    """Fill ``da``; ``dh``: last state's gradient on entry, the first's at the end; ``d_product``: room for a step."""
+    """Fill ``da``. ``dh`` enters as the last state's gradient and ends as the first's; ``d_product`` is a workspace."""
     row = X + P
     for t in range(T - 1, -1, -1):
         a_t = t * B * 3 * P
@@ -60,7 +60,7 @@ def _backward(da, dh, d_product, a, s, U_rz, U_n, dy, T, B, X, H, P, dy_step, dy
                 store(da, gates + P + j, d_after * (new - load(s, h + j)) * z * (ONE - z))
                 store(da, gates + 2 * P + j, d_after * z * (ONE - new * new))
                 store(dh, d + j, d_after * (ONE - z))
-        # a_t = … + U_n (r_t ⊙ h_{t−1}), for n
+        # a_t = … + U_n (r_t ⊙ h_{t−1}) for n
         clear_padding(da, a_t, 3 * P, B, 3, H, P)
         product(d_product, da, U_n, 0, P, a_t + 2 * P, 3 * P, B, P, P, 0)
         for n in range(B):
@@ -69,7 +69,7 @@ def _backward(da, dh, d_product, a, s, U_rz, U_n, dy, T, B, X, H, P, dy_step, dy
                 r, d_rh = load(a, gates + j), load(d_product, d + j)
                 store(da, gates + j, d_rh * load(s, h + j) * r * (ONE - r))
                 store(dh, d + j, load(dh, d + j) + d_rh * r)
-        # a_t = … + U h_{t−1}, for r and z
+        # a_t = … + U h_{t−1} for r and z
         clear_padding(da, a_t, 3 * P, B, 1, H, P)
         product(dh, da, U_rz, 0, P, a_t, 3 * P, B, 2 * P, P, 1)
 
@@ -77,7 +77,7 @@ def _backward(da, dh, d_product, a, s, U_rz, U_n, dy, T, B, X, H, P, dy_step, dy
 class _GRUBefore(Function):
     """x ``[batch, time, input]``, h ``[batch, hidden]``, W, U → outputs ``[batch, time, hidden]``, h.
 
-    SavedModel for the backward, per unit and step: r, z, n, h, r ⊙ h: 5 numbers; and the inputs, twice.
+    The backward pass needs 5 numbers per unit and step (r, z, n, h, r ⊙ h), and the inputs twice.
     """
 
     @staticmethod
@@ -86,7 +86,7 @@ class _GRUBefore(Function):
         P, X = layout.padded(H), size + 1
         s, a = layout.rows(x, W, U, h), x.new_empty(T, B, 3 * P)
         v = s[:T].clone()
-        none = W.new_zeros(3 * H)  # this form has no biases
+        none = W.new_zeros(3 * H)  # This form has no biases.
         WU_rz = layout.pack_forward(2, W[: 2 * H], none[: 2 * H], U[: 2 * H])
         WU_n = layout.pack_forward(1, W[2 * H :], none[2 * H :], U[2 * H :])
         _forward(a, s, v, WU_rz, WU_n, T, B, X, H, P)
@@ -110,6 +110,6 @@ class _GRUBefore(Function):
 
 
 def gru_before(inputs: Tensor, h: Tensor, W: Tensor, U: Tensor) -> tuple[Tensor, Tensor]:
-    """``GRU.forward``, ``reset="before"``: inputs ``[batch, time, input]`` → outputs ``[batch, time, hidden]``, h."""
+    """Compute ``GRU.forward`` with ``reset="before"``: ``[batch, time, input]`` → ``[batch, time, hidden]``, h."""
     outputs, h = _GRUBefore.apply(inputs, h, W, U)  # type: ignore[no-untyped-call]
     return outputs, h

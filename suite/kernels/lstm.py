@@ -1,4 +1,4 @@
-"""The LSTM."""
+"""The fused kernel of the LSTM."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from suite.kernels._vector import LANES, load, store
 
 @compiled
 def _forward(a, s, c, WbU, T, B, X, H, P):  # type: ignore[no-untyped-def]
-    """Fill in the gates ``a`` (i, f, g, o) and the states, in the rows ``s`` and in ``c``. ``X``: size of (x_t, 1)."""
+    """Fill in the gates ``a`` (i, f, g, o) and the states, in ``s`` and in ``c``. ``X`` is the size of (x_t, 1)."""
     row = X + P
     for t in range(T):
         # a_t = W x_t + b + U h_{t−1}
@@ -40,7 +40,7 @@ def _forward(a, s, c, WbU, T, B, X, H, P):  # type: ignore[no-untyped-def]
 
 @compiled
 def _backward(da, dh, dc, a, c, U, dy, T, B, H, P, cell_readout, dy_step, dy_sequence):  # type: ignore[no-untyped-def]
-    """Fill ``da``; ``dh`` and ``dc`` are the gradients of the last states on entry, of the first at the end."""
+    """Fill ``da``. ``dh`` and ``dc`` enter as the gradients of the last states and end as those of the first."""
     for t in range(T - 1, -1, -1):
         for n in range(B):
             gates, before, after, d = (t * B + n) * 4 * P, (t * B + n) * P, (t * B + B + n) * P, n * P
@@ -69,7 +69,7 @@ def _backward(da, dh, dc, a, c, U, dy, T, B, H, P, cell_readout, dy_step, dy_seq
 class _LSTM(Function):
     """x ``[batch, time, input]``, h, c ``[batch, hidden]``, W, U, b → outputs ``[batch, time, hidden]``, h, c.
 
-    SavedModel for the backward, per unit and step: i, f, g, o, c, h: 6 numbers; and the inputs.
+    The backward pass needs 6 numbers per unit and step (i, f, g, o, c, h), and the inputs.
     """
 
     @staticmethod
@@ -104,6 +104,6 @@ class _LSTM(Function):
 def lstm(
     inputs: Tensor, h: Tensor, c: Tensor, W: Tensor, U: Tensor, b: Tensor, readout: str
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """``LSTM.forward``: inputs ``[batch, time, input]`` → outputs ``[batch, time, hidden]``, (h, c)."""
+    """Compute ``LSTM.forward``: inputs ``[batch, time, input]`` → outputs ``[batch, time, hidden]``, (h, c)."""
     outputs, h, c = _LSTM.apply(inputs, h, c, W, U, b, readout == "cell")  # type: ignore[no-untyped-call]
     return outputs, (h, c)

@@ -1,4 +1,4 @@
-"""The LSTM with one peephole weight per unit and gate."""
+"""The fused kernel of the LSTM with one peephole weight per unit and gate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from suite.kernels._vector import LANES, load, store
 
 @compiled
 def _forward(a, s, c, WbU, p, T, B, X, H, P):  # type: ignore[no-untyped-def]
-    """Fill in the gates ``a`` (i, f, g, o) and the states, in the rows ``s`` and in ``c``. ``X``: size of (x_t, 1)."""
+    """Fill in the gates ``a`` (i, f, g, o) and the states, in ``s`` and in ``c``. ``X`` is the size of (x_t, 1)."""
     row = X + P
     for t in range(T):
         # a_t = W x_t + b + U h_{t−1}
@@ -44,7 +44,7 @@ def _forward(a, s, c, WbU, p, T, B, X, H, P):  # type: ignore[no-untyped-def]
 
 @compiled
 def _backward(da, dp, dh, dc, a, c, U, p, dy, T, B, H, P, dy_step, dy_sequence):  # type: ignore[no-untyped-def]
-    """Fill ``da``, add to ``dp``; ``dh``, ``dc``: last states' gradients on entry, the first's at the end."""
+    """Fill ``da`` and add to ``dp``. ``dh`` and ``dc`` enter as gradients of the last states and end as the first's."""
     for t in range(T - 1, -1, -1):
         for n in range(B):
             gates, before_at, after_at, d = (t * B + n) * 4 * P, (t * B + n) * P, (t * B + B + n) * P, n * P
@@ -76,7 +76,7 @@ def _backward(da, dp, dh, dc, a, c, U, p, dy, T, B, H, P, dy_step, dy_sequence):
 class _DiagonalPeephole(Function):
     """x ``[batch, time, input]``, h, c ``[batch, hidden]``, W, U, P, b → outputs ``[batch, time, hidden]``, h, c.
 
-    SavedModel for the backward, per unit and step: i, f, g, o, c, h: 6 numbers; and the inputs.
+    The backward pass needs 6 numbers per unit and step (i, f, g, o, c, h), and the inputs.
     """
 
     @staticmethod
@@ -109,6 +109,6 @@ class _DiagonalPeephole(Function):
 def peephole_diagonal(
     inputs: Tensor, h: Tensor, c: Tensor, W: Tensor, U: Tensor, P: Tensor, b: Tensor
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """``PeepholeLSTM.forward``, diagonal: inputs ``[batch, time, input]`` → ``[batch, time, hidden]``, (h, c)."""
+    """Compute the diagonal ``PeepholeLSTM.forward``: ``[batch, time, input]`` → ``[batch, time, hidden]``, (h, c)."""
     outputs, h, c = _DiagonalPeephole.apply(inputs, h, c, W, U, P, b)  # type: ignore[no-untyped-call]
     return outputs, (h, c)

@@ -1,4 +1,4 @@
-"""The LSTM whose gates see the whole cell state."""
+"""The fused kernel of the LSTM whose gates see the whole cell state."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from suite.kernels._vector import LANES, load, store
 
 @compiled
 def _forward(a, s, c, WbU, P_if, P_o, T, B, X, H, P):  # type: ignore[no-untyped-def]
-    """Fill in the gates ``a`` (i, f, g, o) and the states, in the rows ``s`` and in ``c``. ``X``: size of (x_t, 1)."""
+    """Fill in the gates ``a`` (i, f, g, o) and the states, in ``s`` and in ``c``. ``X`` is the size of (x_t, 1)."""
     row = X + P
     for t in range(T):
-        # a_t = W x_t + b + U h_{t−1};  += P c_{t−1}, for i, f and o
+        # a_t = W x_t + b + U h_{t−1}, and + P c_{t−1} for i, f and o
         a_t, c_t = t * B * 4 * P, t * B * P
         product(a, s, WbU, a_t, 4 * P, t * B * row, row, B, X + H, 4 * P, 0)
         product(a, c, P_if, a_t, 4 * P, c_t, P, B, H, 2 * P, 1)
@@ -44,7 +44,7 @@ def _forward(a, s, c, WbU, P_if, P_o, T, B, X, H, P):  # type: ignore[no-untyped
 
 @compiled
 def _backward(da, dh, dc, a, c, U, P_if, P_o, dy, T, B, H, P, dy_step, dy_sequence):  # type: ignore[no-untyped-def]
-    """Fill ``da``; ``dh`` and ``dc`` are the gradients of the last states on entry, of the first at the end."""
+    """Fill ``da``. ``dh`` and ``dc`` enter as the gradients of the last states and end as those of the first."""
     for t in range(T - 1, -1, -1):
         for n in range(B):
             gates, before, after, d = (t * B + n) * 4 * P, (t * B + n) * P, (t * B + B + n) * P, n * P
@@ -63,7 +63,7 @@ def _backward(da, dh, dc, a, c, U, P_if, P_o, dy, T, B, H, P, dy_step, dy_sequen
                 store(dc, d + j, d_state * f)
         a_t = t * B * 4 * P
         clear_padding(da, a_t, 4 * P, B, 4, H, P)
-        # a_t = … + U h_{t−1};  … + P c_{t−1}, for i, f and o
+        # a_t = … + U h_{t−1}, and … + P c_{t−1} for i, f and o
         product(dh, da, U, 0, P, a_t, 4 * P, B, 4 * P, P, 0)
         product(dc, da, P_if, 0, P, a_t, 4 * P, B, 2 * P, P, 1)
         product(dc, da, P_o, 0, P, a_t + 3 * P, 4 * P, B, P, P, 1)
@@ -72,7 +72,7 @@ def _backward(da, dh, dc, a, c, U, P_if, P_o, dy, T, B, H, P, dy_step, dy_sequen
 class _FullPeephole(Function):
     """x ``[batch, time, input]``, h, c ``[batch, hidden]``, W, U, P, b → outputs ``[batch, time, hidden]``, h, c.
 
-    SavedModel for the backward, per unit and step: i, f, g, o, c, h: 6 numbers; and the inputs.
+    The backward pass needs 6 numbers per unit and step (i, f, g, o, c, h), and the inputs.
     """
 
     @staticmethod
@@ -109,6 +109,6 @@ class _FullPeephole(Function):
 def peephole_full(
     inputs: Tensor, h: Tensor, c: Tensor, W: Tensor, U: Tensor, P: Tensor, b: Tensor
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """``PeepholeLSTM.forward``, full: inputs ``[batch, time, input]`` → outputs ``[batch, time, hidden]``, (h, c)."""
+    """Compute the full ``PeepholeLSTM.forward``: ``[batch, time, input]`` → ``[batch, time, hidden]``, (h, c)."""
     outputs, h, c = _FullPeephole.apply(inputs, h, c, W, U, P, b)  # type: ignore[no-untyped-call]
     return outputs, (h, c)
