@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
@@ -43,8 +42,8 @@ def as_json(rows: Sequence[SurveyRow]) -> str:
             "architecture": row.label,
             "hidden_size": row.hidden_size,
             "seeds": row.seeds,
-            "slope": asdict(row.slope),
-            "memory": asdict(row.memory),
+            "slope": row.slope._asdict(),
+            "memory": row.memory._asdict(),
             "residual": row.residual,
             "log_norm": dict(zip(("mean", "low", "high"), (end.tolist() for end in row.curve), strict=True)),
         }

@@ -1,1 +1,1 @@
-"""What is measured of a model beside its skill, one measure per file: pure functions of models, batches and runs."""
+"""The gradient flow of a model: pure functions that measure what its skill does not say."""

@@ -1,4 +1,4 @@
-"""The gradient flow of architectures as they are before training: the lesson's product of 100 Jacobians."""
+"""The gradient flow of architectures before their training: the lesson's product of 100 Jacobians."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from suite.data import Data
 from suite.diagnostics.gradients import Decay, effective_memory, mean_log, memory_of, state_gradient
@@ -22,35 +20,26 @@ from suite.model.sequence_model import model_of
 from suite.model.sizing import match_hidden_size
 from suite.numerics import numerics
 from suite.registry import architectures
+from suite.statistics.bootstrap import Floats
+from suite.statistics.student import Interval, mean_interval
 from tasks import Task
 
-Floats = NDArray[np.float64]
-
 SEQUENCES = 32
-"""Of the adding problem's inputs, per seed: each with its own random vector. Seeds differ in weights as well."""
+"""The number of sequences of the adding problem per seed; each has a random vector of its own."""
 SHORTEST = 10
-"""Length: shorter ones have no τ = 10 %."""
+"""The smallest length; a shorter one has no τ at a tenth of it."""
 SHAPE = ("depth", "bidirectional", "delay")
 """What a label may set beside the options of the architecture."""
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A mean over seeds with its 95 % interval (Student's t), which is NaN for one seed."""
-
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class SurveyRow:
-    """One architecture."""
+    """The measured gradients of one architecture."""
 
     label: str
     hidden_size: int
     logs: Floats
-    """log ‖vᵀ ∂s_T/∂s_{T−τ}‖, ``[seeds, T + 1]``; −inf where it is exactly 0."""
+    """log ‖vᵀ ∂s_T/∂s_{T−τ}‖ by τ, ``[seeds, T + 1]``; −inf where the norm is exactly 0."""
 
     @property
     def seeds(self) -> int:
@@ -63,46 +52,44 @@ class SurveyRow:
 
     @property
     def marks(self) -> dict[int, Interval]:
-        """log norm at τ = 10 %, 50 % and 100 % of T."""
-        return {tau: interval(self.logs[:, tau]) for tau in (self.length // 10, self.length // 2, self.length)}
+        """The logarithm of the norm where τ is a tenth, half and the whole of T."""
+        return {tau: over_seeds(self.logs[:, tau]) for tau in (self.length // 10, self.length // 2, self.length)}
 
     @property
     def decays(self) -> list[Decay]:
+        """The decay of each seed's curve."""
         return [effective_memory(curve) for curve in self.logs]
 
     @property
     def curve(self) -> tuple[Floats, Floats, Floats]:
-        """Mean, low and high end by τ."""
-        ends = [interval(column) for column in self.logs.T]
-        mean, low, high = np.array([(end.mean, end.low, end.high) for end in ends]).T
+        """The mean over seeds and both ends of its interval, by τ: ``[T + 1]`` each."""
+        mean, low, high = np.array([over_seeds(logs) for logs in self.logs.T]).T
         return mean, low, high
 
     @property
     def residual(self) -> float:
-        """The mean over seeds of what is left of log norm beside the line, see ``Decay``."""
+        """The mean over seeds of the distance from an exponential decay, see ``Decay``."""
         return float(np.mean([decay.residual for decay in self.decays]))
 
     @property
     def slope(self) -> Interval:
-        """Of log norm per step; NaN where the gradient is cut off."""
-        return interval(np.array([decay.slope for decay in self.decays]))
+        """The change of the logarithm per step; NaN where the gradient is cut off."""
+        return over_seeds(np.array([decay.slope for decay in self.decays]))
 
     @property
     def memory(self) -> Interval:
-        """−1/slope of the mean slope, with the ends of its interval; or the last τ before the gradient is cut off."""
+        """−1/slope for the mean slope and the ends of its interval, or the last τ before the gradient is cut off."""
         slope = self.slope
         if math.isnan(slope.mean):
-            return interval(np.array([decay.memory for decay in self.decays]))
-        return Interval(*(memory_of(end) for end in (slope.mean, slope.low, slope.high)))
+            return over_seeds(np.array([decay.memory for decay in self.decays]))
+        return Interval(*map(memory_of, slope))
 
 
-def interval(values: Floats) -> Interval:
-    """The mean of one value per seed with Student's interval; a mean that is not finite has none."""
-    mean = float(values.mean())
-    if not math.isfinite(mean) or len(values) < 2:
-        return Interval(mean, math.nan, math.nan)
-    half = stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / math.sqrt(len(values))
-    return Interval(mean, mean - float(half), mean + float(half))
+def over_seeds(values: Floats) -> Interval:
+    """Return the mean of one value per seed with Student's interval; a mean that is not finite has no interval."""
+    if not np.isfinite(values).all():
+        return Interval(float(values.mean()), math.nan, math.nan)
+    return mean_interval(values)
 
 
 def survey(
@@ -115,24 +102,24 @@ def survey(
 ) -> list[SurveyRow]:
     """Measure each architecture on ``seeds`` initialisations.
 
-    A label is the name of an architecture and, if wanted, its options, depth, direction or delay:
+    A label is the name of an architecture, which may be followed by options, depth, direction or delay:
     ``rnn``, ``rnn nonlinearity=relu init=identity``, ``lstm depth=2``, ``gru bidirectional=true``.
 
     Args:
-        labels: what to measure.
-        length: T.
-        hidden_size: of every architecture, where ``parameters`` is not given.
-        parameters: solve each hidden size for this many parameters, to 5 %.
-        seeds: initialisations, from 0; each has its own sequences, the same for all architectures.
+        labels: the architectures to measure, each once.
+        length: the number of steps T.
+        hidden_size: the hidden size of every architecture, unless ``parameters`` is given.
+        parameters: the number of parameters, to within 5 %, for which each hidden size is solved.
+        seeds: the number of initialisations; each has sequences of its own, the same for all architectures.
 
     Raises:
-        InputError: if a label or a size is wrong; nothing has been measured then.
+        InputError: if a label or a size is wrong; nothing has been measured by then.
     """
     if length < SHORTEST:
         raise InputError(f"length must be at least {SHORTEST}; got {length}")
     repeated = {label for label in labels if labels.count(label) > 1}
     if repeated or not labels:
-        raise InputError(f"architectures must be named, each once; got {', '.join(labels) or 'none'}")
+        raise InputError(f"name the architectures, each once; got {', '.join(labels) or 'none'}")
     data = [Data(TaskConfig(name="adding", options={}, length=length), seed, SEQUENCES) for seed in range(seeds)]
     configs = [_config(label, data[0].task, hidden_size, parameters) for label in labels]
     with numerics():
@@ -149,15 +136,15 @@ def _curve(config: ModelConfig, data: Data, seed: int) -> Floats:
 
 
 def _config(label: str, task: Task, hidden_size: int, parameters: int | None) -> ModelConfig:
-    """The model of a label, checked; its hidden size is solved for where ``parameters`` are given."""
+    """Return the checked configuration of a label; ``parameters``, where given, decide its hidden size."""
     name, *pairs = label.split() or [""]
-    given = dict(_option(label, pair) for pair in pairs)
-    shape = {key: given.pop(key) for key in SHAPE if key in given}
-    settings = {"architecture": name, "options": architectures.options(name, given), **shape}
+    options = dict(_option(label, pair) for pair in pairs)
+    shape = {key: options.pop(key) for key in SHAPE if key in options}
+    settings = {"architecture": name, "options": architectures.options(name, options), **shape}
 
     def config(size: int) -> ModelConfig:
-        found: ModelConfig = parsed(ModelConfig, {**settings, "hidden_size": size}, repr(label))
-        return found
+        model: ModelConfig = parsed(ModelConfig, {**settings, "hidden_size": size}, repr(label))
+        return model
 
     try:
         if parameters is not None:
@@ -170,7 +157,7 @@ def _config(label: str, task: Task, hidden_size: int, parameters: int | None) ->
 
 
 def _option(label: str, pair: str) -> tuple[str, Any]:
-    """``gain=1.5`` as ("gain", 1.5): a number, true, false, or else text."""
+    """Return ``gain=1.5`` as ("gain", 1.5); a value that is not a number, true or false is text."""
     key, equals, text = pair.partition("=")
     if not (key and equals and text):
         raise InputError(f"{label!r}: an option is key=value; got {pair!r}")

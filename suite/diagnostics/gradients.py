@@ -1,10 +1,10 @@
-"""Gradient flow: how much of a state is still felt, by a later state or by the loss, τ steps on.
+"""Gradient flow: how much a later state, or the loss, still depends on a state τ steps before.
 
-With s_t the states of all layers together and J_t = ∂s_t/∂s_{t−1}, what is felt of s_{T−τ} in s_T is the product of τ
-Jacobians, ∂s_T/∂s_{T−τ} = J_T J_{T−1} … J_{T−τ+1}: it vanishes or explodes as τ grows (Bengio, Simard & Frasconi 1994;
-Pascanu, Mikolov & Bengio 2013). A large norm is not yet a useful gradient: read it beside the skill.
+Let s_t be the states of all layers together and J_t = ∂s_t/∂s_{t−1}. The dependence of s_T on s_{T−τ} is the product of
+τ Jacobians, ∂s_T/∂s_{T−τ} = J_T J_{T−1} … J_{T−τ+1}, which vanishes or explodes as τ grows (Bengio, Simard & Frasconi
+1994; Pascanu, Mikolov & Bengio 2013). A large norm is not yet a useful gradient: read it beside the skill.
 
-Everything is float64 and goes by ``step``; see ``suite.diagnostics.scan``.
+Everything is calculated in float64 and by ``step``; see ``suite.diagnostics.scan``.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from suite.model.sequence_model import SequenceModel
 from tasks import Batch, Task
 
 LARGEST_EXACT_STATE = 128
-"""Numbers S in a state: whole Jacobians take S² of memory and S³ of time per step and sequence."""
+"""The most numbers S in a state: whole Jacobians take S² of memory and S³ of time per step and sequence."""
 NO_DECAY = 1e-9
-"""Slopes per step that are flatter are rounding."""
+"""A slope per step that is flatter than this is a rounding error."""
 UNDERFLOW = math.log(1e-280)
-"""Below it float64 runs out (its smallest normal number is 2e-308), and a 0 says nothing."""
+"""Below this, float64 runs out (its smallest normal number is 2e-308), and a 0 may still stand for a gradient."""
 
 
 class GradientFlow(NamedTuple):
-    """Both curves of one model on one batch: mean logarithms over the sequences, −inf for a gradient that is 0."""
+    """Both curves of one model on one batch: mean logarithms over the sequences, −inf where the gradient is 0."""
 
     state: Tensor
     """log ‖vᵀ ∂s_T/∂s_{T−τ}‖ by τ = 0 … T; 0 at τ = 0."""
@@ -42,43 +42,44 @@ class GradientFlow(NamedTuple):
 
 
 class Decay(NamedTuple):
-    """What is left of a gradient after τ steps, as exp(slope · τ)."""
+    """The part of a gradient that is left after τ steps, described as exp(slope · τ)."""
 
     slope: float
-    """Of log norm per step, by least squares; NaN where the gradient is cut off, or with fewer than three points."""
+    """The change of log norm per step, by least squares; NaN if the gradient is cut off or has fewer than 3 points."""
     memory: float
-    """The effective memory in steps, −1/slope; inf without decay; the last τ with a gradient where it is cut off."""
+    """The effective memory −1/slope in steps; inf without decay; the last τ with a gradient if that is cut off."""
     residual: float
-    """The root mean square distance of log norm from the line: large where the decay is no exponential."""
+    """The root mean square distance of log norm from the line, which is large where the decay is not exponential."""
 
 
 def state_gradient(model: SequenceModel, inputs: Tensor, generator: torch.Generator, projections: int = 1) -> Tensor:
-    """‖vᵀ ∂s_T/∂s_{T−τ}‖ with random unit vectors v, ``[T + 1, projections·batch]`` by τ = 0 … T.
+    """Return ‖vᵀ ∂s_T/∂s_{T−τ}‖ with random unit vectors v, ``[T + 1, projections·batch]`` by τ = 0 … T.
 
-    Each sequence has its own v (``projections`` of them), so a batch of 32 is 32 samples, and one backward pass gives
-    every τ. With S numbers in the state, E ‖vᵀJ‖² = ‖J‖²_F / S: the identity has 1, and ρQ with Q orthogonal has ρ.
+    Each sequence has its own v (``projections`` of them), so a batch of 32 gives 32 samples, and one backward pass
+    gives every τ. With S numbers in the state, E ‖vᵀJ‖² = ‖J‖²_F / S: the identity has 1, and ρQ with an orthogonal Q
+    has ρ.
 
     Args:
-        model: is left as it was. Of a bidirectional model the forward directions are measured.
+        model: the model, which stays as it is; a bidirectional one is measured in its forward directions.
         inputs: ``[batch, time, input_size]``.
-        generator: draws v.
-        projections: vectors per sequence.
+        generator: the source of v.
+        projections: the number of vectors per sequence.
     """
     scan = Scan(model, inputs.repeat(projections, 1, 1))
     with torch.enable_grad():
         last = as_vectors(scan.states[-1])
-        felt = (last * _directions(last, generator)).sum()
-    return _norms(felt, scan.states).flip(0)
+        projected = (last * _directions(last, generator)).sum()
+    return _norms(projected, scan.states).flip(0)
 
 
 def exact_state_gradient(model: SequenceModel, inputs: Tensor) -> Tensor:
-    """The singular values of ∂s_T/∂s_{T−τ}, ``[T + 1, batch, S]`` by τ = 0 … T, largest first.
+    """Return the singular values of ∂s_T/∂s_{T−τ}, ``[T + 1, batch, S]`` by τ = 0 … T, the largest first.
 
-    The largest is the spectral norm; the mean of their squares is ‖J‖²_F / S, which ``state_gradient`` samples. The
-    Jacobian of every step is taken whole, and they are multiplied. Values below 1e-16 of the largest are rounding.
+    The largest is the spectral norm. The mean of their squares is ‖J‖²_F / S, which ``state_gradient`` samples. The
+    whole Jacobians of the steps are multiplied, so values below 1e-16 of the largest are rounding errors.
 
     Raises:
-        InputError: if the state has more than ``LARGEST_EXACT_STATE`` numbers, or whole numbers beside the others.
+        InputError: if the state has more than ``LARGEST_EXACT_STATE`` numbers, or also holds whole numbers.
     """
     scan = Scan(model, inputs)
     if not all(scan.followed):
@@ -100,9 +101,9 @@ def exact_state_gradient(model: SequenceModel, inputs: Tensor) -> Tensor:
 
 
 def loss_gradient(model: SequenceModel, task: Task, batch: Batch) -> Tensor:
-    """‖∂loss/∂s_t‖ of each sequence's own loss, ``[T, batch]`` by t = 0 … T − 1, where s_t enters step t + 1.
+    """Return ‖∂loss/∂s_t‖ of each sequence's own loss, ``[T, batch]`` by t = 0 … T − 1, where s_t enters step t + 1.
 
-    So the state that enters a scored step has lag 1 before that answer, and a state acts on later answers alone.
+    The state that enters a scored step therefore has lag 1 from that answer, and a state acts on later answers alone.
     """
     scan = Scan(model, batch.inputs)
     with torch.enable_grad():
@@ -111,24 +112,25 @@ def loss_gradient(model: SequenceModel, task: Task, batch: Batch) -> Tensor:
 
 
 def gradient_flow(model: SequenceModel, task: Task, batch: Batch, generator: torch.Generator) -> GradientFlow:
-    """``state_gradient`` and ``loss_gradient`` as mean logarithms, from one pass forward and one backward.
+    """Return ``state_gradient`` and ``loss_gradient`` as mean logarithms, from one pass forward and one backward.
 
-    Every sequence is there twice, once for each: rows of a batch do not mix, and half of a pass is what a step costs
-    whatever the batch.
+    The batch holds every sequence twice, once for each curve. The rows of a batch do not mix, and half of a pass is
+    what a step costs whatever the batch, so one pass of twice the batch is cheaper than two passes.
     """
     size = len(batch.inputs)
     scan = Scan(model, batch.inputs.repeat(2, 1, 1))
     with torch.enable_grad():
         last = as_vectors(scan.states[-1])[:size]
-        felt = (last * _directions(last, generator)).sum() + _loss(scan, scan.features[size:], task, batch)
-    norms = _norms(felt, scan.states).flip(0)
+        projected = (last * _directions(last, generator)).sum()
+        both = projected + _loss(scan, scan.features[size:], task, batch)
+    norms = _norms(both, scan.states).flip(0)
     return GradientFlow(mean_log(norms[:, :size]), mean_log(norms[1:, size:]))
 
 
 def mean_log(norms: Tensor) -> Tensor:
-    """The mean of log norm over the last dimension: over the samples that are not 0, and −inf where all are.
+    """Return the mean of log norm over the samples of the last dimension that are not 0, and −inf where all are 0.
 
-    A ReLU may cut every path of one sequence; that alone does not make the mean −inf.
+    A ReLU may cut every path of one sequence, which alone does not make the mean −inf.
     """
     logs = norms.log()
     alive = norms != 0  # NaN and inf are kept, and seen in the mean
@@ -136,12 +138,12 @@ def mean_log(norms: Tensor) -> Tensor:
 
 
 def effective_memory(log_norms: ArrayLike) -> Decay:
-    """How fast a gradient dies, from its log norm by τ = 0 … T.
+    """Return how fast a gradient dies, from its log norm by τ = 0 … T.
 
-    Least squares over τ from 0 up to where the curve ends: at T, at the first value that is not finite, or where
-    float64 runs out. A gradient that is exactly 0 from some τ on (a state that is a window of the last inputs) has no
-    rate: its slope is NaN, and its memory the last τ with a gradient. A gradient that does not decay has infinite
-    memory, and its slope (≥ 0) says how it grows.
+    A line is fitted by least squares from τ = 0 up to where the curve ends: at T, at the first value that is not
+    finite, or where float64 runs out. A gradient that is exactly 0 from some τ on (because the state is a window of the
+    last inputs) has no rate: its slope is NaN, and its memory is the last τ with a gradient. A gradient that does not
+    decay has an infinite memory, and its slope (≥ 0) says how it grows.
     """
     logs = np.asarray(log_norms, dtype=np.float64)
     usable = np.isfinite(logs) & (logs > UNDERFLOW)
@@ -157,40 +159,43 @@ def effective_memory(log_norms: ArrayLike) -> Decay:
 
 
 def memory_of(slope: float) -> float:
-    """−1/slope, or inf where nothing decays; it rises with the slope, so an interval of one gives one of the other."""
+    """Return −1/slope, or inf where nothing decays.
+
+    It rises with the slope, so the ends of an interval of the slope give those of an interval of the memory.
+    """
     return -1 / slope if slope < -NO_DECAY else slope if math.isnan(slope) else math.inf
 
 
 def _directions(last: Tensor, generator: torch.Generator) -> Tensor:
-    """A random unit vector for each row."""
+    """Return a random unit vector for each row."""
     v: Tensor = torch.randn(last.shape, dtype=torch.float64, generator=generator).to(last.device)
     return v.div_(v.norm(dim=1, keepdim=True))
 
 
 def _loss(scan: Scan, features: Tensor, task: Task, batch: Batch) -> Tensor:
-    """The sum of each sequence's own loss."""
+    """Return the sum over the sequences of each one's own loss."""
     targets = batch.targets.double() if batch.targets.is_floating_point() else batch.targets
-    # The loss is a mean over the batch: a sequence's own is its part times their number.
+    # A task's loss is a mean over the batch, so the sum is this mean times the number of sequences.
     loss: Tensor = len(targets) * task.loss(scan.model.decoder(features), batch._replace(targets=targets))
     return loss
 
 
-def _norms(felt: Tensor, states: Sequence[Sequence[Tensor]]) -> Tensor:
-    """‖∂felt/∂s‖ for each of ``states``, ``[steps, batch]``."""
-    found = torch.autograd.grad(felt, [tensor for state in states for tensor in state], materialize_grads=True)
+def _norms(scalar: Tensor, states: Sequence[Sequence[Tensor]]) -> Tensor:
+    """Return ‖∂scalar/∂s‖ for each s of ``states``, ``[steps, batch]``."""
+    flat = torch.autograd.grad(scalar, [tensor for state in states for tensor in state], materialize_grads=True)
     count = len(states[0])
-    by_tensor = [torch.stack(found[of::count]).reshape(len(states), len(found[of]), -1) for of in range(count)]
+    by_tensor = [torch.stack(flat[i::count]).reshape(len(states), len(flat[i]), -1) for i in range(count)]
     norms: Tensor = vector_norm(torch.stack([vector_norm(g, dim=2) for g in by_tensor]), dim=0)
     return norms
 
 
 def _jacobians(scan: Scan) -> list[Tensor]:
-    """J_1 … J_T, each ``[batch, S, S]``; all steps in one call."""
+    """Return J_1 … J_T, each ``[batch, S, S]``, from one call for all steps."""
     batch = len(scan.inputs)
     before = torch.cat([as_vectors(state) for state in scan.states[:-1]]).detach().requires_grad_()  # [T·batch, S]
-    given = [other.transpose(0, 1).flatten(0, 1) for other in scan.given]
+    backward = [outputs.transpose(0, 1).flatten(0, 1) for outputs in scan.backward]
     with torch.enable_grad():
-        after = scan.step(scan.inputs.transpose(0, 1).flatten(0, 1), before, given)
-        totals = after.sum(0).unbind()  # row by row: sequences and steps do not mix
+        after = scan.step(scan.inputs.transpose(0, 1).flatten(0, 1), before, backward)
+        totals = after.sum(0).unbind()  # a sum over rows gives each row's gradient: sequences and steps do not mix
     rows = [torch.autograd.grad(t, before, retain_graph=True, materialize_grads=True)[0] for t in totals]
     return list(torch.split(torch.stack(rows, dim=1), batch))

@@ -1,4 +1,4 @@
-"""A model as one function of its whole state, s_t = F(x_t, s_{t−1}): by the definition, in float64."""
+"""A model as one function of its whole state, s_t = F(x_t, s_{t−1}), by the definition of its cells and in float64."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from suite.model.states import differentiable, leaves, mapped
 
 
 class Scan:
-    """The states s_0 … s_T of ``model`` on ``inputs``, which derivatives can be taken of.
+    """The states s_0 … s_T of a model on a batch, with respect to which derivatives can be taken.
 
-    s_t holds the states of all layers as a list of tensors, ``[batch, ...]`` each; as vectors, ``[batch, S]``, a
-    complex number counts as two (``as_vectors``). Whole numbers in a state, a counter, are carried on but have no
-    derivatives and are no part of s_t. A state is cut from the output of its own step: what depends on s_t is what the
-    steps after t make of it, as in F. In a bidirectional model s_t holds the forward directions alone, and what the
-    backward directions say is taken as given.
+    s_t holds the states of all layers as a list of tensors, ``[batch, ...]`` each. As vectors, ``[batch, S]``, a
+    complex number counts as two (``as_vectors``). Whole numbers in a state, such as a counter, are carried on but have
+    no derivatives and are not part of s_t. The output of step t does not depend on s_t: only the steps after t do, as
+    in F. In a bidirectional model s_t holds the forward directions alone, and the outputs of the backward directions
+    count as constants.
 
-    The model is copied and run by ``step``, never by a kernel, without what only training does (dropout). With a delay
+    The model is copied and run by ``step``, never by a kernel, and in evaluation mode (without dropout). With a delay,
     the zeros after the inputs are steps as well, and T counts them.
 
     Args:
-        model: is left as it was.
+        model: the model, which stays as it is.
         inputs: ``[batch, time, input_size]``.
 
     Raises:
-        InputError: if the model carries nothing from step to step that has derivatives, or changes its type.
+        InputError: if the model carries nothing with derivatives from step to step, or if its state changes its type.
     """
 
     def __init__(self, model: SequenceModel, inputs: Tensor) -> None:
@@ -44,67 +44,70 @@ class Scan:
         if not any(self.followed):
             raise InputError("gradient flow needs a state that is carried from step to step; the model has none")
         with torch.no_grad():
-            self.given = self._backward_directions()
+            self.backward = self._backward_outputs()
         with torch.enable_grad():
             self.states, self.features = self._run()
 
     @property
     def followed(self) -> list[bool]:
-        """Of each tensor of a state whether it belongs to s_t."""
+        """For each tensor of a state, whether it belongs to s_t."""
         return [differentiable(leaf) for leaf in leaves(self.like)]
 
     @property
     def state_size(self) -> int:
-        """Numbers in s_t of one sequence."""
+        """S, the number of numbers in s_t of one sequence."""
         return as_vectors(self.states[0]).shape[1]
 
-    def step(self, x: Tensor, s: Tensor, given: list[Tensor]) -> Tensor:
-        """F: x_t ``[rows, input_size]`` and s_{t−1} ``[rows, S]`` → s_t, as vectors; where all of a state is in s_t.
+    def step(self, x: Tensor, s: Tensor, backward: list[Tensor]) -> Tensor:
+        """Return s_t = F(x_t, s_{t−1}) as vectors ``[rows, S]``, for a state that belongs to s_t as a whole.
 
-        ``given`` has for each layer what its backward direction says at this step, ``[rows, 0]`` where there is none.
+        Args:
+            x: x_t, ``[rows, input_size]``.
+            s: s_{t−1}, ``[rows, S]``.
+            backward: the output of each layer's backward direction at this step, ``[rows, 0]`` where it has none.
         """
-        return as_vectors(leaves(self._step(x, from_vectors(s, self.like), given)[1]))
+        return as_vectors(leaves(self._step(x, from_vectors(s, self.like), backward)[1]))
 
-    def _step(self, x: Tensor, states: list[Any], given: list[Tensor]) -> tuple[Tensor, list[Any]]:
-        """What the decoder sees, and the state of each layer."""
+    def _step(self, x: Tensor, states: list[Any], backward: list[Tensor]) -> tuple[Tensor, list[Any]]:
+        """Return the features for the decoder, and the state of each layer."""
         features, after = x, []
-        for cell, before, other in zip(self.forwards, states, given, strict=True):
+        for cell, before, backward_output in zip(self.forwards, states, backward, strict=True):
             output, state = cell.step(features, before)
             after.append(state)
-            features = torch.cat([output, other], dim=1) if other.numel() else output
+            features = torch.cat([output, backward_output], dim=1) if backward_output.numel() else output
         return features, after
 
     def _run(self) -> tuple[list[list[Tensor]], Tensor]:
-        """s_0 … s_T, and what the decoder sees of the steps that answer, ``[batch, time, features]``."""
+        """Return s_0 … s_T, and the features for the decoder at each step that answers, ``[batch, time, features]``."""
         state, followed = mapped(_cut, self.like), self.followed
-        states, seen = [_with_gradient(state)], []
-        for x, *given in zip(self.inputs.unbind(1), *(other.unbind(1) for other in self.given), strict=True):
-            features, after = self._step(x, state, given)
+        states, features_by_step = [_with_gradient(state)], []
+        for x, *backward in zip(self.inputs.unbind(1), *(outputs.unbind(1) for outputs in self.backward), strict=True):
+            features, after = self._step(x, state, backward)
             if [differentiable(leaf) for leaf in leaves(after)] != followed:
-                raise InputError("gradient flow needs a state that keeps its types; a step gives back another")
+                raise InputError("gradient flow needs a state that keeps its types; a step returned other ones")
             state = mapped(_cut, after)
-            seen.append(features)
+            features_by_step.append(features)
             states.append(_with_gradient(state))
-        return states, torch.stack(seen[self.model.delay :], dim=1)
+        return states, torch.stack(features_by_step[self.model.delay :], dim=1)
 
-    def _backward_directions(self) -> list[Tensor]:
-        """The outputs of the backward direction of each layer, ``[batch, time, output_size or 0]``."""
-        features, given = self.inputs, []
+    def _backward_outputs(self) -> list[Tensor]:
+        """Return the outputs of the backward direction of each layer, ``[batch, time, output_size or 0]``."""
+        features, backward = self.inputs, []
         for layer in self.model.layers:
-            nothing = features.new_zeros(*features.shape[:2], 0)
-            given.append(Cell.forward(layer[1], features.flip(1))[0].flip(1) if len(layer) > 1 else nothing)
+            empty = features.new_zeros(*features.shape[:2], 0)
+            backward.append(Cell.forward(layer[1], features.flip(1))[0].flip(1) if len(layer) > 1 else empty)
             if len(layer) > 1:
-                features = torch.cat([Cell.forward(layer[0], features)[0], given[-1]], dim=2)
-        return given
+                features = torch.cat([Cell.forward(layer[0], features)[0], backward[-1]], dim=2)
+        return backward
 
 
 def as_vectors(tensors: Sequence[Tensor]) -> Tensor:
-    """The tensors of a state as one vector per sequence, ``[batch, S]``; a complex number as its two parts."""
+    """Return a state's tensors as one vector per sequence, ``[batch, S]``; a complex number becomes its two parts."""
     return torch.cat([_real(tensor).reshape(len(tensor), -1).double() for tensor in tensors], dim=1)
 
 
 def from_vectors(vectors: Tensor, like: Any) -> Any:
-    """The state of ``[rows, S]``: the inverse of ``as_vectors``, with the structure of ``like``."""
+    """Return the state of vectors ``[rows, S]``, with the structure of ``like``: the inverse of ``as_vectors``."""
     shapes = [_real(leaf).shape[1:] for leaf in leaves(like)]
     parts = iter(torch.split(vectors, [shape.numel() for shape in shapes], dim=1))
 
@@ -116,7 +119,7 @@ def from_vectors(vectors: Tensor, like: Any) -> Any:
 
 
 def _cut(leaf: Tensor) -> Tensor:
-    """The same numbers, in a place of their own in what derivatives are taken of."""
+    """Return the same numbers as a tensor of its own, with respect to which derivatives can be taken."""
     return leaf.view_as(leaf) if leaf.requires_grad else leaf.detach().requires_grad_(differentiable(leaf))
 
 

@@ -1,1 +1,1 @@
-"""How sure a comparison is; knows nothing of experiments."""
+"""How certain a comparison is: intervals, tests and groups, computed from tables that name no experiment."""

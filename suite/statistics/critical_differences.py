@@ -1,6 +1,6 @@
 """The critical-difference diagram: average ranks over ten tasks or more (Demšar 2006; Benavoli, Corani & Mangili 2016).
 
-A ladder counts as one task, with the mean over its levels: they are not independent.
+A ladder counts as one task, with the mean over its levels, because these are not independent.
 """
 
 from __future__ import annotations
@@ -20,21 +20,24 @@ FEWEST_ARCHITECTURES = 3
 
 @dataclass(frozen=True)
 class CriticalDifferences:
-    """Who differs from whom, by ranks over tasks."""
+    """Which architectures differ, by their ranks over tasks."""
 
     p: float
-    """Of Friedman's test that all are equal."""
+    """The p-value of Friedman's test, whose hypothesis is that all are equal."""
     tasks: int
     ranks: dict[str, float]
     """The average rank of each architecture, the best first."""
     cliques: list[list[str]]
-    """The largest sets of neighbours of which no two are shown to differ (Wilcoxon's signed-rank test, Holm)."""
+    """The largest sets of neighbours in rank without a significant difference (Wilcoxon's signed-rank test, Holm)."""
 
 
 def critical_differences(runs: pd.DataFrame) -> CriticalDifferences | None:
-    """From the skill of each run; None with fewer than ten tasks, or three architectures that have them all."""
+    """Return the ranks and cliques of a table of runs, by the ``skill`` of each.
+
+    There is None with fewer than ten tasks, or with fewer than three architectures that have a run on all of them.
+    """
     levels = runs.groupby(["architecture", "table", "task"])["skill"].mean().unstack(["table", "task"]).dropna()
-    means = levels.T.groupby(level="table").mean().T.sort_index()  # [who, tasks]
+    means = levels.T.groupby(level="table").mean().T.sort_index()  # [architectures, tasks]
     if len(means) < FEWEST_ARCHITECTURES or means.shape[1] < FEWEST_TASKS:
         return None
     from scipy import stats  # takes a second
@@ -46,9 +49,9 @@ def critical_differences(runs: pd.DataFrame) -> CriticalDifferences | None:
     equal = bool(np.all(scores == scores[0]))
     p = 1.0 if equal else float(stats.friedmanchisquare(*scores).pvalue)
     pairs = list(combinations(order, 2))
-    apart = [scores[a] - scores[b] for a, b in pairs]
-    adjusted = holm([float(stats.wilcoxon(d).pvalue) if d.any() else 1.0 for d in apart])
-    # Only where Friedman's test says that there is something to find.
+    differences = [scores[a] - scores[b] for a, b in pairs]
+    adjusted = holm([float(stats.wilcoxon(d).pvalue) if d.any() else 1.0 for d in differences])
+    # Pairs are only looked at where Friedman's test rejects that all are equal.
     different = {pair for pair, q in zip(pairs, adjusted, strict=True) if p < 1 - CONFIDENCE and q < 1 - CONFIDENCE}
     cliques: list[tuple[int, int]] = []
     for start in range(len(order)):

@@ -21,7 +21,7 @@ from torch.testing import assert_close
 from suite.architectures import Cell
 from suite.cli import info as cli
 from suite.console.gradient_table import as_json, show
-from suite.diagnostics.gradient_survey import Row, interval, survey
+from suite.diagnostics.gradient_survey import SurveyRow, over_seeds, survey
 from suite.diagnostics.gradients import (
     LARGEST_EXACT_STATE,
     effective_memory,
@@ -353,16 +353,16 @@ def test_curves_that_are_cut_grow_or_end(logs: list[float], slope: float, memory
 
 
 def test_an_interval_over_seeds_is_students() -> None:
-    found = interval(np.array([1.0, 2.0, 3.0]))
+    found = over_seeds(np.array([1.0, 2.0, 3.0]))
     half = 4.302652729911275 / math.sqrt(3)  # t(0.975; 2), tabled
     assert (found.mean, found.low, found.high) == pytest.approx((2.0, 2.0 - half, 2.0 + half))
-    assert math.isnan(interval(np.array([1.0])).low)
-    assert interval(np.array([-math.inf, -math.inf])).mean == -math.inf
+    assert math.isnan(over_seeds(np.array([1.0])).low)
+    assert over_seeds(np.array([-math.inf, -math.inf])).mean == -math.inf
 
 
 def test_an_effective_memory_has_the_interval_of_its_slope() -> None:
     slopes = np.array([-0.1, -0.2, -0.3])
-    row = Row("x", 1, slopes[:, None] * np.arange(20))
+    row = SurveyRow("x", 1, slopes[:, None] * np.arange(20))
     assert row.slope.mean == pytest.approx(-0.2)
     assert row.memory.mean == pytest.approx(5.0)
     assert row.memory.low == pytest.approx(-1 / row.slope.low)
@@ -403,10 +403,10 @@ def test_a_wrong_survey_is_refused(labels: list[str], options: dict[str, int], m
         survey(labels, **options)  # type: ignore[arg-type]
 
 
-def rows_of_everything() -> list[Row]:
+def rows_of_everything() -> list[SurveyRow]:
     slopes = np.linspace(-2.0, 0.1, len(architectures.names()))
     noise = np.random.default_rng(0).normal(size=(5, 1)) / 100
-    rows = [Row(n, 64, (s + noise) * np.arange(101)) for n, s in zip(architectures.names(), slopes, strict=True)]
+    rows = [SurveyRow(n, 64, (s + noise) * np.arange(101)) for n, s in zip(architectures.names(), slopes, strict=True)]
     rows[0].logs[:, 10:] = -math.inf
     return rows
 
@@ -500,7 +500,7 @@ def test_a_recorded_run_has_the_curves_and_the_picture(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with Leases(store.ledger, "e") as hand:
         hand.take(job)
-        outcome = execute(job, store.place, "e", "", hand.owner, Signals())
+        outcome = execute(job, store.location, "e", "", hand.owner, Signals())
     assert outcome is not None
     (run,) = store.tracking._runs("e", "")
     assert run.data.metrics["effective_memory_end"] == outcome.metrics["effective_memory_end"]

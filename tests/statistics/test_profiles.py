@@ -64,14 +64,15 @@ def ranked(shift: np.ndarray, tasks: int = 12) -> pd.DataFrame:
     rng = np.random.default_rng(1)
     base = rng.uniform(0.2, 0.5, (1, tasks, 1))
     skill = np.clip(base + shift[:, None, None] + rng.normal(0, 0.01, (len(shift), tasks, 3)), 0, 1)
-    return table(skill, [f"a{i}" for i in range(len(shift))])
+    runs = table(skill, [f"a{i}" for i in range(len(shift))])
+    return runs.assign(table=runs["task"])
 
 
 def test_critical_differences_need_ten_tasks_and_a_ladder_is_one() -> None:
     assert critical_differences(ranked(np.array([0.0, 0.1, 0.2]), tasks=9)) is None
     assert critical_differences(ranked(np.array([0.0, 0.1]))) is None
     ladder = ranked(np.array([0.0, 0.1, 0.2]))
-    ladder["task"] = "adding length=" + ladder["task"].str.removeprefix("task")
+    ladder["task"], ladder["table"] = "adding length=" + ladder["task"].str.removeprefix("task"), "adding"
     assert critical_differences(ladder) is None
 
 

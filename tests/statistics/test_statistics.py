@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from suite.errors import InputError
-from suite.statistics.bootstrap import OVERALL, Bootstrap, ranks, summary, wilson
+from suite.statistics.bootstrap import OVERALL, Bootstrap, ranks, summary, wilson_interval
 from suite.statistics.paired_tests import compare, groups, holm, paired_test
 
 BUDGET = 1000
@@ -185,7 +185,7 @@ def test_unknown_scope(runs: pd.DataFrame) -> None:
 @pytest.mark.parametrize(("successes", "total"), [(0, 10), (1, 3), (7, 10), (10, 10), (33, 60)])
 def test_wilson_against_scipy(successes: int, total: int) -> None:
     expected = stats.binomtest(successes, total).proportion_ci(method="wilson")
-    assert wilson(successes, total) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert wilson_interval(successes, total) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_an_interval_holds_its_mean(runs: pd.DataFrame) -> None:
