@@ -1,6 +1,6 @@
-"""``python -m suite`` is ``memspan``."""
+"""``python -m suite`` is ``memspan`` by its former name."""
 
-from suite.cli import main
+from memspan.__main__ import main
 
 if __name__ == "__main__":
     main()

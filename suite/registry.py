@@ -10,10 +10,12 @@ import os
 from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from memspan._search_path import hidden
 from suite.errors import InputError, unknown
 
 if TYPE_CHECKING:
@@ -61,10 +63,7 @@ class Registry(Generic[T]):
         module_name, _, class_name = name.partition(":")
         if not class_name:
             module_name = f"{self.package}.{name}"
-        try:
-            module = importlib.import_module(module_name)
-        except ImportError as error:
-            raise InputError(f"cannot import {self.kind} {name!r}: {error}") from error
+        module = import_own(self.kind, name) if class_name else _imported(self.kind, name, module_name)
         base: type[T] = getattr(importlib.import_module(self.package), self.base)
         found: dict[str, type[T]] = {
             key: value
@@ -73,6 +72,7 @@ class Registry(Generic[T]):
         }
         if class_name:
             if class_name not in found:
+                check_hidden(self.kind, name)
                 raise unknown(f"{self.base} in {module_name}", class_name, found)
             return found[class_name]
         public = [value for key, value in found.items() if not key.startswith("_")]
@@ -95,6 +95,36 @@ class Registry(Generic[T]):
         cls: Callable[..., Any] = self.get(name)
         defaults = _defaults(cls)
         return {key: value for key, value in options.items() if key not in defaults or value != defaults[key]}
+
+
+def import_own(kind: str, name: str) -> ModuleType:
+    """Import the module of ``package.module:Class``, which is a user's own.
+
+    Raises:
+        InputError: if importing the module raises anything, or if another module is found under its name.
+    """
+    module = _imported(kind, name, name.partition(":")[0])
+    check_hidden(kind, name, exactly=True)
+    return module
+
+
+def check_hidden(kind: str, name: str, *, exactly: bool = False) -> None:
+    """Raise ``InputError`` if a module of the user's is hidden by the one imported for ``package.module:Class``."""
+    reason = hidden(name.partition(":")[0], exactly=exactly)
+    if reason:
+        raise InputError(f"cannot import {kind} {name!r}: {reason}")
+
+
+def _imported(kind: str, name: str, module_name: str) -> ModuleType:
+    try:
+        return importlib.import_module(module_name)
+    except ImportError as error:
+        cause: BaseException = error
+        reason = hidden(error.name or "") or str(error)
+    except (Exception, SystemExit) as error:
+        cause = error
+        reason = f"{type(error).__name__}: {error}"
+    raise InputError(f"cannot import {kind} {name!r}: {reason}") from cause
 
 
 def option_types(cls: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:

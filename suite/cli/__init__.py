@@ -31,7 +31,6 @@ def _say_interrupted() -> NoReturn:
 
 def main() -> None:
     """The entry point: bad input is one message and exit code 2, an interruption is exit code 1."""
-    sys.path.insert(0, "")  # so that `package.module:Class` finds what lies in the working directory
     try:
         result: Any = app(standalone_mode=False)
     except InputError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from suite.experiment.run_config import derived_seed
 from suite.experiment.search_space import FEWEST_TRIALS, Range, Sweep
 from suite.planning.job import Job, Outcome, PrunerContext
 from suite.planning.study import Study
+from suite.registry import check_hidden, import_own
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -48,12 +48,13 @@ def check(sweep: Sweep) -> None:
 def _named(kind: str, name: str, known: Mapping[str, Any], base: type) -> Any:
     if name in known:
         return known[name]
-    module, _, cls = name.partition(":")
+    _, _, cls = name.partition(":")
     if not cls:
         raise unknown(kind, name, known, other="package.module:Class")
     try:
-        found = getattr(importlib.import_module(module), cls)
-    except (ImportError, AttributeError) as error:
+        found = getattr(import_own(kind, name), cls)
+    except AttributeError as error:
+        check_hidden(kind, name)
         raise InputError(f"cannot import {kind} {name!r}: {error}") from error
     if not (isinstance(found, type) and issubclass(found, base)):
         raise InputError(f"{kind} {name!r} must be a subclass of {base.__name__}")

@@ -1,0 +1,130 @@
+"""Where Python looks for modules: `suite` and `tasks` are memspan's own, and the working folder is searched last.
+
+This file imports only what Python has loaded by itself when it runs ``python -m memspan``. Until the working folder
+stands last, anything else could be a file that lies there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.machinery import ModuleSpec, PathFinder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import ModuleType
+    from typing import Any
+
+HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+"""The folder that holds ``memspan``, and beside it `OWN`."""
+OWN = ("suite", "tasks")
+"""Packages of memspan whose names are common enough to lie in a user's folder too."""
+
+
+class _OwnPackages:
+    """Finds `OWN` beside memspan, whatever stands before it on ``sys.path``."""
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        return PathFinder.find_spec(name, [HOME], target) if name in OWN else None
+
+
+class _HiddenModules:
+    """Is asked last. It finds nothing, and says so by name where a user's folder is hidden by one of `OWN`."""
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        reason = hidden(name) if name.partition(".")[0] in OWN else ""
+        if reason:
+            raise ModuleNotFoundError(reason, name=name)
+        return None
+
+
+def own_packages() -> None:
+    """Make every later ``import suite`` and ``import tasks`` of this process find memspan's.
+
+    Raises:
+        ImportError: if another package of that name has been imported before.
+    """
+    for name in OWN:
+        places = _places(sys.modules[name]) if name in sys.modules else []
+        if places and os.path.realpath(os.path.join(HOME, name)) not in places:
+            raise ImportError(
+                f"memspan has a package {name!r} of its own, but another one has been imported before, from "
+                f"{places[0]}; rename that one",
+                name=name,
+            )
+    sys.meta_path.insert(0, _OwnPackages)
+    sys.meta_path.append(_HiddenModules)
+
+
+def search_last(folder: str = "") -> None:
+    """Search a folder, or else the working folder, after all others."""
+    try:
+        folder = folder or os.getcwd()
+    except OSError:  # it has been removed
+        return
+    others = [entry for entry in sys.path if os.path.realpath(entry) != os.path.realpath(folder)]
+    if HOME not in others:  # memspan itself lies there, and must not give way to another memspan
+        rivals = (os.path.isfile(os.path.join(entry, "memspan", "__init__.py")) for entry in others)
+        others.insert(next((place for place, is_rival in enumerate(rivals) if is_rival), len(others)), HOME)
+    sys.path[:] = others if folder in others else [*others, folder]
+
+
+def call(function: Callable[..., object], *arguments: Any) -> object:
+    """Call ``function`` in a process that has just been started.
+
+    Whoever unpickles this function has loaded memspan, so the ``suite`` of those that follow is memspan's own.
+    """
+    return function(*arguments)
+
+
+def call_pickled(pickled: bytes, folder: str, *arguments: Any) -> object:
+    """Call a function in a process that was started with ``folder`` before all others on its path."""
+    search_last(folder)
+    import pickle
+
+    function: Callable[..., object] = pickle.loads(pickled)
+    return function(*arguments)
+
+
+def hidden(module: str, *, exactly: bool = False) -> str:
+    """Say which file or folder of the user is not imported, because a module found before it has the same name.
+
+    Args:
+        module: the name of a module, of which at least the first part has been imported.
+        exactly: count only a file of the working folder that would be this very module; otherwise the first part of
+            the name decides.
+
+    Returns:
+        One sentence, empty if nothing is hidden.
+    """
+    top, *inner = module.split(".")
+    if top not in sys.modules:
+        return ""
+    working, searched = os.path.realpath(""), [os.path.realpath(entry) for entry in sys.path]
+    folders = {working} if exactly else dict.fromkeys((working, searched[0]))
+    for folder in (folder for folder in folders if folder in searched):
+        place = os.path.join(folder, top, *(inner if exactly else ()))
+        for path in (f"{place}.py", os.path.join(place, "__init__.py") if exactly else place):
+            of_top = path if path == os.path.join(folder, f"{top}.py") else os.path.join(folder, top)
+            if os.path.exists(path) and os.path.realpath(of_top) not in _places(sys.modules[top]):
+                kind = f"folder {top}/" if os.path.isdir(of_top) else f"file {top}.py"
+                where = "the working folder" if folder == working else folder
+                return f"{top!r} is {_owner(top)}, so the {kind} in {where} is not imported; rename it"
+    return ""
+
+
+def _owner(top: str) -> str:
+    if top in OWN:
+        return "a package of memspan"
+    if top in sys.stdlib_module_names:
+        return "a module of Python"
+    return f"found in {os.path.dirname(_places(sys.modules[top])[0])}"
+
+
+def _places(module: ModuleType) -> list[str]:
+    """The folders of a package, or the file of a module; empty for what is built into Python."""
+    file = getattr(module, "__file__", None)
+    return [os.path.realpath(place) for place in getattr(module, "__path__", [file] if file else [])]
