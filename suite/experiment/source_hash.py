@@ -18,12 +18,15 @@ from importlib.util import resolve_name
 from pathlib import Path
 from typing import Any
 
+import memspan
 from suite.errors import InputError
 from suite.experiment.run_config import Source
 from suite.registry import architectures, tasks
 
 OUTSIDE = ("torch", "abc", "builtins", "typing")
 """Packages whose classes are not part of a fingerprint, although they are base classes."""
+INTERFACE = ("memspan", "suite")
+"""Packages that define nothing themselves, and hand on what memspan exports."""
 UNSEEN = ("annotation", "ctx", "kind", "returns", "type_comment")
 """Fields of a syntax tree that do not change what is calculated."""
 
@@ -66,6 +69,10 @@ def _definitions(cls: type) -> Iterator[tuple[str, str]]:
     while waiting:
         module, name = waiting.pop()
         scope = _scope(module)
+        if name in scope.imports.keys() - scope.bound.keys():  # a module hands on what it has imported
+            handed_on = _imported(scope.imports[name], "", own)
+            waiting += sorted(handed_on - done)
+            done |= handed_on
         for statement in scope.bound.get(name, ()):
             canonical = _Canonical()
             yield f"{module}.{name}".rstrip("."), canonical.text(statement)
@@ -84,7 +91,9 @@ def _definitions(cls: type) -> Iterator[tuple[str, str]]:
 
 def _imported(origin: str, attribute: str, own: set[str]) -> set[tuple[str, str]]:
     """The definitions, as module and name, behind an imported name; none for what belongs to another package."""
-    if origin in sys.modules:  # a module, of which one attribute is used, or who knows what
+    if origin in INTERFACE and attribute in memspan.ORIGINS:
+        module, names = memspan.ORIGINS[attribute], {attribute}
+    elif origin in sys.modules:  # a module, of which one attribute is used, or who knows what
         module = origin
         names = {attribute} if attribute else set(_scope(origin).bound) if _home(origin) in own else set()
     else:
@@ -126,9 +135,16 @@ def _origins(statement: ast.Import | ast.ImportFrom, package: str) -> dict[str, 
     """The full name behind each name that an import brings."""
     if isinstance(statement, ast.ImportFrom):
         module = resolve_name("." * statement.level + (statement.module or ""), package)
-        return {one.asname or one.name: f"{module}.{one.name}" for one in statement.names}
+        if statement.names[0].name == "*":
+            return {name: _origin(module, name) for name in dir(sys.modules[module])}
+        return {one.asname or one.name: _origin(module, one.name) for one in statement.names}
     named = {one.asname: one.name for one in statement.names if one.asname}
     return named | {top: top for one in statement.names if not one.asname for top in one.name.split(".")[:1]}
+
+
+def _origin(module: str, name: str) -> str:
+    """The full name of what ``from module import name`` brings, by the module that defines it if memspan exports it."""
+    return f"{memspan.ORIGINS.get(name, module) if module in INTERFACE else module}.{name}"
 
 
 def _bound_names(statement: ast.stmt) -> Iterator[str]:
