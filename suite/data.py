@@ -1,4 +1,4 @@
-"""The data of a run: which sequences, in which order. The same for every architecture."""
+"""The data of a run: its sequences and their order, which are the same for every architecture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks import Batch, DataSet, Task
 Split = Literal["train", "validation", "test"]
 
 LARGEST_TRAIN_SAMPLE = 2048
-"""At most so many training sequences are used to measure the training loss."""
+"""The largest number of training sequences on which the training loss is measured."""
 
 
 class Data:
@@ -24,9 +24,12 @@ class Data:
     Batch ``i`` of a split depends on (task, length, data seed, split, i) alone. With ``train_size`` the training set is
     batch 0 of its split, and training walks through one permutation of it after the other.
 
-    A ``DataSet`` is divided into parts, the same for every seed. What is trained on comes from
-    its training part: all of it or ``train_size`` distinct examples of it, drawn with replacement where there is no
-    ``train_size``. Validation and test draw from their parts without replacement, so at most as many as there are.
+    A ``DataSet`` is divided into parts, which are the same for every seed. Without ``train_size``, training batches are
+    drawn from the whole training part, with replacement. With it, the training set is a draw of ``train_size`` distinct
+    examples. Validation and test draw from their parts without replacement, so they never get more than there are.
+
+    Raises:
+        InputError: on first use, if ``train_size`` exceeds the training part.
     """
 
     def __init__(self, config: TaskConfig, seed: int, batch_size: int) -> None:
@@ -39,11 +42,11 @@ class Data:
         self._part = cache(self._new_part)
 
     def generator(self, split: str, length: int, index: int) -> torch.Generator:
-        """The generator of batch ``index`` of a split."""
+        """Make the generator of batch ``index`` of a split."""
         return torch.Generator().manual_seed(derived_seed(self.identity, length, self.seed, split, index))
 
     def sample(self, split: Split, size: int, length: int | None = None, index: int = 0) -> Batch:
-        """Batch ``index`` of a split, ``size`` sequences of the training length or of ``length``."""
+        """Draw batch ``index`` of a split: ``size`` sequences of ``length``, by default the training length."""
         length = length or self.config.length
         generator = self.generator(split, length, index)
         if not isinstance(self.task, DataSet):
@@ -55,7 +58,7 @@ class Data:
         return part.rows(torch.randperm(count, generator=generator)[:size])
 
     def train_batch(self, step: int) -> Batch:
-        """The batch of optimiser step ``step``, counted from 0."""
+        """Return the batch of optimiser step ``step``, counted from 0."""
         if self.config.train_size is None:
             return self.sample("train", self.batch_size, index=step)
         return self.train_set.rows(self._positions(step, self.config.train_size))
@@ -69,14 +72,14 @@ class Data:
         return self.sample("train", self.config.train_size)
 
     def train_sample(self, size: int) -> Batch:
-        """Training sequences on which to measure the training loss: the set, or the first batches of the stream."""
+        """Return sequences to measure the training loss on: the training set, or the first ``size`` of the stream."""
         if self.config.train_size is not None or isinstance(self.task, DataSet):
             return self.train_set.rows(slice(LARGEST_TRAIN_SAMPLE))
         batches = [self.train_batch(step) for step in range(-(-size // self.batch_size))]
         return Batch(*(torch.cat(tensors)[:size] for tensors in zip(*batches, strict=True)))
 
     def _new_part(self, split: Split, length: int) -> Batch:
-        """The examples of a data set that a split may draw from."""
+        """Select the examples of a data set that a split may draw from."""
         assert isinstance(self.task, DataSet)
         examples = self.task.examples(length)
         positions: torch.Tensor = getattr(self.task.parts(length), split)
@@ -84,12 +87,12 @@ class Data:
             return examples.rows(positions)
         count, size = len(positions), self.config.train_size
         if size is not None and size > count:
-            raise InputError(f"train_size must be at most {count}, the training part of {self.identity}; got {size}")
+            raise InputError(f"train_size must be at most {count}, which is all that {self.identity} has; got {size}")
         chosen = positions[torch.randperm(count, generator=self.generator("subset", length, 0))[:size]]
         return self.task.for_training(examples.rows(chosen), self.generator("noise", length, 0))
 
     def _positions(self, step: int, size: int) -> torch.Tensor:
-        """Where batch ``step`` lies in the endless sequence of permutations of the training set."""
+        """Find the positions of batch ``step`` in the endless sequence of permutations of the training set."""
         first, last = step * self.batch_size, (step + 1) * self.batch_size
         epochs = range(first // size, -(-last // size))
         order = torch.cat([self._permutation(epoch) for epoch in epochs])

@@ -1,4 +1,4 @@
-"""How numbers are calculated during a run: threads, and what happens to the smallest ones."""
+"""The settings under which a run calculates: its threads, and the treatment of the smallest numbers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 
 @contextmanager
 def numerics(threads: int = 1) -> Iterator[None]:
-    """So many threads inside one operation, and numbers below 1.2e-38 (denormal ones) taken for 0.
+    """Use ``threads`` threads inside one operation, and treat denormal numbers (below 1.2e-38) as 0.
 
-    A gradient that vanishes over a few hundred steps ends there, and processors take some hundred cycles for each such
-    number: forward and back through 200 steps of a GRU took eight times as long.
+    A gradient that vanishes over a few hundred steps becomes denormal, and processors need some hundred cycles for each
+    denormal number. With them, forward and backward through 200 steps of a GRU took eight times as long.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)  # of this thread, in which autograd works as well
+    torch.set_flush_denormal(True)  # This holds for this thread alone, in which autograd works too.
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Where runs execute: in this process, in worker processes of this machine, or on a Ray cluster."""
+"""The places where runs execute: this process, worker processes of this machine, or a Ray cluster."""
 
 from __future__ import annotations
 
@@ -34,15 +34,16 @@ def make(
     address: str | None = None,
     gpus: float | None = None,
 ) -> Engine:
-    """The engine of this name.
+    """Make the engine called ``name``, which is one of `NAMES`.
 
     Args:
-        workers: runs at a time; 0 is one per GPU, or per core where there is none. 1 stays in this process (``local``).
-        devices: of ``local``, see `slots`.
-        address, gpus: of ``ray``, see `Ray`.
+        workers: the number of runs at a time. 0 means one per GPU, or one per core if there is no GPU. With 1, the
+            engine ``local`` stays in this process.
+        devices: the devices of ``local``; see `slots`.
+        address, gpus: the cluster of ``ray`` and the GPUs of each run; see `Ray`.
 
     Raises:
-        InputError: if something does not go together.
+        InputError: if the name is unknown, or an option does not belong to the engine.
     """
     if name not in NAMES:
         raise unknown("engine", name, NAMES)
@@ -51,5 +52,5 @@ def make(
             raise InputError(f"--{option} belongs to --engine {owner}; got it with --engine {name}")
     if name == "ray":
         return Ray(address, workers, gpus)
-    found = slots(workers, devices)
-    return Inline(found[0]) if len(found) == 1 else Workers(found)
+    visible_devices = slots(workers, devices)
+    return Inline(visible_devices[0]) if len(visible_devices) == 1 else Workers(visible_devices)

@@ -1,4 +1,4 @@
-"""On what workers calculate."""
+"""The devices on which workers calculate."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ CPU = "cpu"
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Count the cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # not Linux
+    except AttributeError:  # Only Linux has this function.
         return os.cpu_count() or 1
 
 
 def available() -> str:
-    """``"cuda"`` where this process sees a GPU, otherwise ``"cpu"``."""
+    """Return ``"cuda"`` if this process sees a GPU, and ``"cpu"`` otherwise."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else CPU
 
 
 def slots(workers: int, devices: str | None) -> list[str | None]:
-    """The CUDA_VISIBLE_DEVICES of each worker; None for one that calculates on the CPU.
+    """Return the CUDA_VISIBLE_DEVICES of each worker, with None for a worker that calculates on the CPU.
 
     Args:
-        workers: how many; 0 is one per device, or one per core where there is none.
-        devices: ``"0,2,3"`` are these GPUs, shared evenly if there are more workers; ``"cpu"`` none; None all.
+        workers: the number of workers. 0 means one per GPU, or one per core if there is no GPU.
+        devices: the GPUs to use, as in ``"0,2,3"``, which are shared evenly if there are more workers. ``"cpu"`` means
+            no GPU, and None means all of them.
 
     Raises:
-        InputError: if ``devices`` is neither, or names more of them than there are workers.
+        InputError: if ``devices`` has another form, repeats a GPU, or names more GPUs than there are workers.
     """
     names = [name.strip() for name in devices.split(",")] if devices else _gpus()
     if names == [CPU]:
@@ -42,7 +43,7 @@ def slots(workers: int, devices: str | None) -> list[str | None]:
         raise InputError(f"--devices must be 'cpu' or different GPUs such as '0,2,3'; got {devices!r}")
     if devices and workers and workers < len(names):
         raise InputError(
-            f"--devices names {len(names)} GPUs for {workers} worker{'s' * (workers > 1)}; one each at least"
+            f"--devices needs a worker for each GPU; got {len(names)} GPUs and {workers} worker{'s' * (workers > 1)}"
         )
     count = workers or len(names) or cores()
     return [names[i % len(names)] if names else None for i in range(count)]
