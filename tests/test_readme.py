@@ -106,7 +106,7 @@ def test_the_claim_can_be_run(tmp_path: Path) -> None:
 def test_dropped_into_the_folder_they_are_found_and_keep_the_contract(
     text: str, kind: str, name: str, tmp_path: Path
 ) -> None:
-    for folder in ("suite", "tasks", "experiments", "tests"):
+    for folder in ("memspan", "suite", "tasks", "experiments", "tests"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     place = tmp_path / ("suite/architectures" if kind == "architectures" else "tasks")
     (place / f"{name}.py").write_text(text, encoding="utf-8")
