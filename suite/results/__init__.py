@@ -1,1 +1,1 @@
-"""Functions of finished runs."""
+"""The finished runs of an experiment, and what is calculated from them."""

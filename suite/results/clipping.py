@@ -1,7 +1,7 @@
-"""Clipping and depth: what the trials of a sweep say of clip threshold × learning rate × depth.
+"""Clipping and depth: the trials of a sweep over clip threshold × learning rate × depth.
 
-Everything is about trials, each one seed of one configuration: read cells with the number of trials in them. Skill is
-that on validation, so that a range recommended here was not chosen on test data.
+Every trial is one seed of one configuration, so read a cell together with the number of trials in it. Skill is that on
+validation data, so that no range recommended here was chosen on test data.
 """
 
 from __future__ import annotations
@@ -18,18 +18,21 @@ from suite.planning.job import Job, Outcome
 from suite.statistics.bootstrap import OVERALL
 
 BINS = 4
-"""Of a searched range; listed values are cells of their own."""
+"""The number of parts of a searched range; each listed value is a cell of its own."""
 NEAR = 0.05
-"""Of skill: trials this close to the best of their study are as good."""
+"""Trials whose skill is this close to the best of their study are as good."""
 FEWEST_GOOD = 3
-"""Fewer trials have no range."""
+"""The fewest good trials that have a range."""
 LEARNED = 0.1
-"""Of skill: a best trial below this has not learned the task."""
+"""If the best trial has less skill than this, nothing has learned the task."""
 AXES = ("depth", "clip", "learning_rate")
 
 
 def trial_table(searches: Sequence[tuple[Job, Outcome]]) -> pd.DataFrame:
-    """One row per finished trial. ``steps`` is the budget where the task was not solved; ``clip`` is inf where off."""
+    """Return one row per finished trial.
+
+    ``steps`` is the budget where the task was not solved, and ``clip`` is inf where clipping is off.
+    """
     rows = []
     for job, outcome in searches:
         training, metrics = job.config.training, outcome.metrics
@@ -52,10 +55,11 @@ def trial_table(searches: Sequence[tuple[Job, Outcome]]) -> pd.DataFrame:
 
 
 def cells(trials: pd.DataFrame, space: Mapping[str, Range | tuple[Any, ...]]) -> pd.DataFrame:
-    """Means over trials per architecture, task (and `OVERALL`, all of them) and cell; empty cells have no row.
+    """Return means over trials per architecture, task (and `OVERALL`, all tasks) and cell; empty cells have no row.
 
-    A cell is a depth, a threshold and a learning rate: a listed value (``_low`` = ``_high``), or one of four parts of a
-    range of ``space``, equal in its logarithm where it has one. ``skill_best`` is that of the best trial.
+    A cell is a depth, a threshold and a learning rate. Each is a listed value (``_low`` = ``_high``) or one of four
+    equal parts of a range of ``space``, or of its logarithm if the range has one. ``skill_best`` is the skill of the
+    best trial.
     """
     binned = trials.copy()
     for axis in AXES:
@@ -76,7 +80,7 @@ def cells(trials: pd.DataFrame, space: Mapping[str, Range | tuple[Any, ...]]) ->
 
 
 def _bins(values: np.ndarray, dimension: Range | tuple[Any, ...] | None) -> tuple[np.ndarray, np.ndarray]:
-    """Both ends of the cell of each value; the value itself where it is outside the range, as fixed ones may be."""
+    """Return both ends of each value's cell; a value outside the range, as a fixed one may be, is its own cell."""
     if not isinstance(dimension, Range) or len(set(values)) <= BINS:
         return values, values
     spaced = np.geomspace if dimension.log else np.linspace
@@ -88,26 +92,27 @@ def _bins(values: np.ndarray, dimension: Range | tuple[Any, ...] | None) -> tupl
 
 
 def recommended(trials: pd.DataFrame) -> pd.DataFrame:
-    """The span of each setting over the trials within 0.05 skill of the best, per architecture and task.
+    """Return the span of each setting over the trials within 0.05 skill of the best, per architecture and task.
 
-    A diverged trial is never among them, and three are the fewest that have a span. With several tasks, `OVERALL` is
-    what the spans of the tasks have in common. ``note`` says where there is nothing to recommend, and the span is NaN
-    then. ``trials`` is how many there were and ``good`` how many the span is of.
+    A diverged trial is never among them, and at least three are needed for a span. With several tasks, `OVERALL` is
+    what the spans of the tasks have in common. Where there is nothing to recommend, the span is NaN and ``note`` says
+    why. ``trials`` is the number of trials, and ``good`` the number of those in the span.
     """
     rows: list[dict[str, Any]] = []
-    for architecture, own in trials.groupby("architecture"):
-        tasks = [_span(here) | {"task": task} for task, here in own.groupby("task", sort=False)]
-        if len(tasks) > 1:
-            tasks.append(_common(tasks))
-        rows += [{"architecture": architecture, **row} for row in tasks]
+    for architecture, own_trials in trials.groupby("architecture"):
+        spans = [_span(tried) | {"task": task} for task, tried in own_trials.groupby("task", sort=False)]
+        if len(spans) > 1:
+            spans.append(_common(spans))
+        rows += [{"architecture": architecture, **span} for span in spans]
     columns = ["architecture", "task", "trials", "good", "best"]
     return pd.DataFrame(rows)[[*columns, *(f"{axis}_{end}" for axis in AXES for end in ("low", "high")), "note"]]
 
 
-def _span(here: pd.DataFrame) -> dict[str, Any]:
-    best = float(here["skill"].max())
-    good = here[(here["skill"] >= best - NEAR) & ~here["diverged"]]
-    row: dict[str, Any] = {"trials": len(here), "best": best}
+def _span(trials: pd.DataFrame) -> dict[str, Any]:
+    """Return the span over the good ones of these trials of one architecture on one task."""
+    best = float(trials["skill"].max())
+    good = trials[(trials["skill"] >= best - NEAR) & ~trials["diverged"]]
+    row: dict[str, Any] = {"trials": len(trials), "best": best}
     if best < LEARNED:
         return row | {"good": 0, "note": f"nothing learned: best skill {best:.2f}", **_ends(None)}
     if len(good) < FEWEST_GOOD:
@@ -124,16 +129,17 @@ def _ends(good: pd.DataFrame | None) -> dict[str, float]:
     }
 
 
-def _common(tasks: list[dict[str, Any]]) -> dict[str, Any]:
-    known = [row for row in tasks if not row["note"]]
-    row: dict[str, Any] = {name: sum(task[name] for task in tasks) for name in ("trials", "good")}
-    row |= {"task": OVERALL, "best": float(np.mean([task["best"] for task in tasks])), **_ends(None)}
-    if not known:
+def _common(spans: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what the spans of several tasks have in common; tasks without a span are named in the note."""
+    usable = [span for span in spans if not span["note"]]
+    row: dict[str, Any] = {name: sum(span[name] for span in spans) for name in ("trials", "good")}
+    row |= {"task": OVERALL, "best": float(np.mean([span["best"] for span in spans])), **_ends(None)}
+    if not usable:
         return row | {"note": "no task has a range"}
-    low = {axis: max(task[f"{axis}_low"] for task in known) for axis in AXES}
-    high = {axis: min(task[f"{axis}_high"] for task in known) for axis in AXES}
+    low = {axis: max(span[f"{axis}_low"] for span in usable) for axis in AXES}
+    high = {axis: min(span[f"{axis}_high"] for span in usable) for axis in AXES}
     if empty := [axis for axis in AXES if low[axis] > high[axis]]:
         return row | {"note": f"the tasks have no {', '.join(empty).replace('_', ' ')} in common"}
-    skipped = [str(task["task"]) for task in tasks if task["note"]]
+    skipped = [str(span["task"]) for span in spans if span["note"]]
     ends = {f"{axis}_low": low[axis] for axis in AXES} | {f"{axis}_high": high[axis] for axis in AXES}
     return row | ends | {"note": f"without {', '.join(skipped)}" if skipped else ""}

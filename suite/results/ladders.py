@@ -14,11 +14,11 @@ from suite.results.horizon import EXTRAPOLATED, POINTS, TRAINED
 from tasks import DataSet
 
 FEWEST_LENGTHS = 3
-"""Of an extrapolated ladder: what one longer length shows, the table of longer lengths says already."""
+"""The fewest lengths of an extrapolated ladder: a single longer length is already in the table of longer lengths."""
 
 
 class Ladder(NamedTuple):
-    """Levels of one task table that differ in one thing: ``rungs`` maps their labels to it, in ascending order."""
+    """Levels of one task table that differ in one quantity; ``rungs`` maps their labels to it, in ascending order."""
 
     table: str
     label: str
@@ -26,27 +26,27 @@ class Ladder(NamedTuple):
 
 
 def delay_ladders(experiment: Experiment) -> list[Ladder]:
-    """The ladders of levels with different delays, on each of which nets of their own are trained."""
+    """Return the ladders of levels with different delays; each level trains nets of its own."""
     return _ladders(experiment, lambda task: _delay(task, task.length))
 
 
 def size_ladders(experiment: Experiment) -> list[Ladder]:
-    """The ladders of levels with different ``train_size``."""
+    """Return the ladders of levels with different ``train_size``."""
     return _ladders(experiment, lambda task: task.train_size)
 
 
 def _delay(task: TaskConfig, length: int) -> float | None:
-    """None where it is 0, and for a data set: nobody knows how much of its past is of use."""
-    made = make_task(task.name, task.options)
-    return None if isinstance(made, DataSet) else made.delay(length) or None
+    """Return the delay; None if it is 0, or for a data set, because nobody knows how much of its past matters."""
+    made_task = make_task(task.name, task.options)
+    return None if isinstance(made_task, DataSet) else made_task.delay(length) or None
 
 
 def _ladders(experiment: Experiment, measure: Callable[[TaskConfig], float | None]) -> list[Ladder]:
-    """Levels of a table that agree in every setting that leaves ``measure`` as it is."""
+    """Return the ladders whose levels agree in every setting that does not change ``measure``."""
     tables: dict[str, list[Level]] = {}
     for level in experiment.levels:
         tables.setdefault(level.table, []).append(level)
-    found = []
+    ladders = []
     for table, levels in tables.items():
         if len(levels) < 2:
             continue
@@ -55,7 +55,7 @@ def _ladders(experiment: Experiment, measure: Callable[[TaskConfig], float | Non
         keys = next(iter(settings.values()), {})
         varying = [key for key in keys if len({s[key] for s in settings.values()}) > 1]
         moving = [key for key in varying if _moves(key, varying, settings, values)]
-        # Where several do, the length first: levels that differ in another option may be other tasks altogether.
+        # Where several settings do, the length comes first: another option may make another task altogether.
         rung = sorted(moving, key=lambda key: key != "length")[:1]
         others = [key for key in varying if key not in rung]
         groups: dict[str, dict[str, float]] = {}
@@ -64,61 +64,63 @@ def _ladders(experiment: Experiment, measure: Callable[[TaskConfig], float | Non
             groups.setdefault(name, {})[label] = value
         for name, rungs in groups.items():
             if len(set(rungs.values())) > 1:
-                found.append(Ladder(table, name, dict(sorted(rungs.items(), key=lambda rung: rung[1]))))
-    return found
+                ladders.append(Ladder(table, name, dict(sorted(rungs.items(), key=lambda rung: rung[1]))))
+    return ladders
 
 
 def _settings(task: TaskConfig) -> dict[str, str]:
-    """What may differ between levels of a table, as text."""
-    given: dict[str, Any] = {**task.options, "length": task.length, "train_size": task.train_size}
-    return {key: canonical_json(value).strip('"') for key, value in given.items()}
+    """Return the settings that may differ between the levels of a table, as text."""
+    settings: dict[str, Any] = {**task.options, "length": task.length, "train_size": task.train_size}
+    return {key: canonical_json(value).strip('"') for key, value in settings.items()}
 
 
 def _moves(key: str, varying: list[str], settings: dict[str, dict[str, str]], values: dict[str, float]) -> bool:
-    """Whether levels that differ in ``key`` alone differ in value."""
+    """Return whether levels that differ in ``key`` alone differ in value."""
     alike: dict[tuple[str, ...], set[float]] = {}
     for label, value in values.items():
-        rest = tuple(settings[label][other] for other in varying if other != key)
-        alike.setdefault(rest, set()).add(value)
-    return any(len(found) > 1 for found in alike.values())
+        other_settings = tuple(settings[label][other] for other in varying if other != key)
+        alike.setdefault(other_settings, set()).add(value)
+    return any(len(distinct) > 1 for distinct in alike.values())
 
 
 def delay_points(runs: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
-    """Skill against delay, both kinds, as `horizon.horizons` wants it; empty where no ladder has runs on two rungs.
+    """Return the points from which `horizon.horizons` reads horizons, trained and extrapolated.
+
+    A ladder counts from two rungs with runs; without any such ladder the table is empty.
 
     Args:
         runs: finished evaluations, with ``architecture``, ``task`` (the level's label), ``seed``, ``skill`` and a
             ``skill_at_length_N`` per longer length.
-        experiment: whose levels they are.
+        experiment: the experiment to which the levels belong.
     """
     parts = []
     for ladder in delay_ladders(experiment):
-        here = runs[runs["task"].isin(ladder.rungs)]
-        if here["task"].nunique() > 1:
-            delays = here["task"].map(ladder.rungs)
-            parts.append(here.assign(ladder=ladder.label, kind=TRAINED, rung=here["task"], delay=delays))
+        on_ladder = runs[runs["task"].isin(ladder.rungs)]
+        if on_ladder["task"].nunique() > 1:
+            delays = on_ladder["task"].map(ladder.rungs)
+            parts.append(on_ladder.assign(ladder=ladder.label, kind=TRAINED, rung=on_ladder["task"], delay=delays))
     for level in experiment.levels:
         lengths = {level.task.length: "skill"}
         lengths |= {n: f"skill_at_length_{n}" for n in level.task.test_lengths if n > level.task.length}
         if len(lengths) < FEWEST_LENGTHS:
             continue
-        reach = {n: _delay(level.task, n) for n in lengths}
-        if None in reach.values() or len(set(reach.values())) < FEWEST_LENGTHS:
+        delay_at = {n: _delay(level.task, n) for n in lengths}
+        if None in delay_at.values() or len(set(delay_at.values())) < FEWEST_LENGTHS:
             continue
-        here = runs[runs["task"] == level.label]
+        on_level = runs[runs["task"] == level.label]
         for n, column in lengths.items():
-            if column in here:
+            if column in on_level:
                 rung = level.label if column == "skill" else f"{level.label}, tested at {n}"
-                part = here.assign(ladder=level.label, kind=EXTRAPOLATED, rung=rung, delay=reach[n])
-                parts.append(part.assign(skill=here[column]).dropna(subset="skill"))
+                part = on_level.assign(ladder=level.label, kind=EXTRAPOLATED, rung=rung, delay=delay_at[n])
+                parts.append(part.assign(skill=on_level[column]).dropna(subset="skill"))
     return pd.concat(parts)[list(POINTS)] if parts else pd.DataFrame(columns=list(POINTS))
 
 
 def size_points(runs: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
-    """The runs on ladders in ``train_size``, with ``ladder`` and ``train_size``; empty as above."""
+    """Return the runs on ladders of training-set sizes, with ``ladder`` and ``train_size``; see `delay_points`."""
     parts = []
     for ladder in size_ladders(experiment):
-        here = runs[runs["task"].isin(ladder.rungs)]
-        if here["task"].nunique() > 1:
-            parts.append(here.assign(ladder=ladder.label, train_size=here["task"].map(ladder.rungs)))
+        on_ladder = runs[runs["task"].isin(ladder.rungs)]
+        if on_ladder["task"].nunique() > 1:
+            parts.append(on_ladder.assign(ladder=ladder.label, train_size=on_ladder["task"].map(ladder.rungs)))
     return pd.concat(parts) if parts else pd.DataFrame()

@@ -10,7 +10,7 @@ from suite.results.record import Record
 
 
 def score_table(record: Record) -> pd.DataFrame:
-    """One row per finished evaluation, with every metric of its run."""
+    """Return one row per finished evaluation, with every metric of its run."""
     rows = []
     for row in record.rows:
         for job, outcome in row.evaluations:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from suite.statistics.bootstrap import CONFIDENCE, OVERALL, Bootstrap, Floats, generator, validated
+from suite.statistics.bootstrap import OVERALL, TAILS, Bootstrap, Floats, generator, validated, widened
 
 RESAMPLES = 1000
 THRESHOLDS = np.linspace(0, 1, 51)
@@ -36,7 +36,7 @@ def interquartile_means(runs: pd.DataFrame, resamples: int = RESAMPLES, seed: in
             ends = (np.pad(pooled, ((0, 0), (0, 1)), constant_values=unseen) for unseen in (0.0, 1.0))
             low, high = (middle_mean(np.sort(end, axis=1)) for end in ends)
             point = middle_mean(np.sort(np.concatenate([skills[k] for k in tasks]))[None])[0]
-            interval = float(np.quantile(low, (1 - CONFIDENCE) / 2)), float(np.quantile(high, (1 + CONFIDENCE) / 2))
+            interval = float(np.quantile(low, TAILS[0])), float(np.quantile(high, TAILS[1]))
             rows.append((architecture, scope, float(point), *interval))
     return pd.DataFrame(rows, columns=["architecture", "task", "iqm", "iqm_low", "iqm_high"])
 
@@ -85,7 +85,7 @@ def profiles(runs: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> p
                 drawn[task, n, count] = _draws(task, n, count, resamples, seed)
             draws, alone, together = drawn[task, n, count]
             mean = above[k].mean(axis=1, keepdims=True)
-            share = np.clip(mean + (above[k] @ draws / n - mean) * np.sqrt(n / max(n - 1, 1)), 0, 1)
+            share = widened(above[k] @ draws / n, mean, n)
             names.append((architecture, task))
             parts.append(_ends(mean[:, 0], (1 - alone) * share, (1 - alone) * share + alone))
             whole[0] += (1 - together) * share / count
@@ -110,8 +110,8 @@ def _draws(task: str, n: int, tasks: int, resamples: int, seed: int) -> tuple[Fl
 
 def _ends(share: Floats, low: Floats, high: Floats) -> Floats:
     """Return the share with the ends of its interval, ``[3, thresholds]``, from ``[thresholds, resamples]``."""
-    upper = np.minimum(1, np.quantile(high, (1 + CONFIDENCE) / 2, axis=1))
-    return np.stack([share, np.quantile(low, (1 - CONFIDENCE) / 2, axis=1), upper])
+    upper = np.minimum(1, np.quantile(high, TAILS[1], axis=1))
+    return np.stack([share, np.quantile(low, TAILS[0], axis=1), upper])
 
 
 def _above(values: Floats) -> Floats:

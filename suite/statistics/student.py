@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from suite.statistics.bootstrap import CONFIDENCE
+from suite.statistics.bootstrap import TAILS
 
 
 class Interval(NamedTuple):
@@ -28,7 +28,7 @@ def student_interval(mean: float, error: float, freedom: float) -> Interval:
         freedom: the degrees of freedom of that error; they need not be a whole number.
     """
     # scipy.special lacks the checks of scipy.stats, for which a large leaderboard would have to wait.
-    reach = special.stdtrit(freedom, (1 + CONFIDENCE) / 2) * error
+    reach = special.stdtrit(freedom, TAILS[1]) * error
     return Interval(float(mean), float(mean - reach), float(mean + reach))
 
 
