@@ -1,1 +1,1 @@
-"""Pictures of runs and of what they show, one kind per file; ``style`` is the look of all."""
+"""Pictures of runs and of their results, one kind per file; all share the look that ``style`` defines."""

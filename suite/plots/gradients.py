@@ -1,4 +1,4 @@
-"""Pictures of gradient flow: norms on a logarithmic scale against the steps they have travelled."""
+"""Pictures of gradient flow: norms on a logarithmic scale against the number of steps between two states."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
 
     from suite.diagnostics.gradient_survey import SurveyRow
 
-    # What measures runs imports Lightning, which takes seconds
+    # Importing this module imports Lightning, which takes seconds.
     from suite.training.gradient_callback import GradientMeasurement
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 LOSS = "#555555"
 MOMENTS = {"start": (0.6, ":"), "half": (0.75, "--"), "end": (1.0, "-")}
-"""Opacity and line of the three moments of a run."""
+"""The opacity and the line of the three moments of a run."""
 
 
 def survey_figure(rows: Sequence[SurveyRow]) -> Figure:
-    """Every architecture on one plot, the best preserved first; bands are 95 % intervals of the mean over seeds.
+    """Draw every architecture on one plot, the one whose gradient lasts best first.
 
-    A gradient that is exactly 0 from some τ on drops to the bottom there.
+    Bands are 95 % intervals of the mean over seeds. A gradient that is exactly 0 from some τ on drops to the bottom.
     """
     figure = new_figure(7.5, 4.0)
     axes = figure.subplots()
     length = rows[0].length
     cut, styles = [], styles_of(row.label for row in rows)
-    for row in sorted(rows, key=_preserved, reverse=True):
+    for row in sorted(rows, key=_reach, reverse=True):
         mean, low, high = (end / math.log(10) for end in row.curve)
         style = styles[row.label]
-        last = _last(mean)
+        last = _last_finite(mean)
         zero = last < length and np.isneginf(mean[last + 1])
         axes.plot(
             mean[: last + 1],
@@ -55,7 +55,7 @@ def survey_figure(rows: Sequence[SurveyRow]) -> Figure:
         axes.fill_between(np.arange(length + 1)[band], low[band], high[band], color=style.color, alpha=0.2, linewidth=0)
         if zero:
             cut.append((last, mean[last], style.color))
-    tidy(axes, xlabel="τ, steps between the two states", ylabel="norm of ∂s(T) / ∂s(T − τ)", xlim=(0, length))
+    tidy(axes, xlabel="τ (steps between the two states)", ylabel="norm of ∂s(T) / ∂s(T − τ)", xlim=(0, length))
     _decades(axes, 6)
     bottom = axes.get_ylim()[0]
     for last, end, color in cut:
@@ -67,15 +67,15 @@ def survey_figure(rows: Sequence[SurveyRow]) -> Figure:
     return figure
 
 
-def draw_run(axes: Axes, measured: Mapping[str, GradientMeasurement], color: str) -> None:
-    """The gradient from state to state at the three moments of one run, and in grey that of the loss at the last."""
-    for moment, (step, flow) in measured.items():
+def draw_run(axes: Axes, measurements: Mapping[str, GradientMeasurement], color: str) -> None:
+    """Draw one run: the gradient from state to state at each moment, and in grey that of the loss at the last."""
+    for moment, (step, flow) in measurements.items():
         alpha, line = MOMENTS[moment]
         powers = _powers(flow.state)
-        axes.plot(powers, linestyle=line, color=color, alpha=alpha, label=f"after {step:,} steps")
+        axes.plot(powers, linestyle=line, color=color, alpha=alpha, label=f"of the state, after {step:,} steps")
     loss = _powers(flow.loss)
-    axes.plot(np.arange(1, len(loss) + 1), loss, color=LOSS, linewidth=1, label=f"of the loss, after {step:,}")
-    axes.set(xlabel="τ, steps", ylabel="norm of ∂s(T) / ∂s(T − τ), ∂loss / ∂s(T − τ)")
+    axes.plot(np.arange(1, len(loss) + 1), loss, color=LOSS, linewidth=1, label=f"of the loss, after {step:,} steps")
+    axes.set(xlabel="τ (steps)", ylabel="norm of ∂s(T) / ∂s(T − τ), ∂loss / ∂s(T − τ)")
     axes.yaxis.label.set_fontsize("small")
     _decades(axes, 4)  # ticks are most of what the drawing costs
     axes.xaxis.set_major_locator(MultipleLocator(max(1, round(len(powers) / 2))))
@@ -83,20 +83,20 @@ def draw_run(axes: Axes, measured: Mapping[str, GradientMeasurement], color: str
 
 
 def _powers(logarithms: Tensor) -> NDArray[np.float64]:
-    """Powers of ten; what is not finite is not drawn."""
+    """Return decimal logarithms, NaN where they are not finite, which leaves a gap in the drawing."""
     powers = np.asarray(logarithms, dtype=np.float64) / math.log(10)
     powers[~np.isfinite(powers)] = math.nan
     return powers
 
 
-def _preserved(row: SurveyRow) -> tuple[int, float]:
-    """How far the gradient gets, then how much of it."""
+def _reach(row: SurveyRow) -> tuple[int, float]:
+    """Return the largest τ that the gradient reaches, and its logarithm there."""
     mean = row.curve[0]
-    return _last(mean), float(mean[_last(mean)])
+    return _last_finite(mean), float(mean[_last_finite(mean)])
 
 
-def _last(mean: NDArray[np.float64]) -> int:
-    """The largest τ that can be drawn; τ = 0 always can, where the norm is 1."""
+def _last_finite(mean: NDArray[np.float64]) -> int:
+    """Return the largest τ that can be drawn; τ = 0 always can, because the norm is 1 there."""
     return int(np.flatnonzero(np.isfinite(mean))[-1])
 
 

@@ -1,4 +1,4 @@
-"""Skill against delay: every architecture of one ladder, with the fitted curves and their horizons."""
+"""Skill against delay: the architectures on one ladder, with the fitted curves and their horizons."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from suite.results.horizon import TRAINED, Fit
 from suite.results.wording import horizon_text
 
 APART = 0.012
-"""Of the width of the axis: by so much the points of two architectures are moved apart."""
+"""The share of the axis by which the points of two architectures are moved apart."""
 
 
 def horizon_plot(ladder: str, kind: str, curves: pd.DataFrame, fits: pd.DataFrame) -> Figure:
-    """Points with 95 % intervals and fitted curves; the legend, the longest horizon first, gives d₅₀.
+    """Draw points with 95 % intervals and fitted curves; the legend gives d₅₀, the longest horizon first.
 
     Args:
-        ladder: its label.
-        kind: trained at each delay, or extrapolated.
-        curves: of this ladder, from ``suite.results.horizon.curves``.
-        fits: of this ladder, from ``suite.results.horizon.horizons``.
+        ladder: the label of the ladder.
+        kind: ``TRAINED`` or ``EXTRAPOLATED``.
+        curves: the points of this ladder, from ``suite.results.horizon.curves``.
+        fits: the horizons of this ladder, from ``suite.results.horizon.horizons``.
     """
     figure = new_figure(8.0, 3.9)
     axes = figure.subplots()
@@ -33,13 +33,12 @@ def horizon_plot(ladder: str, kind: str, curves: pd.DataFrame, fits: pd.DataFram
     middle, styles = (len(ordered) - 1) / 2, styles_of(ordered["architecture"])
     for i, (_, row) in enumerate(ordered.iterrows()):
         style = styles[row["architecture"]]
-        here = curves[curves["architecture"] == row["architecture"]]
-        moved = here["delay"] * np.exp(span * APART * (i - middle))
-        errors = np.clip(np.nan_to_num([here["skill"] - here["low"], here["high"] - here["skill"]]), 0, None)
+        points = curves[curves["architecture"] == row["architecture"]]
+        skill = points["skill"]
         axes.errorbar(
-            moved,
-            here["skill"],
-            errors,
+            points["delay"] * np.exp(span * APART * (i - middle)),
+            skill,
+            np.clip(np.nan_to_num([skill - points["low"], points["high"] - skill]), 0, None),
             color=style.color,
             marker=style.marker,
             markersize=5,
@@ -48,10 +47,10 @@ def horizon_plot(ladder: str, kind: str, curves: pd.DataFrame, fits: pd.DataFram
             label=f"{row['architecture']}   {horizon_text(row)}",
         )
         if row["seeds"]:
-            fitted = Fit(*(np.array([row[name]]) for name in ("curve_d50", "slope", "lapse")))
-            axes.plot(fine, fitted.at(fine)[0], color=style.color, linestyle=style.linestyle, linewidth=1.3)
+            fit = Fit(*(np.array([row[name]]) for name in ("curve_d50", "slope", "lapse")))
+            axes.plot(fine, fit.at(fine)[0], color=style.color, linestyle=style.linestyle, linewidth=1.3)
     how = "trained at each delay" if kind == TRAINED else "tested beyond the training length"
-    tidy(axes, xscale="log", xlabel="delay, steps", ylabel="skill", ylim=(-0.03, 1.03))
+    tidy(axes, xscale="log", xlabel="delay (steps)", ylabel="skill", ylim=(-0.03, 1.03))
     axes.set_xlim(delays[0] * np.exp(-0.05 * span), delays[-1] * np.exp(0.05 * span))
     shown = delays if len(delays) <= 10 else delays[np.unique(np.geomspace(1, len(delays), 8).astype(int) - 1)]
     axes.xaxis.set_major_locator(FixedLocator(shown.tolist()))
@@ -60,7 +59,7 @@ def horizon_plot(ladder: str, kind: str, curves: pd.DataFrame, fits: pd.DataFram
     axes.set_xticklabels([f"{delay:g}" for delay in shown])
     axes.set_title(f"{ladder}, {how}", loc="left", fontsize="medium")
     legend = figure.legend(
-        loc="outside right upper", frameon=False, fontsize="small", title="d₅₀ [95 %], steps", title_fontsize="small"
+        loc="outside right upper", frameon=False, fontsize="small", title="d₅₀ [95 %] (steps)", title_fontsize="small"
     )
     legend.set_alignment("left")
     return figure

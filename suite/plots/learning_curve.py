@@ -19,12 +19,18 @@ if TYPE_CHECKING:
 def learning_curve(
     job: Job,
     curves: Sequence[tuple[int, Mapping[str, float]]],
-    measured: Mapping[str, GradientMeasurement] | None = None,
+    measurements: Mapping[str, GradientMeasurement] | None = None,
 ) -> Figure:
-    """Loss and skill against optimiser steps; and the gradient through time, where it was ``measured``."""
-    panels = 3 if measured else 2
+    """Draw loss and skill against optimiser steps, and the gradient through time if there are ``measurements`` of it.
+
+    Args:
+        job: the run.
+        curves: the metrics of each validation by step.
+        measurements: the gradient flow by moment.
+    """
+    panels = 3 if measurements else 2
     figure = Figure(figsize=(3.75 * panels, 3.0), dpi=90)
-    # A layout that is solved for costs 60 ms.
+    # A constrained layout would cost 60 ms.
     figure.subplots_adjust(left=0.19 / panels, right=0.985, bottom=0.17, top=0.86, wspace=0.25)
     loss, skill, *flow = figure.subplots(1, panels)
     steps = [step for step, _ in curves]
@@ -37,8 +43,8 @@ def learning_curve(
     loss.set(xlabel="optimiser steps", ylabel="loss")
     skill.set(xlabel="optimiser steps", ylabel="validation skill", ylim=(-0.03, 1.03))
     loss.legend(frameon=False, fontsize="small")
-    if measured:
-        draw_run(flow[0], measured, style_of(job.variant).color)
+    if measurements:
+        draw_run(flow[0], measurements, style_of(job.variant).color)
     for axes in (loss, skill, *flow):
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"{job.variant} on {job.level}, {job.role} {job.number}", fontsize="medium")

@@ -1,4 +1,4 @@
-"""Train, validation and test against the size of the training set, every architecture of one ladder."""
+"""Training, validation and test against the size of the training set: the architectures on one ladder."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ PANELS = (
     ("loss", {"--": "train_loss", ":": "validation_loss", "-": "test_loss"}),
     ("gap in skill, train − test", {"--": "final_gap_skill", "-": "gap_skill"}),
 )
-"""Label of an axis, and what it shows in which line."""
+"""The label of each vertical axis, and the measure that each kind of line shows."""
 APART = 1.05
-"""Ratio of the places of two neighbours on the axis."""
+"""The ratio by which the points of two architectures are moved apart."""
 
 
 def overfitting_plot(ladder: str, curves: pd.DataFrame) -> Figure:
-    """Skill, loss and gap with 95 % intervals against n.
+    """Draw skill, loss and gap with 95 % intervals against the number n of training sequences.
 
     Args:
-        ladder: its label.
-        curves: of this ladder, from ``suite.results.overfitting.curves``.
+        ladder: the label of the ladder.
+        curves: the curves of this ladder, from ``suite.results.overfitting.curves``.
     """
     figure = new_figure(10.0, 3.9)
     panels = figure.subplots(1, 3)
     names = sorted(curves["architecture"].unique())
     for axes, (label, measures) in zip(panels, PANELS, strict=True):
         for linestyle, measure in measures.items():
-            _draw(axes, curves[curves["measure"] == measure], names, linestyle)
+            _draw_lines(axes, curves[curves["measure"] == measure], names, linestyle)
         tidy(axes, xscale="log", xlabel="training sequences n", ylabel=label)
-        _ticks(axes, np.sort(curves["train_size"].unique()))
+        _set_ticks(axes, np.sort(curves["train_size"].unique()))
     panels[0].set_ylim(-0.03, 1.03)
-    _losses(panels[1], curves)
+    _scale_losses(panels[1], curves)
     kinds = {"-": "test", ":": "validation", "--": "train"}, {"-": "early-stopped", "--": "last step"}
     for axes, labels in zip((panels[0], panels[2]), kinds, strict=True):
         options: list[dict[str, Any]] = [{"linestyle": line, "label": label} for line, label in labels.items()]
-        lines = [Line2D([], [], color="#555555", **one) for one in options]
+        lines = [Line2D([], [], color="#555555", **line) for line in options]
         axes.legend(handles=lines, frameon=False, fontsize="small")
     handles = []
     styles = styles_of(names)
@@ -57,19 +57,19 @@ def overfitting_plot(ladder: str, curves: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, curves: pd.DataFrame, names: list[str], linestyle: str) -> None:
-    """One line with intervals per architecture, a little apart; markers on the continuous ones alone."""
+def _draw_lines(axes: Axes, curves: pd.DataFrame, names: list[str], linestyle: str) -> None:
+    """Draw one line with intervals per architecture, a little apart; only continuous lines have markers."""
     styles = styles_of(names)
     for i, name in enumerate(names):
-        style, here = styles[name], curves[curves["architecture"] == name]
-        n, mean = here["train_size"] * APART ** (i - (len(names) - 1) / 2), here["mean"]
-        errors = np.clip(np.nan_to_num([mean - here["low"], here["high"] - mean]), 0, None)
+        style, curve = styles[name], curves[curves["architecture"] == name]
+        n, mean = curve["train_size"] * APART ** (i - (len(names) - 1) / 2), curve["mean"]
+        errors = np.clip(np.nan_to_num([mean - curve["low"], curve["high"] - mean]), 0, None)
         look: dict[str, Any] = {"marker": style.marker, "markersize": 4.5} if linestyle == "-" else {"alpha": 0.7}
         axes.errorbar(n, mean, errors, color=style.color, linestyle=linestyle, linewidth=1.2, elinewidth=0.8, **look)
 
 
-def _losses(axes: Axes, curves: pd.DataFrame) -> None:
-    """Logarithmic where losses span more than a decade; never below the smallest mean by more than a factor of two."""
+def _scale_losses(axes: Axes, curves: pd.DataFrame) -> None:
+    """Make the axis logarithmic where losses span more than a decade, from half of the smallest mean on."""
     means = curves[curves["measure"].isin(PANELS[1][1].values())]["mean"]
     if means.min() > 0 and means.max() / means.min() > 10:
         axes.set(yscale="log", ylim=(means.min() / 2, means.max() * 1.5))
@@ -77,7 +77,8 @@ def _losses(axes: Axes, curves: pd.DataFrame) -> None:
         axes.set_ylim(bottom=0)
 
 
-def _ticks(axes: Axes, sizes: np.ndarray) -> None:
+def _set_ticks(axes: Axes, sizes: np.ndarray) -> None:
+    """Put one tick at each training-set size."""
     axes.xaxis.set_major_locator(FixedLocator(sizes.tolist()))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticklabels([f"{size:g}" for size in sizes], fontsize="small", rotation=45 if len(sizes) > 5 else 0)

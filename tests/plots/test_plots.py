@@ -1,21 +1,21 @@
-"""The look of pictures: who is drawn how, and the same bytes again."""
+"""The look of pictures: each architecture has its style, and the same data give the same bytes."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from suite.plots.style import MARKERS, OWN, PALETTE, new_figure, save, style_of, styles_of
+from suite.plots.style import MARKERS, PALETTE, RESERVED, new_figure, save, style_of, styles_of
 
 
 def test_an_architecture_looks_the_same_whatever_is_beside_it() -> None:
-    alone = {label: style_of(label) for label in OWN}
-    assert {label: styles_of([*OWN, "mine", "yours"])[label] for label in OWN} == alone
+    alone = {label: style_of(label) for label in RESERVED}
+    assert {label: styles_of([*RESERVED, "mine", "yours"])[label] for label in RESERVED} == alone
 
 
 def test_no_two_look_alike_in_one_picture() -> None:
     few = [f"arm {i}" for i in range(len(PALETTE))]
     assert len({style.color for style in styles_of(few).values()}) == len(few)
-    many = [*OWN, *(f"arm {i}" for i in range(5 * len(MARKERS)))]
+    many = [*RESERVED, *(f"arm {i}" for i in range(5 * len(MARKERS)))]
     found = styles_of(many)
     assert sorted(found) == sorted(many)
     assert len({(s.color, s.marker, str(s.linestyle)) for s in found.values()}) == len(many)
