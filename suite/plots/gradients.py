@@ -61,8 +61,8 @@ def survey_figure(rows: Sequence[SurveyRow]) -> Figure:
     for last, end, color in cut:
         axes.plot([last, last + 1], [end, bottom], color=color, linewidth=1)
     axes.set_ylim(bottom=bottom)
-    seeds = f"mean of {rows[0].seeds} seeds and its 95 % interval" if rows[0].seeds > 1 else "one seed"
-    axes.set_title(f"Gradient flow before training: {seeds}", fontsize="medium", loc="left")
+    seeds = f"mean over {rows[0].seeds} seeds, 95 % intervals" if rows[0].seeds > 1 else "one seed"
+    axes.set_title(f"Gradient flow before training\n{seeds}", fontsize="medium", loc="left")
     figure.legend(loc="outside right upper", frameon=False, fontsize="small")
     return figure
 
