@@ -1,4 +1,4 @@
-"""How the kernels are compiled, and where the machine code is kept. This module imports Numba, so import it late."""
+"""The compilation of the kernels, and the cache of their machine code. Import this late, because it imports Numba."""
 
 from __future__ import annotations
 
