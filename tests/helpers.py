@@ -9,7 +9,10 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 from torch import Tensor
 
+from suite.engines import TaskResult
+from suite.planning.job import Job, Outcome
 from suite.registry import Registry, option_types
+from suite.running.events import RunListener
 
 
 def combinations(cls: Callable[..., Any]) -> list[dict[str, Any]]:
@@ -48,3 +51,25 @@ def with_leaves(state: Any, tensors: Iterable[Tensor]) -> Any:
     """A state of the same structure, holding ``tensors`` instead."""
     iterator = iter(tensors)
     return map_state(lambda _: next(iterator), state)
+
+
+class Notes(RunListener):
+    """Keeps what a listener is told."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+        self.done: list[str] = []
+        self.failures: list[tuple[str, bool]] = []
+        self.troubles: list[str] = []
+
+    def on_step(self, job: Job, step: int) -> None:
+        self.steps.append(step)
+
+    def on_done(self, job: Job, outcome: Outcome) -> None:
+        self.done.append(job.key)
+
+    def on_failed(self, job: Job, result: TaskResult, given_up: bool) -> None:
+        self.failures.append((result.reason, given_up))
+
+    def on_trouble(self, text: str) -> None:
+        self.troubles.append(text)

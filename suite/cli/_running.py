@@ -1,9 +1,7 @@
-"""Who does the runs, and how it is shown."""
+"""How a command executes runs, and shows how it goes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Who does the runs, as the command line has it."""
+    """Where runs execute, and how many at a time, as the command line says."""
 
     engine: str
     workers: int
@@ -30,65 +28,56 @@ class RunOptions:
 
     @property
     def count(self) -> int:
+        """Runs at a time."""
         from suite.engines.devices import slots
 
         return self.workers or len(slots(0, self.devices))
 
-    def made(self) -> Engine:
+    def make_engine(self) -> Engine:
         from suite import engines
 
         return engines.make(
             self.engine, workers=self.workers, devices=self.devices, address=self.address, gpus=self.gpus
         )
 
-    def keep_models(self, plan: Plan, store: Store) -> None:
-        """Keep the best model of each finished row, and say where, and what of them is to be known."""
-        from suite.running import best_models as models
-        from suite.running.events import RunListener
-
-        total = sum(not row.there for row in models.rows(plan, store.folder))
-        with counting("models", total, self.quiet) as tick:
-            told = RunListener(done=lambda job, outcome: tick(), trouble=lambda text: errors.print(text, style="red"))
-            found = models.keep(plan, store, self.made(), told)
-        for finding in found:
-            if finding.note:
-                text = f"model of {finding.row.job.variant} on {finding.row.job.level}: {finding.note}"
-                errors.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
-        if found and not self.quiet:
-            folder = store.folder / "models" / plan.experiment.name
-            errors.print(f"{total} models made, {len(found)} in {folder}", soft_wrap=True, highlight=False)
-
     def run(self, plan: Plan, store: Store) -> dict[str, str]:
-        """Do what a plan lacks, and show how it goes; the reasons of the runs that failed for good."""
+        """Do what a plan lacks, and show how it goes; return why each run that was given up has failed."""
         from suite import engines
         from suite.console.progress import ProgressBars
         from suite.running import runner
 
         with ProgressBars(plan, errors, lambda: self.count, self.quiet) as bars:
-            engine = self.made()
-            if isinstance(engine, engines.Ray) and engine.nodes > 1 and store.place.embedded:
+            engine = self.make_engine()
+            if isinstance(engine, engines.Ray) and engine.nodes > 1 and store.location.embedded:
                 raise InputError(
                     f"the {engine.nodes} machines of the Ray cluster cannot share files of this one: "
                     "give --storage and --tracking-uri"
                 )
-            return runner.run(plan, store, engine, bars.told, attempts=self.attempts)
+            return runner.run(plan, store, engine, bars, attempts=self.attempts)
+
+    def keep_models(self, plan: Plan, store: Store) -> None:
+        """Keep the best model of each finished row; say where they are, and what somebody has to know of them."""
+        from suite.console.progress import ModelBar
+        from suite.running.best_models import best_models, keep_models
+
+        missing = sum(not model.is_made for model in best_models(plan, store.folder))
+        with ModelBar(missing, errors, self.quiet) as bar:
+            results = keep_models(plan, store, self.make_engine(), bar)
+        for result in results:
+            if result.note:
+                text = f"model of {result.model.study.title}: {result.note}"
+                errors.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        if results and not self.quiet:
+            folder = store.folder / "models" / plan.experiment.name
+            text = f"{missing} models were made; {folder} has {len(results)}."
+            errors.print(text, soft_wrap=True, highlight=False)
 
 
-@contextmanager
-def counting(what: str, total: int, quiet: bool = False) -> Iterator[Callable[[], None]]:
-    """A bar with the time left."""
-    from rich.progress import Progress
-
-    with Progress(console=errors, transient=True, disable=quiet or not errors.is_terminal) as bars:
-        task = bars.add_task(what, total=total)
-        yield lambda: bars.advance(task)
-
-
-def say_missing(plan: Plan, failed: dict[str, str]) -> int:
-    """Say what is missing; the exit code."""
+def report_missing(plan: Plan, given_up: dict[str, str]) -> int:
+    """Say what is missing of a plan, and return the exit code."""
     if plan.done == plan.planned:
         return 0
-    why = f": {len(failed)} failed for good, and others wait for them" if failed else ""
+    why = f": {len(given_up)} were given up, and others wait for them" if given_up else ""
     errors.print(
         f"memspan: {plan.planned - plan.done} of {plan.planned} runs are missing{why}; "
         f"see `memspan status {plan.experiment.name}`",

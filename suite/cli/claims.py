@@ -11,19 +11,34 @@ import typer
 
 from suite.cli._app import app, console, errors
 from suite.cli._opening import open_store
-from suite.cli._options import Address, Attempts, Devices, EngineName, Gpus, Storage, StoreOption, TrackingUri, Workers
-from suite.cli._running import RunOptions, counting, say_missing
+from suite.cli._options import (
+    Address,
+    Attempts,
+    Devices,
+    EngineName,
+    Gpus,
+    Storage,
+    StoreOption,
+    TrackingUri,
+    Workers,
+)
+from suite.cli._running import RunOptions, report_missing
 from suite.errors import InputError
 
 if TYPE_CHECKING:
+    from suite.claims.claim import Claim
+    from suite.claims.verdict import ClaimVerdict
     from suite.planning.plan import Plan
+    from suite.store.store import Store
 
 
 @app.command()
 def claims(
-    names: Annotated[list[str] | None, typer.Argument(help="Names from `memspan list`, or TOML files; all.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names from `memspan list`, or TOML files. Default: every claim.")
+    ] = None,
     budget: Annotated[
-        str, typer.Option(help="small: an hour for all of them on two cores; full: to publish.")
+        str, typer.Option(help="`small` takes an hour for all claims on two cores; `full` is for publishing.")
     ] = "small",
     store: StoreOption = Path("mlruns"),
     workers: Workers = 0,
@@ -38,54 +53,70 @@ def claims(
         Path | None, typer.Option(help="Folder of the report. Default: claims/BUDGET in the store.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long it takes.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print the verdicts only.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the verdicts.")] = False,
 ) -> int:
-    """Put the lesson's claims, or your own, to the test: run what is missing, print and write the verdicts."""
-    from suite.claims.claim import chosen
-
-    wanted = chosen(names or [])
-    experiments = {claim.name: claim.asks(budget) for claim in wanted}
+    """Put the lesson's claims, or your own, to the test: run what is missing, then print and write the verdicts."""
+    from suite.claims.claim import load_all
     from suite.planning.plan import studies
 
-    for experiment in experiments.values():
-        studies(experiment)  # whatever is wrong with any of them is said before a store is touched
-    from suite.claims import report
-    from suite.claims.testing import evaluate_claim, needs_runs
-    from suite.running import runner
-
-    hands = RunOptions(engine, workers, devices, address, gpus, attempts, quiet)
+    selected = load_all(names or [])
+    for claim in selected:
+        studies(claim.experiment_with(budget))  # whatever is wrong with any of them is said before a store is touched
+    options = RunOptions(engine, workers, devices, address, gpus, attempts, quiet)
     opened = open_store(store, storage, tracking_uri)
     if dry_run:
-        from suite.console.estimate import estimate
-
-        for claim in wanted:
-            if needs_runs(claim):
-                console.print(f"claim {claim.name}", style="bold", highlight=False)
-                estimate(runner.open_plan(experiments[claim.name], opened), hands.count, console)
+        _print_estimates(selected, budget, opened, options)
         return 0
-    found = []
-    incomplete = 0
-    for number, claim in enumerate(wanted, start=1):
-        if not quiet:
-            errors.print(f"claim {number} of {len(wanted)}: {claim.name}", highlight=False)
+    verdicts, exit_code = _evaluate(selected, budget, opened, options)
+    _write(verdicts, budget, opened, output or opened.folder / "claims" / budget)
+    return exit_code
 
-        def run(plan: Plan) -> None:
-            nonlocal incomplete
-            incomplete |= say_missing(plan, hands.run(plan, opened))
 
-        found.append(evaluate_claim(claim, budget, opened, run, _ticking))
-    folder = output or opened.folder / "claims" / budget
+def _print_estimates(selected: list[Claim], budget: str, store: Store, options: RunOptions) -> None:
+    from suite.claims.evaluation import needs_runs
+    from suite.console.estimate import print_estimate
+    from suite.running import runner
+
+    for claim in selected:
+        if needs_runs(claim):
+            console.print(f"claim {claim.name}", style="bold", highlight=False)
+            print_estimate(runner.open_plan(claim.experiment_with(budget), store), options.count, console)
+
+
+def _evaluate(selected: list[Claim], budget: str, store: Store, options: RunOptions) -> tuple[list[ClaimVerdict], int]:
+    """The verdict on each claim, and the exit code: 1 if runs are missing."""
+    from suite.claims.evaluation import evaluate_claim
+
+    verdicts = []
+    exit_code = 0
+
+    def run(plan: Plan) -> None:
+        nonlocal exit_code
+        exit_code |= report_missing(plan, options.run(plan, store))
+
+    for number, claim in enumerate(selected, start=1):
+        if not options.quiet:
+            errors.print(f"claim {number} of {len(selected)}: {claim.name}", highlight=False)
+        verdicts.append(evaluate_claim(claim, budget, store, run, _timing_bar))
+    return verdicts, exit_code
+
+
+def _write(verdicts: list[ClaimVerdict], budget: str, store: Store, folder: Path) -> None:
+    from suite.claims import report
+
     try:
-        written = report.write(found, folder)
+        written = report.write_report(verdicts, folder)
     except OSError as error:
         raise InputError(f"--output {str(folder)!r} cannot be written: {error.strerror}") from error
-    for judged in found:
-        mine = [path for path in written if path.stem == judged.claim.name]
-        opened.tracking.keep_report(experiments[judged.claim.name].name, f"claim, budget {budget}", mine)
-    report.show(found, console)
+    for verdict in verdicts:
+        pictures = [path for path in written if path.stem == verdict.claim.name]
+        experiment = verdict.claim.experiment_with(budget).name
+        store.tracking.keep_report(experiment, f"claim, budget {budget}", pictures)
+    report.print_verdicts(verdicts, console)
     errors.print(f"wrote {written[0]} and {len(written) - 1} files beside it", soft_wrap=True)
-    return incomplete
 
 
-def _ticking(total: int) -> AbstractContextManager[Callable[[], None]]:
-    return counting("timing, the arms in turns", total)
+def _timing_bar(total: int) -> AbstractContextManager[Callable[[], None]]:
+    from suite.console.progress import counting_bar
+
+    return counting_bar("timing, the arms in turns", total, errors)

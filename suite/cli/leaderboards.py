@@ -23,7 +23,6 @@ from suite.cli._options import (
     Trials,
     Workers,
 )
-from suite.cli._running import counting
 from suite.errors import InputError
 
 if TYPE_CHECKING:
@@ -113,6 +112,7 @@ def verify(
     The exit code is 0 if everything holds, and 1 otherwise. Nothing is recorded.
     """
     from suite import engines
+    from suite.console.progress import counting_bar
     from suite.leaderboards.proof import manifest as manifests
     from suite.leaderboards.proof.checks import check, chosen
     from suite.leaderboards.proof.retraining import retrain, runs_again
@@ -131,7 +131,7 @@ def verify(
     exact = sum(run.exact for run in again)
     how = "bit for bit" if exact == len(again) else f"{exact} bit for bit, the others by their skill over the seeds"
     console.print(f"training {len(again)} runs of {len({run.row for run in again})} rows again: {how}", highlight=False)
-    with counting("runs", len(again)) as tick:
+    with counting_bar("runs", len(again), errors) as tick:
         # What was measured on a CPU must come out the same on a CPU.
         engine = engines.make(workers=workers, devices=devices or ("cpu" if exact else None))
         wrong_runs = retrain(again, engine, lambda run, differs: tick())

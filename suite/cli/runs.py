@@ -27,7 +27,7 @@ from suite.cli._options import (
     Trials,
     Workers,
 )
-from suite.cli._running import RunOptions, say_missing
+from suite.cli._running import RunOptions, report_missing
 from suite.cli.leaderboards import keep
 from suite.errors import StoreError
 
@@ -69,16 +69,16 @@ def run(
     from suite.results.record import record_of
     from suite.running import runner
 
-    hands = RunOptions(engine, workers, devices, address, gpus, attempts, quiet)
+    options = RunOptions(engine, workers, devices, address, gpus, attempts, quiet)
     opened = open_store(store, storage, tracking_uri)
     plan = runner.open_plan(chosen, opened, curves=True)
     if dry_run:
-        from suite.console.estimate import estimate
+        from suite.console.estimate import print_estimate
 
-        estimate(plan, hands.count, console)
+        print_estimate(plan, options.count, console)
         return 0
     missing = plan.done < plan.planned
-    failed = hands.run(plan, opened)
+    given_up = options.run(plan, opened)
     board = build_leaderboard(record_of(plan, opened))
     show(board, console)
     folder = opened.folder / "leaderboards" / board.experiment
@@ -90,8 +90,8 @@ def run(
         except OSError as error:
             raise StoreError(f"the leaderboard cannot be written to {str(folder)!r}: {error.strerror}") from error
     if keep_models:
-        hands.keep_models(plan, opened)
-    return say_missing(plan, failed)
+        options.keep_models(plan, opened)
+    return report_missing(plan, given_up)
 
 
 @app.command()
@@ -114,12 +114,12 @@ def status(
     """
     chosen = chosen_experiment(experiment, architectures, tasks, seeds, trials, steps)
     opened = open_existing(store, storage, tracking_uri, experiment)
-    from suite.console.status import collect_status, show
+    from suite.console.status import collect_status, print_status
     from suite.running import runner
 
-    found = collect_status(runner.open_plan(chosen, opened), opened, attempts)
+    status_now = collect_status(runner.open_plan(chosen, opened), opened, attempts)
     if as_json:
-        print(json.dumps(found.as_data(), indent=2))
+        print(json.dumps(status_now.as_data(), indent=2))
     else:
-        show(found, console)
-    return 0 if found.complete else 1
+        print_status(status_now, console)
+    return 0 if status_now.complete else 1

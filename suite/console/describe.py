@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import types
 from contextlib import suppress
 from pathlib import Path
@@ -15,38 +16,37 @@ from suite.registry import Registry, architectures, option_types, tasks
 
 
 def describe(name: str) -> dict[str, Any]:
-    """``kind``, ``name``, ``text`` and, of an architecture or a task, ``options`` with their types and defaults.
+    """Describe what has this name.
+
+    Returns:
+        ``kind``, ``name`` and ``text``; of an architecture or a task also ``options`` with their types and defaults.
 
     Raises:
-        InputError: if nothing is called so.
+        InputError: if nothing has this name.
     """
     registries: dict[str, Registry[Any]] = {"architecture": architectures, "task": tasks}
     for kind, registry in registries.items():
         if name in registry.names():
-            return _class(kind, name, registry)
+            return _describe_class(kind, name, registry)
     if ":" in name:  # somebody else's class, of either kind
         with suppress(InputError):
-            return _class("architecture", name, architectures)
-        return _class("task", name, tasks)
+            return _describe_class("architecture", name, architectures)
+        return _describe_class("task", name, tasks)
     files: dict[str, dict[str, Path]] = {"experiment": loading.available(), "claim": claim.available()}
     for kind, paths in files.items():
         if name in paths:
             return {"kind": kind, "name": name, "text": paths[name].read_text(encoding="utf-8").rstrip()}
-    every = [
-        *(one for registry in registries.values() for one in registry.names()),
-        *files["experiment"],
-        *files["claim"],
-    ]
-    raise unknown("name", name, every)
+    classes = [class_name for registry in registries.values() for class_name in registry.names()]
+    raise unknown("name", name, [*classes, *files["experiment"], *files["claim"]])
 
 
-def _class(kind: str, name: str, registry: Registry[Any]) -> dict[str, Any]:
+def _describe_class(kind: str, name: str, registry: Registry[Any]) -> dict[str, Any]:
     cls = registry.get(name)
     options = {
         option: {"type": type_text(annotation), "default": default}
         for option, (annotation, default) in option_types(cls).items()
     }
-    lines = [inspect.cleandoc(cls.__doc__ or "")]
+    lines = [plain_text(inspect.cleandoc(cls.__doc__ or ""))]
     if options:
         width = max(map(len, options))
         lines += ["", "Options, as keys of its table in an experiment (type, default):", ""]
@@ -56,8 +56,16 @@ def _class(kind: str, name: str, registry: Registry[Any]) -> dict[str, Any]:
     return {"kind": kind, "name": name, "text": "\n".join(lines), "options": options}
 
 
+def plain_text(docstring: str) -> str:
+    """Return a docstring without the marks of reStructuredText, which nobody wants to read on a terminal."""
+    text = re.sub(r"::$", ":", docstring, flags=re.MULTILINE)
+    text = re.sub(r"``([^`]+)``", r"\1", text)
+    text = re.sub(r"`([^`]+)`", r"\1", text)
+    return re.sub(r"\*\*([^*]+)\*\*", r"\1", text)
+
+
 def type_text(annotation: Any) -> str:
-    """An annotation as one reads it: the choices of a ``Literal``, the name of a type."""
+    """Write an annotation as one reads it: the choices of a ``Literal``, the name of a type."""
     origin = get_origin(annotation)
     if origin is Literal:
         return " | ".join(repr(choice) for choice in get_args(annotation))

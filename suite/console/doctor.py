@@ -46,8 +46,8 @@ def _store(folder: Path, storage: str | None, tracking: str | None) -> Iterator[
         return
     yield "store", f"{store.folder}: can be written", True
     looks: list[tuple[str, str | None, Callable[[], str]]] = [
-        ("ledger", store.place.storage, lambda: f"{store.ledger.engine.dialect.name} {store.ledger.version()}"),
-        ("MLflow", store.place.tracking, lambda: store.tracking.version()),
+        ("ledger", store.location.storage, lambda: f"{store.ledger.engine.dialect.name} {store.ledger.version()}"),
+        ("MLflow", store.location.tracking, lambda: store.tracking.version()),
     ]
     for name, address, look in looks:
         where = f"{redacted(address)}: " if address else ""

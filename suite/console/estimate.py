@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from suite.console.progress import duration
-from suite.planning.plan import Plan, places
+from suite.planning.plan import Plan
+from suite.planning.study import Study
 from suite.training.train import train
 
 STEPS = 20
+"""Optimiser steps that are measured."""
+HEADINGS = ("runs missing", "hidden size", "seconds per run")
 
 
-def estimate(plan: Plan, workers: int, console: Console) -> None:
-    """Print the missing runs of each study, and the time they take."""
-    table = Table(box=None, padding=(0, 2))
-    for heading in ("study", "runs missing", "hidden size", "seconds per run"):
-        table.add_column(heading, justify="left" if heading == "study" else "right", overflow="fold")
+def print_estimate(plan: Plan, workers: int, console: Console) -> None:
+    """Print the missing runs of each study, by task, and the time that they take.
+
+    Args:
+        plan: what would run.
+        workers: runs at a time.
+        console: where it is printed.
+    """
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right")
     total = 0.0
-    for study in plan.studies:
-        done = sum(job.key in plan.finished for job in places(study, plan.finished))
-        config = study.config(study.defaults, study.sweep.seed)
-        few = config.training.model_copy(update={"steps": STEPS, "validation_size": 8, "test_size": 8})
-        task = config.task.model_copy(update={"test_lengths": ()})
-        short = config.model_copy(update={"training": few, "task": task})
-        train(short)  # compiles
-        seconds = train(short).metrics["training_seconds"] / STEPS * config.training.steps
-        missing = plan.experiment.runs_per_study - done
-        total += seconds * missing
-        table.add_row(study.name, str(missing), str(config.model.hidden_size), f"{seconds:.1f}")
+    for level, studies in groupby(plan.studies, key=lambda study: study.level.label):
+        table.add_row(f"[bold]{escape(level)}[/bold]")
+        for study in studies:
+            missing = plan.experiment.runs_per_study - plan.progress(study).done
+            hidden_size, seconds = _measure(study)
+            total += seconds * missing
+            table.add_row(f"  {escape(study.variant.label)}", str(missing), str(hidden_size), f"{seconds:.1f}")
     console.print(table)
     console.print(
-        f"{plan.planned - plan.done} of {plan.planned} runs are missing: at most about {duration(total / workers)} "
-        f"with {workers} worker{'s' * (workers > 1)} after a start of some ten seconds, less where runs stop early "
-        "because they solved the task."
+        f"{plan.planned - plan.done} of {plan.planned} runs are missing. They take at most about "
+        f"{duration(total / workers)} with {workers} worker{'s' * (workers > 1)}, after a start of some ten seconds. "
+        "Runs that solve their task stop early."
     )
+
+
+def _measure(study: Study) -> tuple[int, float]:
+    """The hidden size of a study's defaults, and the seconds that a run of them takes."""
+    config = study.config(study.defaults, study.sweep.seed)
+    few = config.training.model_copy(update={"steps": STEPS, "validation_size": 8, "test_size": 8})
+    task = config.task.model_copy(update={"test_lengths": ()})
+    short = config.model_copy(update={"training": few, "task": task})
+    train(short)  # compiles
+    seconds = train(short).metrics["training_seconds"] / STEPS * config.training.steps
+    return config.model.hidden_size, seconds

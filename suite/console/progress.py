@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -19,18 +20,21 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 
-class ProgressBars:
-    """One bar for all runs and one for each that is under way.
+class ProgressBars(RunListener):
+    """One bar for all runs of a plan, and one for each that is under way.
 
     Args:
+        plan: what is to be done.
+        console: where it is shown.
         workers: tells how many runs are done at a time.
+        quiet: show what goes wrong, and nothing else.
     """
 
     def __init__(self, plan: Plan, console: Console, workers: Callable[[], int], quiet: bool) -> None:
         self.plan = plan
         self.console = console
         self.quiet = quiet
-        self.lines = not quiet and not console.is_terminal
+        self.prints_lines = not quiet and not console.is_terminal
         self.bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -45,7 +49,7 @@ class ProgressBars:
         self.count = plan.done
         self.running: dict[str, TaskID] = {}
         self.traces: set[str] = set()
-        self.waited = (0, 0)
+        self.last_waiting = (0, 0)
 
     def __enter__(self) -> ProgressBars:
         self.bars.start()
@@ -55,50 +59,47 @@ class ProgressBars:
     def __exit__(self, *error: object) -> None:
         self.bars.stop()
 
-    @property
-    def told(self) -> RunListener:
-        return RunListener(self.step, self.done, self.failed, self.stopping, self.waiting, self.trouble)
-
-    def step(self, job: Job, step: int) -> None:
-        """How far a run has come; called from a thread of the engine."""
+    def on_step(self, job: Job, step: int) -> None:
         if job.key not in self.running:
-            self.running[job.key] = self.bars.add_task(escape(_name(job)), total=job.config.training.steps)
+            self.running[job.key] = self.bars.add_task(escape(job.title), total=job.config.training.steps)
         self.bars.update(self.running[job.key], completed=step, visible=True)
 
-    def stopping(self) -> None:
-        self._say("keeping checkpoints of the runs under way; Ctrl-C again stops at once")
-
-    def waiting(self, ready: int, elsewhere: int) -> None:
-        count = ready or elsewhere
-        if (ready, elsewhere) != self.waited:
-            self.waited = (ready, elsewhere)
-            runs = f"{count} run{'s' * (count > 1)}"
-            self._say(f"{runs} wait for room in the cluster" if ready else f"waiting for {runs} that others do")
-
-    def trouble(self, text: str) -> None:
-        self._say(text, style="red")
-
-    def failed(self, job: Job, end: TaskResult, last: bool) -> None:
-        self._hide(job)
-        after = "given up" if last else "will be tried again"
-        self._say(f"{job.study}, {_name(job)}: {end.reason}; {after}", style="red")
-        if end.trace and end.reason not in self.traces:  # of each error once
-            self.traces.add(end.reason)
-            self._say(end.trace)
-
-    def done(self, job: Job, outcome: Outcome) -> None:
+    def on_done(self, job: Job, outcome: Outcome) -> None:
         self.count += 1
         self.bars.update(self.all, description="all runs", completed=self.count)
         self._hide(job)
-        if self.lines:
+        if self.prints_lines:
             metrics = outcome.metrics
             self.seconds.append(metrics["wall_seconds"])
             left = fmean(self.seconds) * (self.plan.planned - self.count) / max(1, self.workers())
             state = "diverged" if metrics["diverged"] else f"validation skill {metrics['validation_skill']:.2f}"
             self._say(
-                f"{self.count}/{self.plan.planned} {job.study} {job.role} {job.number}: {state}, "
-                f"{metrics['wall_seconds']:.1f} s; about {duration(left)} left"
+                f"{self.count}/{self.plan.planned} {job.title}: {state}, {metrics['wall_seconds']:.1f} s; "
+                f"about {duration(left)} left"
             )
+
+    def on_failed(self, job: Job, result: TaskResult, given_up: bool) -> None:
+        self._hide(job)
+        after = "the run is given up" if given_up else "it will be tried again"
+        self._say(f"{job.title}: {result.reason}; {after}", style="red")
+        if result.trace and result.reason not in self.traces:  # of each error once
+            self.traces.add(result.reason)
+            self._say(result.trace)
+
+    def on_stopping(self) -> None:
+        self._say("The runs under way keep checkpoints. Press Ctrl-C again to stop at once.")
+
+    def on_waiting(self, ready: int, elsewhere: int) -> None:
+        if (ready, elsewhere) == self.last_waiting:
+            return
+        self.last_waiting = (ready, elsewhere)
+        if ready:
+            self._say(f"The cluster has no room for {_runs(ready)}, which wait{'s' * (ready == 1)}.")
+        else:
+            self._say(f"Waiting for {_runs(elsewhere)} that another command does.")
+
+    def on_trouble(self, text: str) -> None:
+        self._say(text, style="red")
 
     def _hide(self, job: Job) -> None:
         if job.key in self.running:
@@ -109,13 +110,42 @@ class ProgressBars:
             self.console.print(text, soft_wrap=True, highlight=False, markup=False, style=style)
 
 
-def _name(job: Job) -> str:
-    number = f"trial {job.number}" if job.role == "trial" else f"seed {job.number}"
-    return f"{job.variant} on {job.level}, {number}"
+class ModelBar(RunListener):
+    """One bar for the models that are made."""
+
+    def __init__(self, total: int, console: Console, quiet: bool = False) -> None:
+        self.console = console
+        self.bars = Progress(console=console, transient=True, disable=quiet or not console.is_terminal)
+        self.bar = self.bars.add_task("models", total=total)
+
+    def __enter__(self) -> ModelBar:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bars.stop()
+
+    def on_done(self, job: Job, outcome: Outcome) -> None:
+        self.bars.advance(self.bar)
+
+    def on_trouble(self, text: str) -> None:
+        self.console.print(text, style="red")
+
+
+@contextmanager
+def counting_bar(what: str, total: int, console: Console, quiet: bool = False) -> Iterator[Callable[[], None]]:
+    """Show a bar with the time left, and give a function that advances it by one."""
+    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bars:
+        bar = bars.add_task(what, total=total)
+        yield lambda: bars.advance(bar)
 
 
 def duration(seconds: float) -> str:
-    """``40 s``, ``12 min``, ``3.5 h``."""
+    """Write a duration as one reads it: ``40 s``, ``12 min``, ``3.5 h``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _runs(count: int) -> str:
+    return f"{count} run{'s' * (count > 1)}"

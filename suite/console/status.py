@@ -1,22 +1,37 @@
-"""Where an experiment stands: done, running, failed and missing, also while it runs elsewhere."""
+"""Where an experiment stands: what is done, running, failed and missing, also while it runs elsewhere."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 from suite.console.progress import duration
-from suite.planning.plan import Plan, known, places
+from suite.leaderboards.text.render import plain_table
+from suite.planning.plan import Plan
 from suite.results.record import earlier_text, record_of
 from suite.store.ledger import UnfinishedRun
 from suite.store.ledger_tables import RUNNING
 from suite.store.store import Store
 
-NAMES = ("done", "running", "failed", "missing")
+STATES = ("done", "running", "failed", "missing")
+
+
+@dataclass(frozen=True)
+class StudyStatus:
+    """How many runs of a study are in which state."""
+
+    study: str
+    task: str
+    architecture: str
+    done: int
+    running: int
+    failed: int
+    missing: int
+    """Runs that nobody has begun, that wait for another try, or that cannot be named yet."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +40,7 @@ class Status:
 
     experiment: str
     planned: int
-    studies: dict[str, dict[str, int]]
-    """By study, by `NAMES`; what is missing includes what waits for another try, or cannot be named yet."""
+    studies: list[StudyStatus]
     running: list[UnfinishedRun]
     failed: list[UnfinishedRun]
     earlier: int = 0
@@ -34,59 +48,70 @@ class Status:
 
     @property
     def totals(self) -> dict[str, int]:
-        return {name: sum(counts[name] for counts in self.studies.values()) for name in NAMES}
+        return {state: sum(getattr(study, state) for study in self.studies) for state in STATES}
 
     @property
     def complete(self) -> bool:
         return self.totals["done"] == self.planned
 
     def as_data(self) -> dict[str, Any]:
-        return {**asdict(self), "totals": self.totals, "complete": self.complete}
+        """Return plain values for programs; the counts of each study stand under its name."""
+        studies = {study.study: {state: getattr(study, state) for state in STATES} for study in self.studies}
+        return {**asdict(self), "studies": studies, "totals": self.totals, "complete": self.complete}
 
 
 def collect_status(plan: Plan, store: Store, attempts: int = 3) -> Status:
-    """The state of every run of a plan; ``attempts`` as they were given to ``run``."""
-    entries = {entry.key: entry for entry in store.ledger.unfinished(plan.experiment.name)}
+    """Collect the state of every run of a plan.
+
+    Args:
+        plan: what was asked.
+        store: where runs are recorded.
+        attempts: after how many failures a run is given up, as it was given to ``run``.
+    """
+    unfinished = {run.key: run for run in store.ledger.unfinished(plan.experiment.name)}
+    studies: list[StudyStatus] = []
     running: list[UnfinishedRun] = []
     failed: list[UnfinishedRun] = []
-    studies = {}
     for study in plan.studies:
-        here = known(study, plan.finished)
-        begun = [entries[key] for key in here if key in entries and key not in plan.finished]
-        mine = [entry for entry in begun if entry.state == RUNNING]
-        lost = [entry for entry in begun if entry.state != RUNNING and entry.failures >= attempts]
-        done = sum(job.key in plan.finished for job in places(study, plan.finished))
-        rest = plan.experiment.runs_per_study - done - len(mine) - len(lost)
-        studies[study.name] = dict(zip(NAMES, (done, len(mine), len(lost), rest), strict=True))
-        running += mine
-        failed += lost
-    return Status(plan.experiment.name, plan.planned, studies, running, failed, record_of(plan, store).earlier)
+        progress = plan.progress(study)
+        begun = [unfinished[key] for key in progress.missing if key in unfinished]
+        under_way = [run for run in begun if run.state == RUNNING]
+        given_up = [run for run in begun if run.state != RUNNING and run.failures >= attempts]
+        counts = progress.done, len(under_way), len(given_up)
+        missing = plan.experiment.runs_per_study - sum(counts)
+        studies.append(StudyStatus(study.name, study.level.label, study.variant.label, *counts, missing))
+        running += under_way
+        failed += given_up
+    earlier = record_of(plan, store).earlier
+    return Status(plan.experiment.name, plan.planned, studies, running, failed, earlier)
 
 
-def show(found: Status, console: Console) -> None:
-    """A line per study, what is running with the age of its heartbeat, and what has failed with its reason."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    table.add_column("study", overflow="fold")
-    for name in NAMES:
-        table.add_column(name, justify="right")
-    for study, counts in found.studies.items():
-        table.add_row(study.removeprefix(f"{found.experiment}/"), *(str(counts[name] or "·") for name in NAMES))
+def print_status(status: Status, console: Console) -> None:
+    """Print a line per study by task, what is running with its last heartbeat, and what has failed with its reason."""
+    table = plain_table("")
+    table.add_column("", no_wrap=True)
+    for state in STATES:
+        table.add_column(state, justify="right")
+    for task, studies in groupby(status.studies, key=lambda study: study.task):
+        table.add_row(f"[bold]{escape(task)}[/bold]")
+        for study in studies:
+            counts = (str(getattr(study, state) or "·") for state in STATES)
+            table.add_row(f"  {escape(study.architecture)}", *counts)
     table.add_section()
-    table.add_row("all", *(str(found.totals[name]) for name in NAMES), style="bold")
+    table.add_row("all", *(str(status.totals[state]) for state in STATES), style="bold")
     console.print(table)
-    if found.earlier and not found.complete:
-        console.print(earlier_text(found.earlier), style="yellow", highlight=False)
-    for entry in found.running:
-        place, pid, _ = entry.owner.rsplit(":", 2)
+    if status.earlier and not status.complete:
+        console.print(earlier_text(status.earlier), style="yellow", highlight=False)
+    for run in status.running:
         console.print(
-            f"running  {entry.study} {entry.role} {entry.number}: for {duration(entry.seconds)} by process {pid} of "
-            f"{place.split('/')[0]}, heartbeat {entry.age:.0f} s ago",
+            f"running  {run.study} {run.role} {run.number}: for {duration(run.seconds)} by {run.process}, "
+            f"last heartbeat {run.heartbeat_age:.0f} s ago",
             highlight=False,
             markup=False,
         )
-    for entry in found.failed:
+    for run in status.failed:
         console.print(
-            f"failed   {entry.study} {entry.role} {entry.number}: {entry.failures} times, {entry.error}",
+            f"failed   {run.study} {run.role} {run.number}: {run.failures} times, {run.error}",
             highlight=False,
             markup=False,
             style="red",

@@ -1,4 +1,4 @@
-"""The contract of an engine."""
+"""The contract of an engine, and of the tasks that it executes."""
 
 from __future__ import annotations
 
@@ -13,54 +13,58 @@ from suite.errors import StoppedError, StoreError, redacted
 
 
 class Signals:
-    """What a task has to do with whoever started it."""
+    """The link between a task and the process that started it."""
 
     device = "cpu"
-    """``"cpu"`` or ``"cuda"``; which GPU that is, CUDA_VISIBLE_DEVICES says."""
+    """The device of the task, ``"cpu"`` or ``"cuda"``. CUDA_VISIBLE_DEVICES says which GPU that is."""
 
     stopping = False
+    """True once the task has been asked to stop."""
 
-    def report(self, step: int) -> None:
-        """Tell how far it has come."""
+    def on_step(self, step: int) -> None:
+        """Report the step that the task has reached."""
 
     def should_stop(self) -> bool:
-        """Whether to keep a checkpoint and end."""
+        """Return True once the task should keep a checkpoint and end."""
         return self.stopping
 
 
 EngineTask = Callable[[Signals], Any]
-"""Something to be done elsewhere. It can be pickled, and so can what it returns."""
+"""A function that can be executed in another process. It can be pickled, and so can its result."""
 
 StepListener = Callable[[str, int], None]
-"""Is told the key of a task and how far it has come."""
+"""A function that receives the key of a task and the step that the task has reached."""
 
 
 class TaskStatus(Enum):
-    """How a task run_task."""
+    """The way in which a task ended."""
 
     DONE = "done"
     FAILED = "failed"
-    """With an error of its own, or with its process: killed, or out of memory."""
+    """The task raised an error, or its process was killed or ran out of memory."""
     LOST = "lost"
-    """With the machine it was on, for which it is not to blame."""
+    """The machine of the task was lost, so the task is not to blame."""
     STOPPED = "stopped"
-    """Because it was asked to."""
+    """The task was asked to stop, and did."""
     STORE = "store"
-    """The store cannot be written or does not answer."""
+    """The store could not be written or did not answer."""
 
 
 @dataclass(frozen=True)
 class TaskResult:
-    """The end of a task."""
+    """The outcome of a task: its status, and either its value or the reason why there is none."""
 
-    kind: TaskStatus
+    status: TaskStatus
     value: Any = None
+    """The return value of the task, if it is done."""
     reason: str = ""
+    """One line that says why the task is not done."""
     trace: str = ""
+    """The traceback of an error of the task."""
 
 
 def run_task(task: EngineTask, signals: Signals) -> TaskResult:
-    """Do a task here and now."""
+    """Execute a task in this process, and turn whatever it raises into a result."""
     try:
         return TaskResult(TaskStatus.DONE, task(signals))
     except StoppedError as error:
@@ -73,32 +77,32 @@ def run_task(task: EngineTask, signals: Signals) -> TaskResult:
 
 
 class Engine(ABC):
-    """Takes tasks and says how they run_task. Used as a context; leaving it ends what is under way."""
+    """An engine takes tasks, executes them, and reports how they ended. Leaving its context ends all of its tasks."""
 
-    listener: StepListener = staticmethod(lambda key, step: None)
-    """Is told of progress, also from other threads."""
+    on_step: StepListener = staticmethod(lambda key, step: None)
+    """The listener for the progress of every task. It may be called from other threads."""
 
     @property
     @abstractmethod
     def free(self) -> int:
-        """So many tasks can be taken now."""
+        """The number of tasks that can be submitted now."""
 
     @property
     @abstractmethod
     def pending(self) -> int:
-        """Tasks that were taken and have not run_task."""
+        """The number of tasks that were submitted and have not ended."""
 
     @abstractmethod
     def submit(self, key: str, task: EngineTask) -> None:
-        """Take a task; only while something is free."""
+        """Start a task. Call this only while `free` is above 0."""
 
     @abstractmethod
     def wait(self, seconds: float) -> list[tuple[str, TaskResult]]:
-        """The keys and ends of tasks that have run_task; none after so many seconds in which none did."""
+        """Return the keys and results of tasks that have ended, or none if none ends within ``seconds``."""
 
     @abstractmethod
     def stop(self) -> None:
-        """Ask every task to keep a checkpoint and end. Called from a signal's handler."""
+        """Ask every task to keep a checkpoint and end. Signal handlers call this, so it must return at once."""
 
     def __enter__(self) -> Engine:
         return self

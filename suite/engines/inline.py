@@ -1,4 +1,4 @@
-"""One run after the other, in this process."""
+"""The engine that executes one run after the other in this process."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from suite.engines.devices import available
 
 
 class Inline(Engine):
-    """For one worker, and for debugging.
+    """An engine without worker processes, for a single worker and for debugging.
 
     Args:
-        device: CUDA_VISIBLE_DEVICES; None for the CPU.
+        device: the CUDA_VISIBLE_DEVICES of the runs, or None for the CPU.
     """
 
     def __init__(self, device: str | None = None) -> None:
@@ -36,7 +36,7 @@ class Inline(Engine):
 
     def wait(self, seconds: float) -> list[tuple[str, TaskResult]]:
         key, task = self.waiting.pop()
-        self.signals.report = partial(self.listener, key)  # type: ignore[method-assign]
+        self.signals.on_step = partial(self.on_step, key)  # type: ignore[method-assign]
         return [(key, run_task(task, self.signals))]
 
     def stop(self) -> None:

@@ -71,6 +71,14 @@ class Sweep(Frozen):
     space: Space = Field(default={})
 
     @property
+    def generation_size(self) -> int:
+        """Trials that are suggested together, with the generations before them known and nothing else."""
+        if self.generation:
+            return self.generation
+        one_design = self.sampler in ("sobol", "random") and self.pruner == "none"
+        return self.trials if one_design else 4
+
+    @property
     def repeatable(self) -> bool:
         """Whether suggestions and pruning are known to depend on the seed and finished generations alone."""
         return self.sampler in REPEATABLE_SAMPLERS and self.pruner in REPEATABLE_PRUNERS

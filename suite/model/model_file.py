@@ -109,12 +109,12 @@ def read(path: Path | str) -> SavedModel:
     except OSError as error:
         raise InputError(f"cannot read model file {str(path)!r}: {error.strerror}") from error
     try:
-        return unpacked(data)
+        return unpack(data)
     except InputError as error:
         raise InputError(f"{str(path)!r} {error}") from error
 
 
-def packed(kept: SavedModel) -> bytes:
+def pack(kept: SavedModel) -> bytes:
     """The file of a model: plain values and tensors, each on its own and on the CPU."""
     plain = {field.name: getattr(kept, field.name) for field in fields(kept)}
     # After a training, weights are views of one vector.
@@ -124,8 +124,8 @@ def packed(kept: SavedModel) -> bytes:
     return buffer.getvalue()
 
 
-def unpacked(data: bytes) -> SavedModel:
-    """What ``packed`` has packed; an ``InputError`` says what else it is."""
+def unpack(data: bytes) -> SavedModel:
+    """What `pack` has packed; an ``InputError`` says what else it is."""
     try:
         found = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
     except Exception as error:  # torch has a dozen of them for a broken file

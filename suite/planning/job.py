@@ -42,6 +42,16 @@ class Job:
     """What was searched, by name."""
     pruner: PrunerContext | None = field(default=None, compare=False, repr=False)
 
+    @property
+    def title(self) -> str:
+        """The run in a few words, such as ``gru on adding, trial 3``."""
+        return f"{self.variant} on {self.level}, {self.place}"
+
+    @property
+    def place(self) -> str:
+        """Its place in the study: ``trial 3`` or ``seed 7``."""
+        return f"{'trial' if self.role == 'trial' else 'seed'} {self.number}"
+
 
 Point = tuple[int, Mapping[str, float]]
 """(step, metrics)."""

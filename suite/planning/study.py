@@ -29,6 +29,7 @@ class Study:
         self.variant = variant
         self.level = level
         self.name = f"{experiment.name}/{level.label}/{variant.label}"
+        self.title = f"{variant.label} on {level.label}"
         self.sweep = experiment.sweep
         self.design: list[dict[str, Any]] = []
         """The points of its Sobol design that were asked for so far."""

@@ -6,40 +6,38 @@ long ago gets its models as well, and runs need not keep weights that nobody ask
 
 from __future__ import annotations
 
-import os
-import time
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from suite.errors import InputError, StoreError
-from suite.model.model_file import SavedModel, packed, read, unpacked
-from suite.planning.job import Outcome
+from suite.engines import Engine, EngineTask, TaskResult, TaskStatus
+from suite.engines.dispatch import Work, dispatch
+from suite.errors import InputError, StoreError, redacted
+from suite.model.model_file import SavedModel, pack, read, unpack
+from suite.planning.job import Job, Outcome
+from suite.planning.plan import Plan
+from suite.planning.study import Study
+from suite.results.wording import stem
 from suite.running.events import RunListener
+from suite.store.files import remove, write_whole
+from suite.store.store import Store
 
 if TYPE_CHECKING:
-    from suite.engines import Engine, Signals
-    from suite.planning.job import Job
-    from suite.planning.plan import Finished, Plan
-    from suite.planning.study import Study
-    from suite.store.store import Store
-
-POLL_SECONDS = 2.0
+    from suite.engines import Signals
 
 
 @dataclass(frozen=True)
 class BestModel:
-    """A row whose evaluations are finished: its best run, and where its model belongs."""
+    """The model of a row whose evaluations are finished: its best run, and the file to which it belongs."""
 
     study: Study
     job: Job
     path: Path
 
     @property
-    def there(self) -> bool:
-        """Whether the file is that of this run."""
+    def is_made(self) -> bool:
+        """Whether the file is there and holds the model of this run."""
         try:
             return read(self.path).config.key == self.job.key
         except InputError:
@@ -50,143 +48,134 @@ class BestModel:
 class ModelResult:
     """What became of the model of a row."""
 
-    row: BestModel
+    model: BestModel
     state: Literal["made", "there", "failed"]
     note: str = ""
     """What somebody has to know: why it failed, or that it is not quite the model that was recorded."""
 
 
-def rows(plan: Plan, folder: Path) -> list[BestModel]:
-    """The rows that can have a model now, in the order of the plan.
+def best_models(plan: Plan, folder: Path) -> list[BestModel]:
+    """Return the models that can be made now, in the order of the plan.
 
     Raises:
         InputError: if two rows would have the same file.
     """
-    from suite.results.wording import stem
-
-    found: dict[Path, BestModel] = {}
+    models: dict[Path, BestModel] = {}
     for study in plan.studies:
-        job = best_run(study, plan.finished)
+        job = plan.progress(study).best_run
         if job is None:
             continue
         path = folder / "models" / plan.experiment.name / stem(study.level.label) / f"{stem(study.variant.label)}.pt"
-        if path in found:
+        if path in models:
             raise InputError(
-                f"the models of {found[path].study.name!r} and {study.name!r} would be the same file, "
+                f"the models of {models[path].study.name!r} and {study.name!r} would be the same file, "
                 f"{path.parent.name}/{path.name}; rename one of them in the experiment"
             )
-        found[path] = BestModel(study, job, path)
-    return list(found.values())
+        models[path] = BestModel(study, job, path)
+    return list(models.values())
 
 
-def best_run(study: Study, finished: Finished) -> Job | None:
-    """The evaluation with the highest validation skill, then the lower validation loss, then the lower seed.
-
-    Never chosen on test data. None while an evaluation is missing.
-    """
-    from suite.planning.plan import evaluations
-
-    jobs = evaluations(study, finished)
-    if any(job.key not in finished for job in jobs):
-        return None
-
-    def rank(job: Job) -> tuple[float, float, int]:
-        metrics = finished[job.key].metrics
-        return -metrics["validation_skill"], metrics.get("validation_loss", float("inf")), job.config.seed
-
-    return min(jobs, key=rank, default=None)
-
-
-def keep(plan: Plan, store: Store, engine: Engine, told: RunListener | None = None) -> list[ModelResult]:
+def keep_models(plan: Plan, store: Store, engine: Engine, listener: RunListener | None = None) -> list[ModelResult]:
     """Write the model of each finished row that the store lacks, and list them all in MLflow.
 
     Interrupted and called again, it goes on with what is missing.
 
     Args:
-        plan: whose rows.
-        store: models are in ``models/EXPERIMENT/TASK-CONFIDENCE/VARIANT.pt`` of its folder.
+        plan: the plan whose rows get models.
+        store: models are in ``models/EXPERIMENT/TASK-LEVEL/VARIANT.pt`` of its folder.
         engine: where they are trained; it is left at the end.
-        told: what is told to whoever watches; ``done`` of each model that is made.
+        listener: is told what happens; ``on_done`` of each model that is made.
 
     Returns:
         What became of each row, in the order of the plan; those that are not finished are left out.
 
     Raises:
         InputError: if two rows would have the same file.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM. After the first, what was under way has kept a checkpoint.
         StoreError: if a file cannot be written.
     """
-    from suite.engines import TaskStatus
-    from suite.errors import redacted
-
-    told = told or RunListener()
-    step_told, done_told = told.step, told.done
-    found = rows(plan, store.folder)
-    findings = {row.study.name: ModelResult(row, "there") for row in found if row.there}
-    waiting = [row for row in found if row.study.name not in findings]
-    running: dict[str, BestModel] = {}
-
-    def listener(name: str, step: int) -> None:
-        row = running.get(name)
-        if row is not None:
-            step_told(row.job, step)
-
-    def written(row: BestModel, data: bytes) -> ModelResult:
-        _write(row.path, data)
-        made = Outcome(unpacked(data).metrics)
-        done_told(row.job, made)
-        return ModelResult(row, "made", _difference(plan.finished[row.job.key], made))
-
-    engine.listener = listener
-    with engine:
-        while waiting or running:
-            while waiting and engine.free > 0:
-                row = waiting.pop(0)
-                running[row.study.name] = row
-                checkpoint = store.checkpoints / f"{row.job.key}.model.pt"
-                engine.submit(row.study.name, partial(make, row.job, plan.experiment.name, checkpoint))
-            if not engine.pending:  # the engine has no room
-                told.waiting(len(waiting), 0)
-                time.sleep(POLL_SECONDS)
-            for name, how in engine.wait(POLL_SECONDS) if engine.pending else ():
-                row = running.pop(name)
-                if how.kind is TaskStatus.DONE:
-                    findings[name] = written(row, how.value)
-                elif how.kind is TaskStatus.LOST:
-                    waiting.append(row)
-                elif how.kind is TaskStatus.STOPPED:
-                    raise KeyboardInterrupt
-                elif how.kind is TaskStatus.STORE:
-                    raise StoreError(how.reason)
-                else:
-                    told.failed(row.job, how, True)
-                    findings[name] = ModelResult(row, "failed", how.reason)
+    listener = listener or RunListener()
+    work = _MissingModels(plan, store, listener)
+    engine.on_step = work.on_step
+    if not dispatch(work, engine, listener.on_stopping):
+        raise KeyboardInterrupt
+    results = [work.results[model.study.name] for model in work.models]
     try:
-        for row in found:
-            if findings[row.study.name].state != "failed":
-                store.tracking.list_model(row.study, row.path, read(row.path))
+        for result in results:
+            if result.state != "failed":
+                from suite.store.mlflow_models import list_model
+
+                list_model(store.tracking, result.model.study, result.model.path, read(result.model.path))
     except Exception as error:  # the files are there; the same command lists what is not listed
-        told.trouble(f"the models could not be listed in MLflow: {redacted(str(error))}")
-    return [findings[row.study.name] for row in found]
+        listener.on_trouble(f"the models could not be listed in MLflow: {redacted(str(error))}")
+    return results
 
 
-def make(job: Job, experiment: str, checkpoint: Path, signals: Signals) -> bytes:
-    """Train the run of a row once more: its model file, for whoever asked to write it where it belongs."""
+class _MissingModels(Work):
+    """The models of a plan that the store lacks, by the name of their study."""
+
+    def __init__(self, plan: Plan, store: Store, listener: RunListener) -> None:
+        self.plan = plan
+        self.store = store
+        self.listener = listener
+        self.models = best_models(plan, store.folder)
+        self.results = {model.study.name: ModelResult(model, "there") for model in self.models if model.is_made}
+        self.ready = [model for model in self.models if model.study.name not in self.results]
+        self.running: dict[str, BestModel] = {}
+
+    def is_left(self) -> bool:
+        return bool(self.ready)
+
+    def next_task(self) -> tuple[str, EngineTask] | None:
+        if not self.ready:
+            return None
+        model = self.ready.pop(0)
+        self.running[model.study.name] = model
+        checkpoint = self.store.checkpoints / f"{model.job.key}.model.pt"
+        return model.study.name, partial(train_model, model.job, self.plan.experiment.name, checkpoint)
+
+    def on_result(self, key: str, result: TaskResult) -> None:
+        model = self.running.pop(key)
+        if result.status is TaskStatus.DONE:
+            _write(model.path, result.value)
+            made = Outcome(unpack(result.value).metrics)
+            self.listener.on_done(model.job, made)
+            note = _difference(self.plan.finished[model.job.key], made)
+            self.results[key] = ModelResult(model, "made", note)
+        elif result.status is TaskStatus.LOST:
+            self.ready.append(model)
+        elif result.status is TaskStatus.STORE:
+            raise StoreError(result.reason)
+        elif result.status is TaskStatus.FAILED:
+            self.listener.on_failed(model.job, result, True)
+            self.results[key] = ModelResult(model, "failed", result.reason)
+
+    def on_idle(self) -> None:
+        self.listener.on_waiting(len(self.ready), 0)
+
+    def on_step(self, key: str, step: int) -> None:
+        model = self.running.get(key)
+        if model is not None:
+            self.listener.on_step(model.job, step)
+
+
+def train_model(job: Job, experiment: str, checkpoint: Path, signals: Signals) -> bytes:
+    """Train the run of a row once more, and return its model file."""
     from suite.store.environment import environment
-    from suite.training.checkpoint import discard
     from suite.training.lightning_module import Watcher
     from suite.training.train import train
 
-    watcher = Watcher(on_progress=signals.report, should_stop=signals.should_stop)
+    watcher = Watcher(on_step=signals.on_step, should_stop=signals.should_stop)
     result = train(job.config, watcher, signals.device, checkpoint=checkpoint)
     packages = dict(environment(signals.device)["packages"])
     weights = result.model.state_dict()
-    data = packed(SavedModel(job.config, experiment, job.variant, job.level, weights, result.metrics, packages))
-    discard(checkpoint)
-    return data
+    saved = SavedModel(job.config, experiment, job.variant, job.level, weights, result.metrics, packages)
+    remove(checkpoint)
+    return pack(saved)
 
 
 def _difference(recorded: Outcome, made: Outcome) -> str:
-    """That a model is not quite the one that was recorded, as on another platform; empty if it is."""
+    """Say that a model is not quite the one that was recorded, as on another platform; empty if it is."""
     before, after = recorded.repeatable, made.repeatable
     different = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
     if not different:
@@ -199,18 +188,9 @@ def _difference(recorded: Outcome, made: Outcome) -> str:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Put a file where it belongs, whole or not at all, and clear away what a killed process has left of it."""
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    """Put a model file where it belongs, and clear away what a killed process has left of it."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileNotFoundError):  # another process has just cleared it away, after writing the same model
-            unfinished.replace(path)
-        for left in path.parent.glob(f"{path.name}.*"):
-            left.unlink(missing_ok=True)
+        write_whole(path, data)
+        remove(path, itself=False)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise StoreError(f"the model file {str(path)!r} cannot be written: {error.strerror}") from error

@@ -14,47 +14,62 @@ from suite.store.store import Store
 
 
 @cache
-def _opened(place: StoreLocation) -> Store:
-    """The store, once in each process."""
-    return Store.at(place)
+def open_store(location: StoreLocation) -> Store:
+    """Open the store of a location, once in each process."""
+    return Store.at(location)
 
 
 def execute(
-    job: Job, place: StoreLocation, experiment: str, parent: str, owner: str, signals: Signals
+    job: Job, location: StoreLocation, experiment: str, study_run: str, owner: str, signals: Signals
 ) -> Outcome | None:
-    """Do one run and record it; None if it belongs to another owner by the time it is done."""
+    """Do one run and record it.
+
+    Args:
+        job: the run.
+        location: the store in which it is recorded.
+        experiment: the name of its experiment.
+        study_run: MLflow's id of the run of its study, under which it is nested.
+        owner: who holds the run, see `Leases`.
+        signals: tells how far it has come, and whether to stop.
+
+    Returns:
+        What was measured; None if the run belongs to another owner by the time it is done.
+
+    Raises:
+        StoppedError: if it was asked to stop; a checkpoint is kept.
+    """
     from suite.plots.learning_curve import learning_curve
     from suite.store.environment import environment
-    from suite.training.checkpoint import discard
+    from suite.store.files import remove
     from suite.training.gradient_callback import as_data, lag_curves
     from suite.training.lightning_module import Watcher
     from suite.training.train import train
 
-    store = _opened(place)
+    store = open_store(location)
     checkpoint = store.checkpoints / f"{job.key}.pt"
-    watcher = Watcher(on_progress=signals.report, should_stop=signals.should_stop)
+    watcher = Watcher(on_step=signals.on_step, should_stop=signals.should_stop)
     if job.pruner:
         watcher.should_prune = sweep.GenerationPruner(job.pruner)
-    with store.tracking.recording(job, experiment, parent, owner) as recorder:
+    with store.tracking.recording(job, experiment, study_run, owner) as recorder:
         watcher.on_metrics = recorder.curve
         result = train(job.config, watcher, signals.device, checkpoint=checkpoint)
         flow = lag_curves(result.gradient_flow)
         for lag, powers in flow:
             recorder.curve(lag, powers)
-        found = environment(signals.device)
-        outcome = Outcome(result.metrics, (*result.curves, *flow), store.note(found))
+        measured_on = environment(signals.device)
+        outcome = Outcome(result.metrics, (*result.curves, *flow), store.keep_environment(measured_on))
         tags = {
             "environment": outcome.environment,
             "path": "/".join(sorted({kernels.path(cell) for cell in result.model.cells})),
-            "threads": str(found["threads"]),
-            "cpu_capability": found["cpu_capability"],
+            "threads": str(measured_on["threads"]),
+            "cpu_capability": measured_on["cpu_capability"],
             "device": signals.device,
             "visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
         }
         recorder.result(job, outcome, tags)
-        recorder.data(found, "environment.json")
+        recorder.data(measured_on, "environment.json")
         recorder.figure(learning_curve(job, result.curves, result.gradient_flow), "learning_curve.png")
         if result.gradient_flow:
             recorder.data(as_data(result.gradient_flow), "gradient_flow.json")
-    discard(checkpoint)
+    remove(checkpoint)
     return outcome if recorder.counts else None

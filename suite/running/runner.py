@@ -1,58 +1,52 @@
-"""What of an experiment is missing, and getting it done: alone, or together with others on the same store."""
+"""Getting an experiment done: alone, or together with others on the same store."""
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from suite.engines import Engine, TaskResult, TaskStatus
+from suite.engines import Engine, EngineTask, TaskResult, TaskStatus
+from suite.engines.dispatch import POLL_SECONDS, Work, dispatch
 from suite.errors import StoreError, redacted
 from suite.experiment.experiment import Experiment
 from suite.experiment.run_config import digest
 from suite.planning import sweep
 from suite.planning.job import Job, Outcome
-from suite.planning.plan import Plan, best, evaluations, missing, studies, trials
+from suite.planning.plan import Plan, studies
 from suite.planning.study import Study
 from suite.running.events import RunListener
 from suite.running.execute import execute
 from suite.store.lease import Leases, LeaseStatus
+from suite.store.ledger_tables import RUNNING
 from suite.store.retrying import retried
 from suite.store.store import Store
 
-POLL_SECONDS = 2.0
-"""Between two looks at what others do."""
-
 
 def open_plan(experiment: Experiment, store: Store, curves: bool = False) -> Plan:
-    """The studies of an experiment, checked, with the finished runs of the store; with their ``curves`` if wanted."""
-    found = studies(experiment)
+    """Return the studies of an experiment, checked, with the finished runs of a store.
+
+    Args:
+        experiment: what is asked.
+        store: where its runs are recorded.
+        curves: whether the learning curves of finished runs are needed.
+
+    Raises:
+        InputError: if anything in the experiment is wrong.
+    """
+    checked = studies(experiment)
     needed = curves or experiment.sweep.pruner != "none"
-    return Plan(experiment, found, store.finished(experiment.name, curves=needed))
-
-
-@dataclass
-class _Work:
-    """The state of the work: every run that can be named and is not finished is in one of these, by key."""
-
-    ready: dict[str, Job] = field(default_factory=dict)
-    running: dict[str, Job] = field(default_factory=dict)
-    elsewhere: dict[str, Job] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-    """With the reason."""
-
-    def add(self, jobs: dict[str, Job]) -> None:
-        known = (self.running, self.elsewhere, self.failed)
-        self.ready.update({key: job for key, job in jobs.items() if not any(key in part for part in known)})
+    return Plan(experiment, checked, store.finished(experiment.name, curves=needed))
 
 
 def run(
-    plan: Plan, store: Store, engine: Engine, told: RunListener | None = None, *, attempts: int = 3, do: Any = execute
+    plan: Plan,
+    store: Store,
+    engine: Engine,
+    listener: RunListener | None = None,
+    *,
+    attempts: int = 3,
+    execute_run: Any = execute,
 ) -> dict[str, str]:
     """Do every run of a plan that the store lacks; afterwards ``plan.finished`` has them all.
 
@@ -64,140 +58,137 @@ def run(
         plan: what to do.
         store: where it is recorded.
         engine: where runs execute; it is left at the end.
-        told: what is told to whoever watches.
+        listener: is told what happens.
         attempts: a run that has failed so often is given up.
-        do: does one run; see `execute`.
+        execute_run: does one run, see `execute`.
 
     Returns:
         The reason of each run that was given up, by key; empty if the plan is complete.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C or SIGTERM. Once: runs under way have kept a checkpoint. Twice: at once.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM. After the first, runs under way have kept a checkpoint.
         StoreError: if the store is full or stays away.
     """
-    told = told or RunListener()
+    listener = listener or RunListener()
     name = plan.experiment.name
-    study_of = {study.name: study for study in plan.studies}
-    askers: dict[str, set[str]] = {}  # the studies of each run: two may ask for the same configuration
-    work = _Work()
-
-    def add(study: Study) -> None:
-        jobs = missing(study, plan.finished)
-        for key in jobs:
-            askers.setdefault(key, set()).add(study.name)
-        work.add(jobs)
-
-    for study in plan.studies:
-        add(study)
-
-    def listener(key: str, step: int) -> None:
-        job = work.running.get(key)
-        if job is not None:
-            told.step(job, step)
-
-    engine.listener = listener
-    with engine, Leases(store.ledger, name, attempts) as hand, _interruptible(engine, told) as stopping:
-        if work.ready:
+    with Leases(store.ledger, name, attempts) as leases:
+        runs = _MissingRuns(plan, store, leases, listener, execute_run)
+        engine.on_step = runs.on_step
+        if runs.ready:
             store.tracking.close_abandoned(name)
-
-        def done(job: Job, outcome: Outcome) -> None:
-            plan.finished[job.key] = outcome
-            told.done(job, outcome)
-            for study in sorted(askers.pop(job.key)):
-                add(study_of[study])
-
-        def start(job: Job) -> None:
-            taken, outcome, note = hand.take(job)
-            if taken is LeaseStatus.MINE:
-                if note:
-                    store.tracking.close(note, "its process died")
-                parent = store.tracking.study_run(study_of[job.study])
-                work.running[job.key] = job
-                engine.submit(job.key, partial(do, job, store.place, name, parent, hand.owner))
-            elif outcome is not None:
-                done(job, outcome)
-            elif taken is LeaseStatus.FAILED:
-                work.failed[job.key] = note
-            else:
-                work.elsewhere[job.key] = job
-
-        def end(key: str, how: TaskResult) -> None:
-            job = work.running.pop(key)
-            if how.kind is TaskStatus.DONE:
-                if how.value is not None:
-                    done(job, how.value)
-                else:  # somebody else's by now
-                    work.elsewhere[key] = job
-            elif how.kind is TaskStatus.STORE:
-                raise StoreError(how.reason)
-            else:
-                failed = how.kind is TaskStatus.FAILED
-                failures = hand.give_back(key, how.reason, failed)
-                if failed:
-                    told.failed(job, how, failures >= attempts)
-                if how.kind is not TaskStatus.STOPPED:
-                    work.ready[key] = job
-
-        looked = time.monotonic()
-        while work.running or (not stopping and (work.ready or work.elsewhere)):
-            while work.ready and engine.free > 0 and not stopping:
-                start(work.ready.pop(next(iter(work.ready))))
-            if engine.pending:
-                for key, how in engine.wait(POLL_SECONDS):
-                    end(key, how)
-            elif work.ready or work.elsewhere:  # the engine has no room, or others do what is left
-                told.waiting(len(work.ready), len(work.elsewhere))
-                time.sleep(POLL_SECONDS)
-            if work.elsewhere and time.monotonic() - looked > POLL_SECONDS:
-                work.ready.update(work.elsewhere)
-                work.elsewhere.clear()
-                looked = time.monotonic()
-        if stopping or work.failed:
-            busy = {entry.study for entry in store.ledger.unfinished(name) if entry.state == "running"}
+        completed = dispatch(runs, engine, listener.on_stopping)
+        if not completed or runs.given_up:
+            busy = {run.study for run in store.ledger.unfinished(name) if run.state == RUNNING}
             store.tracking.interrupt_studies(busy)
-        if stopping:
+        if not completed:
             raise KeyboardInterrupt
         try:
-            _keep_studies(plan, store, hand)
+            _summarise_studies(plan, store, leases)
         except Exception as error:  # every result is in the ledger; what is lacking here is made up for next time
-            told.trouble(f"the studies could not be summed up in MLflow and Optuna: {redacted(str(error))}")
-    return work.failed
+            text = f"the studies could not be summarised in MLflow and Optuna: {redacted(str(error))}"
+            listener.on_trouble(text)
+    return runs.given_up
 
 
-@contextmanager
-def _interruptible(engine: Engine, told: RunListener) -> Iterator[list[int]]:
-    """Ctrl-C or SIGTERM once puts its number into the list and stops the engine; a second one interrupts as usual."""
-    stopping: list[int] = []  # without a lock, for a handler runs in the middle of anything
-    if threading.current_thread() is not threading.main_thread():
-        yield stopping
-        return
+class _MissingRuns(Work):
+    """The runs of a plan that are not finished. Each that can be named is in one of four tables, by key."""
 
-    def stop(number: int, frame: Any) -> None:
-        if stopping:
-            raise KeyboardInterrupt
-        stopping.append(number)
-        engine.stop()
-        told.stopping()
+    def __init__(self, plan: Plan, store: Store, leases: Leases, listener: RunListener, execute_run: Any) -> None:
+        self.plan = plan
+        self.store = store
+        self.leases = leases
+        self.listener = listener
+        self.execute_run = execute_run
+        self.ready: dict[str, Job] = {}
+        self.running: dict[str, Job] = {}
+        self.elsewhere: dict[str, Job] = {}
+        self.given_up: dict[str, str] = {}
+        """Why each of these runs was given up."""
+        self.studies = {study.name: study for study in plan.studies}
+        self.waiting_studies: dict[str, set[str]] = {}
+        """The studies that wait for each run: two may ask for the same configuration."""
+        self.looked = time.monotonic()
+        for study in plan.studies:
+            self._add_runs_of(study)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stopping
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def _add_runs_of(self, study: Study) -> None:
+        """Enter the runs that a study names now."""
+        for key, job in self.plan.progress(study).missing.items():
+            self.waiting_studies.setdefault(key, set()).add(study.name)
+            if not any(key in table for table in (self.running, self.elsewhere, self.given_up)):
+                self.ready[key] = job
+
+    def is_left(self) -> bool:
+        return bool(self.ready or self.elsewhere)
+
+    def next_task(self) -> tuple[str, EngineTask] | None:
+        if self.elsewhere and time.monotonic() - self.looked > POLL_SECONDS:
+            self.looked = time.monotonic()
+            self.ready.update(self.elsewhere)
+            self.elsewhere.clear()
+        while self.ready:
+            job = self.ready.pop(next(iter(self.ready)))
+            lease = self.leases.take(job)
+            if lease.status is LeaseStatus.ACQUIRED:
+                self.store.tracking.close(lease.abandoned_run, "its process died")
+                return job.key, self._start(job)
+            if lease.outcome is not None:
+                self._finish(job, lease.outcome)
+            elif lease.status is LeaseStatus.GIVEN_UP:
+                self.given_up[job.key] = lease.reason
+            else:
+                self.elsewhere[job.key] = job
+        return None
+
+    def _start(self, job: Job) -> EngineTask:
+        self.running[job.key] = job
+        study_run = self.store.tracking.study_run(self.studies[job.study])
+        experiment, owner = self.plan.experiment.name, self.leases.owner
+        return partial(self.execute_run, job, self.store.location, experiment, study_run, owner)
+
+    def _finish(self, job: Job, outcome: Outcome) -> None:
+        self.plan.finished[job.key] = outcome
+        self.listener.on_done(job, outcome)
+        for study in sorted(self.waiting_studies.pop(job.key)):
+            self._add_runs_of(self.studies[study])
+
+    def on_result(self, key: str, result: TaskResult) -> None:
+        job = self.running.pop(key)
+        if result.status is TaskStatus.STORE:
+            raise StoreError(result.reason)
+        if result.status is TaskStatus.DONE:
+            if result.value is not None:
+                self._finish(job, result.value)
+            else:  # the run belongs to somebody else by now
+                self.elsewhere[key] = job
+            return
+        failed = result.status is TaskStatus.FAILED
+        failures = self.leases.give_back(key, result.reason, failed)
+        if failed:
+            self.listener.on_failed(job, result, failures >= self.leases.attempts)
+        if result.status is not TaskStatus.STOPPED:
+            self.ready[key] = job
+
+    def on_idle(self) -> None:
+        self.listener.on_waiting(len(self.ready), len(self.elsewhere))
+
+    def on_step(self, key: str, step: int) -> None:
+        job = self.running.get(key)
+        if job is not None:
+            self.listener.on_step(job, step)
 
 
-def _keep_studies(plan: Plan, store: Store, hand: Leases) -> None:
+def _summarise_studies(plan: Plan, store: Store, leases: Leases) -> None:
     """Sum up each finished study in its own run, and put its trials into Optuna's storage, for Optuna's own tools."""
     journal: Any = None
     for study in plan.studies:
-        jobs = evaluations(study, plan.finished)
-        found = [plan.finished[job.key] for job in jobs if job.key in plan.finished]
+        progress = plan.progress(study)
         name = f"summary {plan.experiment.name} {digest(study.name)} {study.version}"
-        if found and len(found) == len(jobs) and hand.once(name):
-            tried = [(job, plan.finished[job.key]) for job in trials(study, plan.finished)]
-            if tried:
-                journal = journal or retried(sweep.storage, store.journal)
-                retried(sweep.record, study, tried, journal)
-            store.tracking.summarise(study, best(study, plan.finished) or {}, found)
-            hand.did(name)
+        if not progress.is_complete or not leases.begin_once(name):
+            continue
+        if progress.trials:
+            journal = journal or retried(sweep.storage, store.journal)
+            retried(sweep.record, study, progress.outcomes(progress.trials), journal)
+        evaluations = [outcome for _, outcome in progress.outcomes(progress.evaluations)]
+        store.tracking.summarise(study, progress.best_params or {}, evaluations)
+        leases.end_once(name)

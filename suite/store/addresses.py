@@ -1,4 +1,4 @@
-"""Where a store is: a folder, and addresses of servers, whose passwords are never shown, logged or recorded."""
+"""Where a store is: a folder, and addresses of servers whose passwords are never shown, logged or recorded."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from suite.errors import InputError, redacted, unknown
 
 @dataclass(frozen=True)
 class StoreLocation:
-    """Where a store is; enough to open it in another process or on another machine."""
+    """Where a store is: enough to open it in another process or on another machine."""
 
     folder: Path
-    """Checkpoints, and whatever has no other place."""
+    """The folder for checkpoints, and for whatever has no other place."""
     storage: str | None = field(default=None, repr=False)  # may hold a password
     """The database of the ledger and of Optuna; None: files in the folder."""
     tracking: str | None = field(default=None, repr=False)
@@ -24,15 +24,15 @@ class StoreLocation:
 
     @property
     def embedded(self) -> bool:
-        """Whether anything of it is a file of this machine."""
+        """Whether any part of the store is a file of this machine."""
         return self.storage is None or self.tracking is None or self.storage.startswith("sqlite")
 
 
-def database(address: str) -> str:
-    """A checked address of a database, with the driver that memspan brings.
+def database_address(address: str) -> str:
+    """Check the address of a database, and return it with the driver that memspan brings.
 
     Raises:
-        InputError: if it is none, or its driver is not installed.
+        InputError: if it is not an address, or its driver is not installed.
     """
     try:
         url = make_url(address)
@@ -53,8 +53,8 @@ def database(address: str) -> str:
     return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
 
-def tracking(address: str) -> str:
-    """A checked address of MLflow's tracking: a server, or a database.
+def tracking_address(address: str) -> str:
+    """Check the address of MLflow's tracking, a server or a database, and return it.
 
     Raises:
         InputError: if it is neither.
@@ -63,7 +63,7 @@ def tracking(address: str) -> str:
     if scheme in ("http", "https"):
         return address
     if scheme.split("+")[0] in ("postgresql", "postgres", "sqlite"):
-        return database(address)
+        return database_address(address)
     raise InputError(
         f"--tracking-uri must be a server (http://host:5000) or a database (postgresql://user@host/name); "
         f"got {redacted(address)!r}"

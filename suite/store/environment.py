@@ -23,16 +23,16 @@ FOLDERS = (
 )
 """The code that says how a run is trained, chosen and measured, relative to the folder of the project."""
 VARIABLES = ("ATEN_", "MKL_", "OMP_", "NUMBA_", "MEMSPAN_KERNELS")
-"""Beginnings of the environment variables that can change a bit of a result."""
+"""Environment variables that begin like this can change a bit of a result."""
 SAME_BITS = ("python", "system", "processor", "cpu", "cpu_capability", "threads", "device", "packages", "variables")
-"""Where two environments agree in all of these, the same configuration gives the same bits."""
+"""Where two environments agree in all of these fields, the same configuration gives the same bits."""
 BITS_PACKAGES = ("torch", "lightning", "numba", "llvmlite", "numpy")
-"""The packages that calculate; others may differ."""
+"""The packages that calculate; the versions of others may differ."""
 
 
 @cache
 def environment(device: str = "cpu") -> Mapping[str, Any]:
-    """Of this process, as plain values."""
+    """Describe this process as plain values."""
     import torch
 
     name = torch.cuda.get_device_name() if device == "cuda" else device
@@ -45,7 +45,7 @@ def environment(device: str = "cpu") -> Mapping[str, Any]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": 1,
         "device": name,
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "variables": {
             name: value
             for name, value in sorted(os.environ.items())
@@ -55,26 +55,26 @@ def environment(device: str = "cpu") -> Mapping[str, Any]:
     }
 
 
-def environment_digest(found: Mapping[str, Any]) -> str:
-    """Sixteen digits that stand for an environment."""
-    return digest(json.dumps(found, sort_keys=True))
+def environment_digest(environment: Mapping[str, Any]) -> str:
+    """Return sixteen digits that stand for an environment."""
+    return digest(json.dumps(environment, sort_keys=True))
 
 
-def bits(found: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of an environment on which the bits of a result depend."""
-    kept = {name: found.get(name) for name in SAME_BITS}
-    return {**kept, "packages": {name: (kept["packages"] or {}).get(name) for name in BITS_PACKAGES}}
+def bits(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of an environment on which the bits of a result depend."""
+    fields = {name: environment.get(name) for name in SAME_BITS}
+    return {**fields, "packages": {name: (fields["packages"] or {}).get(name) for name in BITS_PACKAGES}}
 
 
 def training_files() -> Iterator[Path]:
-    """Every file that says how runs are trained, relative to the folder of the project."""
+    """Yield every file that says how runs are trained, relative to the folder of the project."""
     yield from map(Path, FILES)
     for folder in FOLDERS:
         yield from sorted(path.relative_to(_root()) for path in (_root() / folder).glob("*.py"))
 
 
 def file_digest(path: Path) -> str:
-    """Sixteen digits that stand for a file of the project."""
+    """Return sixteen digits that stand for a file of the project."""
     return hashlib.sha256((_root() / path).read_bytes()).hexdigest()[:16]
 
 
@@ -90,7 +90,7 @@ def _version(package: str) -> str:
 
 
 def _instructions() -> str:
-    """The processor for which Numba compiles; empty without it."""
+    """The processor for which Numba compiles; empty without Numba."""
     with suppress(ImportError):
         import llvmlite.binding
 

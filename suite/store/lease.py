@@ -1,54 +1,74 @@
-"""Runs taken by one owner at a time."""
+"""Leases: a run is taken by one owner at a time, who shows by a heartbeat that it is alive.
+
+A lost heartbeat is noticed in `Leases._abandoned`, by whoever wants the run.
+"""
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-import uuid
 from contextlib import suppress
-from enum import Enum
-from typing import Any
+from dataclasses import dataclass
+from enum import Enum, auto
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from suite.planning.job import Job, Outcome
 from suite.store.ledger import Ledger
-from suite.store.ledger_tables import DONE, RUNNING, WAITING, _here, _outcome, _runs
-from suite.store.process import alive, machine
+from suite.store.ledger_tables import DONE, RUNNING, WAITING, held_by, is_run, outcome_of, runs
+from suite.store.process import Owner
 from suite.store.retrying import retried
 
 BEAT_SECONDS = 5.0
-"""Between two heartbeats."""
-
-
+"""Seconds between two heartbeats."""
 GRACE_SECONDS = 30.0
-"""A run whose heartbeat was watched to stand still for so long belongs to nobody any more."""
-
-
+"""A run whose heartbeat was watched to stand still for so many seconds belongs to nobody any more."""
 ABANDONED_SECONDS = 600.0
-"""What is done once, as summing up a study, is done again by somebody else after so long."""
+"""A summary that was begun so many seconds ago, and is not there, is made by somebody else."""
 
 
 class LeaseStatus(Enum):
+    """The answer to somebody who wants to take a run."""
+
+    ACQUIRED = auto()
+    """The run is theirs."""
+    FINISHED = auto()
+    """The run is finished already."""
+    HELD_ELSEWHERE = auto()
+    """Another owner does the run."""
+    GIVEN_UP = auto()
+    """The run has failed too often."""
+
+
+@dataclass(frozen=True)
+class Lease:
     """What became of taking a run."""
 
-    MINE = "mine"
-    DONE = "done"
-    ELSEWHERE = "elsewhere"
-    FAILED = "failed"
+    status: LeaseStatus
+    outcome: Outcome | None = None
+    """The outcome of a run that is finished."""
+    abandoned_run: str = ""
+    """MLflow's id of what an owner that is gone has left half-done."""
+    reason: str = ""
+    """Why a run was given up."""
 
 
 class Leases:
-    """Somebody who takes runs from a ledger: one command. Used as a context, during which its heart beats."""
+    """The runs that one command has taken from a ledger. It is used as a context, in which its heart beats.
+
+    Args:
+        ledger: where the runs are entered.
+        experiment: the name of the experiment to which they belong.
+        attempts: a run that has failed so often is given up.
+    """
 
     def __init__(self, ledger: Ledger, experiment: str, attempts: int = 3) -> None:
         self.ledger = ledger
         self.experiment = experiment
         self.attempts = attempts
-        self.owner = f"{machine()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        self._watched: dict[str, tuple[str, float, float]] = {}  # key: owner and heartbeat as seen, since when
+        self.owner = str(Owner.new())
+        self._watched: dict[str, tuple[str, float, float]] = {}  # key: owner and heartbeat as seen, and since when
         self._end = threading.Event()
         self._beating = threading.Thread(target=self._beat, daemon=True)
 
@@ -59,30 +79,23 @@ class Leases:
     def __exit__(self, *error: object) -> None:
         self._end.set()
         self._beating.join()
-        mine = (_runs.c.owner == self.owner) & (_runs.c.state == RUNNING)
-        with suppress(SQLAlchemyError), self.ledger._begin() as connection:
-            connection.execute(sa.update(_runs).where(mine).values(state=WAITING))
+        with suppress(SQLAlchemyError), self.ledger.begin() as connection:
+            connection.execute(sa.update(runs).where(held_by(self.owner)).values(state=WAITING))
         self.ledger.engine.dispose()
 
     def _beat(self) -> None:
-        mine = (_runs.c.owner == self.owner) & (_runs.c.state == RUNNING)
-        statement = sa.update(_runs).where(mine).values(heartbeat=self.ledger.clock)
+        statement = sa.update(runs).where(held_by(self.owner)).values(heartbeat=self.ledger.clock)
         while not self._end.wait(BEAT_SECONDS):
-            with suppress(SQLAlchemyError), self.ledger._begin() as connection:  # the next one may come through
+            with suppress(SQLAlchemyError), self.ledger.begin() as connection:  # the next one may come through
                 connection.execute(statement)
 
-    def take(self, job: Job) -> tuple[LeaseStatus, Outcome | None, str]:
-        """Take a run, unless somebody has done it, does it, or it has failed too often.
-
-        Returns what became of it, its outcome if it is done, and the MLflow id of what a dead owner has left half-done
-        (or the reason of a failure).
-        """
+    def take(self, job: Job) -> Lease:
+        """Take a run, unless it is finished, is being done by somebody else, or has failed too often."""
         return retried(self._take, job)
 
-    def _take(self, job: Job) -> tuple[LeaseStatus, Outcome | None, str]:
-        here = _here(self.experiment, job.key)
-        clock = self.ledger.clock
-        mine = {"state": RUNNING, "owner": self.owner, "heartbeat": clock, "started": clock}
+    def _take(self, job: Job) -> Lease:
+        this_run = is_run(self.experiment, job.key)
+        taken = {"state": RUNNING, "owner": self.owner, "heartbeat": self.ledger.clock, "started": self.ledger.clock}
         new = {
             "experiment": self.experiment,
             "key": job.key,
@@ -90,56 +103,61 @@ class Leases:
             "role": job.role,
             "number": job.number,
             "failures": 0,
-            **mine,
+            **taken,
         }
-        with self.ledger._begin() as connection:
-            if connection.execute(self.ledger._insert(_runs).values(new).on_conflict_do_nothing()).rowcount == 1:
-                return LeaseStatus.MINE, None, ""
-            row = connection.execute(sa.select(_runs).where(here)).one()
+        with self.ledger.begin() as connection:
+            if connection.execute(self.ledger.insert(runs).values(new).on_conflict_do_nothing()).rowcount == 1:
+                return Lease(LeaseStatus.ACQUIRED)
+            row = connection.execute(sa.select(runs).where(this_run)).one()
             if row.state == DONE:
-                return LeaseStatus.DONE, _outcome(row.metrics, row.environment, row.curves), row.run_id or ""
+                return Lease(LeaseStatus.FINISHED, outcome_of(row.metrics, row.environment, row.curves))
             if row.failures >= self.attempts and row.state == WAITING:
-                return LeaseStatus.FAILED, None, row.error or ""
+                return Lease(LeaseStatus.GIVEN_UP, reason=row.error or "")
             if row.owner == self.owner and row.state == RUNNING:  # taken before; the answer was lost on its way
-                return LeaseStatus.MINE, None, ""
+                return Lease(LeaseStatus.ACQUIRED)
             if row.state == RUNNING and not self._abandoned(job.key, row.owner, row.heartbeat):
-                return LeaseStatus.ELSEWHERE, None, ""
+                return Lease(LeaseStatus.HELD_ELSEWHERE)
             unchanged = (
-                (_runs.c.state == row.state)
-                & (_runs.c.owner == row.owner)
-                & (_runs.c.heartbeat.is_not_distinct_from(row.heartbeat))
+                (runs.c.state == row.state)
+                & (runs.c.owner == row.owner)
+                & (runs.c.heartbeat.is_not_distinct_from(row.heartbeat))
             )
-            won = connection.execute(sa.update(_runs).where(here, unchanged).values(**mine, run_id=None)).rowcount == 1
-        return (LeaseStatus.MINE, None, row.run_id or "") if won else (LeaseStatus.ELSEWHERE, None, "")
+            statement = sa.update(runs).where(this_run, unchanged).values(**taken, run_id=None)
+            if connection.execute(statement).rowcount == 0:  # somebody else was faster
+                return Lease(LeaseStatus.HELD_ELSEWHERE)
+        return Lease(LeaseStatus.ACQUIRED, abandoned_run=row.run_id or "")
 
     def give_back(self, key: str, error: str = "", failed: bool = False) -> int:
-        """Let go of a run that is not finished; how often it has failed, this time included if ``failed``."""
-        values: dict[str, Any] = {"error": error} if error else {}
-        failures = _runs.c.failures + int(failed)
-        self.ledger._update(self.experiment, key, self.owner, state=WAITING, failures=failures, **values)
+        """Let go of a run that is not finished, and return how often it has failed.
 
-        def read() -> int:
-            with self.ledger._begin() as connection:
-                query = sa.select(_runs.c.failures).where(_here(self.experiment, key))
-                return int(connection.execute(query).scalar_one())
+        Args:
+            key: the key of the run.
+            error: why it is not finished.
+            failed: whether this counts as a failure of the run.
+        """
+        values = {"error": error} if error else {}
+        failures = runs.c.failures + int(failed)
+        self.ledger.update(self.experiment, key, self.owner, state=WAITING, failures=failures, **values)
+        query = sa.select(runs.c.failures).where(is_run(self.experiment, key))
+        return int(self.ledger.fetch(query)[0][0])
 
-        return retried(read)
-
-    def once(self, name: str) -> bool:
-        """Whether the caller is the one to do something that is done once; `did` says that it is done."""
+    def begin_once(self, name: str) -> bool:
+        """Tell whether the caller is the one to do something that is done once; `end_once` says that it is done."""
         if self.ledger.fact(f"did {name}") is not None:
             return False
-        owner, _, since = str(self.ledger.fact(f"does {name}", f"{self.owner} {time.time():.0f}")).rpartition(" ")
-        place, pid, _ = owner.rsplit(":", 2)
-        return owner == self.owner or not alive(place, int(pid)) or time.time() - float(since) > ABANDONED_SECONDS
+        mine = f"{self.owner} {time.time():.0f}"
+        owner, _, since = str(self.ledger.fact(f"does {name}", mine)).rpartition(" ")
+        if owner == self.owner or not Owner.parse(owner).process.alive:
+            return True
+        return time.time() - float(since) > ABANDONED_SECONDS
 
-    def did(self, name: str) -> None:
+    def end_once(self, name: str) -> None:
+        """Note that something that is done once is done."""
         self.ledger.fact(f"did {name}", self.owner)
 
     def _abandoned(self, key: str, owner: str, heartbeat: float) -> bool:
-        """Whether an owner is gone: its process is known to be, or its heartbeat was watched to stand still."""
-        place, pid, _ = owner.rsplit(":", 2)
-        if not alive(place, int(pid)):
+        """Tell whether an owner is gone: its process has ended, or its heartbeat was watched to stand still."""
+        if not Owner.parse(owner).process.alive:
             return True
         now = time.monotonic()
         seen = self._watched.get(key)

@@ -1,4 +1,4 @@
-"""The tables of the ledger."""
+"""The tables of the ledger, and how outcomes are written in them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import sqlalchemy as sa
 
 from suite.planning.job import Outcome
 
-_POSTGRESQL = {
+RUNNING, WAITING, DONE = "running", "waiting", "done"
+
+POSTGRESQL_OPTIONS = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -18,18 +20,12 @@ _POSTGRESQL = {
     "tcp_user_timeout": 30_000,
     "options": "-c idle_in_transaction_session_timeout=30s -c lock_timeout=30s",
 }
-"""A machine that is gone holds no row, and is noticed, after half a minute."""
+"""With these, a machine that is gone holds no row, and half a minute later the loss is noticed."""
 
-
-RUNNING, WAITING, DONE = "running", "waiting", "done"
-
-
-_tables = sa.MetaData()
-
-
-_runs = sa.Table(
+tables = sa.MetaData()
+runs = sa.Table(
     "memspan_runs",
-    _tables,
+    tables,
     sa.Column("experiment", sa.String(200), primary_key=True),
     sa.Column("key", sa.String(64), primary_key=True),
     sa.Column("study", sa.Text, nullable=False),
@@ -46,29 +42,44 @@ _runs = sa.Table(
     sa.Column("curves", sa.Text),  # JSON: [[step, {name: value}], …]
     sa.Column("environment", sa.String(16)),  # the fact "environment …" has it whole
 )
-
-
-_facts = sa.Table(
+facts = sa.Table(
     "memspan_facts",
-    _tables,
+    tables,
     sa.Column("name", sa.String(300), primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
 )
 
 
-def _here(experiment: str, key: str) -> Any:
-    return (_runs.c.experiment == experiment) & (_runs.c.key == key)
+def is_run(experiment: str, key: str) -> Any:
+    """The condition that a row is the run of this key."""
+    return (runs.c.experiment == experiment) & (runs.c.key == key)
 
 
-def _text(value: Any) -> str:
-    return json.dumps(dict(value) if isinstance(value, Mapping) else value, separators=(",", ":"))
+def held_by(owner: str) -> Any:
+    """The condition that a run is under way and belongs to this owner."""
+    return (runs.c.owner == owner) & (runs.c.state == RUNNING)
 
 
-def _outcome(metrics: str, environment: str | None, curves: str | None = None) -> Outcome:
+def outcome_columns(outcome: Outcome) -> dict[str, str]:
+    """The columns that keep an outcome."""
+    return {
+        "metrics": _json(dict(outcome.metrics)),
+        "curves": _json([(step, dict(metrics)) for step, metrics in outcome.curves]),
+        "environment": outcome.environment,
+    }
+
+
+def outcome_of(metrics: str, environment: str | None, curves: str | None = None) -> Outcome:
+    """The outcome that these columns keep."""
     points = tuple((step, values) for step, values in json.loads(curves)) if curves else ()
     return Outcome(json.loads(metrics), points, environment or "")
 
 
-def _set_up_sqlite(connection: Any, record: object) -> None:
+def _json(value: Mapping[str, float] | list[tuple[int, dict[str, float]]]) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def set_up_sqlite(connection: Any, record: object) -> None:
+    """Prepare a new connection to an embedded database for many writers."""
     connection.execute("PRAGMA journal_mode=WAL")  # a writer does not keep readers waiting
     connection.execute("PRAGMA synchronous=FULL")

@@ -1,4 +1,4 @@
-"""What a run hands to MLflow."""
+"""What a run hands to MLflow while it is under way, and at its end."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from suite.experiment.run_config import RunConfig
 from suite.planning.job import Job, Outcome
 
 FLUSH_SECONDS = 5.0
-
-
+"""Metrics wait at most so many seconds before they are written."""
 MOST_METRICS = 1000
-"""In one call: MLflow's limit."""
+"""MLflow takes at most so many metrics in one call."""
 
 
 class Recorder:
@@ -27,43 +26,49 @@ class Recorder:
         self.run_id = run_id
         self.outcome: Outcome | None = None
         self.counts = False
-        """Afterwards: whether the run is the one that counts."""
+        """Set at the end: whether this run is the one that counts."""
         self.waiting: list[Metric] = []
         self.flushed = time.monotonic()
 
     def curve(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Metrics of one step, flushed every few seconds so that a long run can be watched."""
+        """Take the metrics of one step. They are written every few seconds, so that a long run can be watched."""
         now = int(time.time() * 1000)
         self.waiting += [Metric(name, value, now, step) for name, value in metrics.items()]
         if time.monotonic() - self.flushed > FLUSH_SECONDS:
             self.flush()
 
     def result(self, job: Job, outcome: Outcome, tags: Mapping[str, str]) -> None:
-        """The configuration, the summary of the run and its environment."""
+        """Take what a finished run has measured, and write its configuration."""
         self.outcome = outcome
-        params = [Param(name, value) for name, value in _flat(job.config).items()]
+        params = [Param(name, value) for name, value in flat_config(job.config).items()]
         self.client.log_batch(self.run_id, params=params, tags=[RunTag(*tag) for tag in tags.items()])
         self.client.log_dict(self.run_id, json.loads(job.config.json_text.replace("Infinity", '"inf"')), "config.json")
         now = int(time.time() * 1000)
         self.waiting += [Metric(name, value, now, 0) for name, value in outcome.metrics.items()]
 
     def data(self, data: Mapping[str, Any], name: str) -> None:
-        """Keep plain values as a JSON file."""
+        """Write plain values as a JSON file."""
         self.client.log_dict(self.run_id, dict(data), name)
 
     def figure(self, figure: Any, name: str) -> None:
+        """Write a picture."""
         self.client.log_figure(self.run_id, figure, name)
 
     def flush(self) -> None:
-        """Write what is waiting."""
-        for start in range(0, len(self.waiting), MOST_METRICS):
-            self.client.log_batch(self.run_id, metrics=self.waiting[start : start + MOST_METRICS])
+        """Write the metrics that wait."""
+        log_metrics(self.client, self.run_id, self.waiting)
         self.waiting = []
         self.flushed = time.monotonic()
 
 
-def _flat(config: RunConfig) -> dict[str, str]:
-    """A configuration as MLflow's params."""
+def log_metrics(client: Any, run_id: str, metrics: list[Metric]) -> None:
+    """Write any number of metrics, in as few calls as MLflow allows."""
+    for start in range(0, len(metrics), MOST_METRICS):
+        client.log_batch(run_id, metrics=metrics[start : start + MOST_METRICS])
+
+
+def flat_config(config: RunConfig) -> dict[str, str]:
+    """A configuration as MLflow's params, every setting under one name."""
     parts = config.model_dump()
     flat = {
         **{f"task.{name}": value for name, value in parts["task"].items() if name != "options"},
@@ -74,3 +79,8 @@ def _flat(config: RunConfig) -> dict[str, str]:
         "seed": parts["seed"],
     }
     return {name: str(value) for name, value in flat.items()}
+
+
+def source_tags(config: RunConfig) -> dict[str, str]:
+    """Tags with the fingerprints of the code that a run depends on."""
+    return {"task_source": config.source.task, "architecture_source": config.source.architecture}

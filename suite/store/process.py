@@ -1,28 +1,70 @@
-"""Which process, on which machine."""
+"""Which process works on something, and whether it still runs."""
 
 from __future__ import annotations
 
 import os
 import platform
+import uuid
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
 
 
+@cache
 def machine() -> str:
-    """A name for this machine, or this container on it: where a process number means something."""
-    space = ""
+    """Name this machine, or this container on it: within one name, a process number means one process."""
+    namespace = ""
     with suppress(OSError):
-        space = os.readlink("/proc/self/ns/pid").strip("pid:[]")
-    return f"{platform.node()}/{space}"
+        namespace = os.readlink("/proc/self/ns/pid").strip("pid:[]")
+    return f"{platform.node()}/{namespace}"
 
 
-def alive(place: str, pid: int) -> bool:
-    """Whether a process is known to run; one of another machine, or of nobody knows which, is taken to."""
-    if place != machine():
-        return bool(place)
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's
+@dataclass(frozen=True)
+class Process:
+    """A process of some machine."""
+
+    machine: str
+    pid: int
+
+    @classmethod
+    def current(cls) -> Process:
+        return cls(machine(), os.getpid())
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process may still run; one of another machine, of which nothing is known, counts as alive."""
+        if self.machine != machine():
+            return bool(self.machine)
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # it belongs to another user
+            return True
         return True
-    return True
+
+
+@dataclass(frozen=True)
+class Owner:
+    """One command that takes runs: its process, and a token that tells it from a later process of the same number."""
+
+    process: Process
+    token: str
+
+    @classmethod
+    def new(cls) -> Owner:
+        return cls(Process.current(), uuid.uuid4().hex[:8])
+
+    @classmethod
+    def parse(cls, text: str) -> Owner:
+        """Read an owner from the text that the ledger keeps, see ``str(owner)``."""
+        machine, pid, token = text.rsplit(":", 2)
+        return cls(Process(machine, int(pid)), token)
+
+    def __str__(self) -> str:
+        return f"{self.process.machine}:{self.process.pid}:{self.token}"
+
+    @property
+    def host(self) -> str:
+        """The name of its machine, without the container."""
+        return self.process.machine.split("/")[0]

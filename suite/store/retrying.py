@@ -1,104 +1,174 @@
-"""Waiting for a store that is away for a moment: a database that restarts, a server, a network, a lock."""
+"""Calls to a store that is away for a moment: a database that restarts, a server, a network, a lock.
+
+What went wrong is told by the type and the code of an error, and of the errors that led to it. Only when a connection
+to PostgreSQL fails is there no code, so that the words of the server decide.
+"""
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import re
+import sqlite3
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from enum import Enum
 from typing import ParamSpec, TypeVar
+
+from sqlalchemy.exc import DBAPIError
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from suite.errors import InputError, StoreError, redacted
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-LONGEST_PAUSE = 5.0
-"""Seconds between two tries, at most."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+"""Seconds between two tries: at first, and at most."""
+SILENT_SECONDS = 2.0
+"""Somebody who waits longer than this is told why."""
 
-UNWRITABLE = (
-    "disk is full",
-    "no space left",
-    "disk quota",
-    "errno 28",
-    "file too large",
-    "could not extend file",
-    "disk i/o error",
-    "readonly database",
+
+class Trouble(Enum):
+    """What keeps a store from answering."""
+
+    AWAY = "did not answer"
+    """It may come back, so the call is worth another try."""
+    FULL = "cannot be written, its disk may be full"
+    UNUSABLE = "cannot be used"
+
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+SQLITE = {
+    **dict.fromkeys((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL), Trouble.AWAY),
+    **dict.fromkeys((sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR), Trouble.FULL),
+    **dict.fromkeys((sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_ERROR), Trouble.UNUSABLE),
+    **dict.fromkeys((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB), Trouble.UNUSABLE),
+}
+"""Primary result codes, see https://www.sqlite.org/rescode.html."""
+POSTGRESQL = {
+    **dict.fromkeys(("08", "40", "55", "57"), Trouble.AWAY),  # connection, rollback, lock, shutdown
+    "25": Trouble.AWAY,  # a transaction that was idle for too long
+    "53": Trouble.AWAY,  # too many connections, or too little memory
+    "53100": Trouble.FULL,
+    "25006": Trouble.FULL,  # read-only
+    **dict.fromkeys(("28", "3D", "42501", "42P01"), Trouble.UNUSABLE),  # password, database, right, table
+}
+"""Codes and classes of codes, see https://www.postgresql.org/docs/current/errcodes-appendix.html."""
+REFUSED = re.compile(
+    "password authentication failed|no password supplied|does not exist|failed to resolve host|"
+    "name or service not known|no pg_hba.conf entry",
+    re.IGNORECASE,
 )
-MISTAKEN = (
-    "password authentication failed",
-    "no password supplied",
-    "does not exist",
-    "no such table",
-    "unable to open database file",
-    "failed to resolve host",
-    "name or service not known",
-)
-"""What waiting does not help against."""
-AWAY = (
-    "operationalerror",
-    "database is locked",
-    "connection",  # refused, reset, aborted, closed
-    "max retries exceeded",
-    "timed out",
-    "starting up",
-    "shutting down",
-    "terminating",
-    "temporarily",
-)
+"""What a PostgreSQL server, or the resolver, says when it makes no sense to connect again."""
 GATEWAY = re.compile(r"\b(error|status|code)\b\D{0,20}\b50[234]\b")
+"""What MLflow says when a proxy answers in place of its server; the error has no code of its own."""
 
 
 def seconds(variable: str, default: float) -> float:
-    """The seconds that an environment variable says.
+    """Return the seconds that an environment variable gives.
 
     Raises:
-        InputError: if it says something else.
+        InputError: if it gives something else.
     """
     text = os.environ.get(variable, str(default))
     try:
-        found = float(text)
+        value = float(text)
     except ValueError:
-        found = math.nan
-    if not found >= 0:
+        value = math.nan
+    if not value >= 0:
         raise InputError(f"{variable} must be a number of seconds, 0 or more; got {text!r}")
-    return found
+    return value
 
 
 def patience() -> float:
-    """Seconds for which a store may be away (``MEMSPAN_PATIENCE``): ten minutes."""
+    """Return for how many seconds a store may be away (``MEMSPAN_PATIENCE``): ten minutes by default."""
     return seconds("MEMSPAN_PATIENCE", 600.0)
 
 
 def retried(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-    """``call(*arguments, **named)``, again and again while the store is away.
+    """Return ``call(*arguments, **named)``, called again and again while the store is away.
 
-    What is called must be harmless when done twice: an answer that was lost on its way back is asked for again.
+    The call must be harmless when it is done twice, because an answer that was lost on its way back is asked for again.
 
     Raises:
-        StoreError: when it cannot be written, as on a full disk, or the store stayed away for `patience` seconds.
+        StoreError: when the store cannot be written or used, or stayed away for `patience` seconds.
     """
-    started, pause, said = time.monotonic(), 0.1, False
-    while True:
-        try:
-            return call(*arguments, **named)
-        except Exception as error:
-            text = f"{type(error).__name__}: {error}".lower()
-            reason = redacted(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
-            if any(sign in text for sign in UNWRITABLE):
-                raise StoreError(f"the store cannot be written, its disk may be full ({reason})") from error
-            if any(sign in text for sign in MISTAKEN) and "operationalerror" in text:
-                raise StoreError(f"the store cannot be used ({reason})") from error
-            if not any(sign in text for sign in AWAY) and not GATEWAY.search(text):
-                raise
-            waited = time.monotonic() - started
-            if waited > patience():
-                raise StoreError(f"the store did not answer for {waited:.0f} seconds ({reason})") from error
-            if waited > 2 and not said:
-                said = True
-                print(f"memspan: the store does not answer, trying again ({reason})", file=sys.stderr)
-        time.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+    announced = False
+    handled = sys.exception()  # what the caller is dealing with already is not the store's
+
+    def announce(state: RetryCallState) -> None:
+        nonlocal announced
+        if not announced and (state.seconds_since_start or 0) > SILENT_SECONDS and state.outcome is not None:
+            announced = True
+            reason = _reason(state.outcome.exception())
+            print(f"memspan: the store does not answer, trying again ({reason})", file=sys.stderr)
+
+    tries = Retrying(
+        retry=retry_if_exception(lambda error: trouble(error, handled) is Trouble.AWAY),
+        wait=wait_exponential(multiplier=FIRST_PAUSE, max=LONGEST_PAUSE),
+        stop=stop_after_delay(patience()),
+        before_sleep=announce,
+        reraise=True,
+    )
+    try:
+        return tries(call, *arguments, **named)
+    except Exception as error:
+        kind = trouble(error, handled)
+        if kind is None:
+            raise
+        waited = f" for {patience():.0f} seconds" if kind is Trouble.AWAY else ""
+        raise StoreError(f"the store {kind.value}{waited} ({_reason(error)})") from error
+
+
+def trouble(error: BaseException, handled: BaseException | None = None) -> Trouble | None:
+    """Tell what keeps the store from answering; None if the store is not to blame.
+
+    Args:
+        error: what was raised. The errors that led to it are looked at too.
+        handled: an earlier error, in whose handling this one was raised; it is not looked at.
+    """
+    for cause in _causes(error, handled):
+        if isinstance(cause, DBAPIError):
+            return _of_database(cause)
+        if isinstance(cause, sqlite3.Error):
+            return SQLITE.get(cause.sqlite_errorcode & 0xFF)
+        if type(cause).__module__.startswith(("requests.", "urllib3.")) and isinstance(cause, Exception):
+            return Trouble.UNUSABLE if REFUSED.search(str(cause)) else Trouble.AWAY
+        if isinstance(cause, OSError) and cause.errno in FULL_DISK:
+            return Trouble.FULL
+        if isinstance(cause, ConnectionError | TimeoutError):
+            return Trouble.AWAY
+        if getattr(cause, "error_code", "") in ("TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED"):
+            return Trouble.AWAY  # MLflow's server, of its database
+        if hasattr(cause, "error_code") and GATEWAY.search(str(cause)):
+            return Trouble.AWAY
+    return None
+
+
+def _of_database(error: DBAPIError) -> Trouble | None:
+    original = error.orig
+    if isinstance(original, sqlite3.Error):
+        code = getattr(original, "sqlite_errorcode", None)
+        return None if code is None else SQLITE.get(code & 0xFF)
+    code = getattr(original, "sqlstate", None)
+    if code:
+        return POSTGRESQL.get(code, POSTGRESQL.get(code[:2]))
+    if type(original).__name__ not in ("OperationalError", "InterfaceError") and not error.connection_invalidated:
+        return None
+    return Trouble.UNUSABLE if REFUSED.search(str(original)) else Trouble.AWAY
+
+
+def _causes(error: BaseException, handled: BaseException | None) -> Iterator[BaseException]:
+    """The error, and those that led to it."""
+    cause: BaseException | None = error
+    while cause is not None and cause is not handled:
+        yield cause
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+
+
+def _reason(error: BaseException | None) -> str:
+    """The first line of what an error says, without passwords."""
+    lines = str(error).strip().splitlines()
+    return redacted(lines[0] if lines else type(error).__name__)

@@ -1,4 +1,4 @@
-"""The store: where the runs of experiments are kept. Embedded files by default, servers where they are given."""
+"""The store: where the runs of experiments are kept. It is a folder of files, unless servers are given."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from suite.errors import InputError, redacted
 from suite.planning.job import Outcome
-from suite.store import addresses
-from suite.store.addresses import StoreLocation
+from suite.store.addresses import StoreLocation, database_address, tracking_address
 from suite.store.environment import environment_digest
+from suite.store.files import write_whole
 from suite.store.ledger import Ledger
 
 if TYPE_CHECKING:
     from suite.store.mlflow_tracking import Tracking
 
 FORMAT = 1
-"""Of the store. Raised when older versions of memspan could not read it."""
+"""The format of a store. It is raised when older versions of memspan could not read it."""
 
 
 class Store:
@@ -33,75 +33,79 @@ class Store:
         tracking: MLflow's tracking server or database instead.
 
     Raises:
-        InputError: if the folder cannot be written, was made by a newer version, or an address is none.
+        InputError: if the folder cannot be written, was made by a newer version, or an address is wrong.
     """
 
     def __init__(self, folder: Path | str, storage: str | None = None, tracking: str | None = None) -> None:
-        self.place = StoreLocation(
+        self.location = StoreLocation(
             Path(folder).resolve(),
-            addresses.database(storage) if storage else None,
-            addresses.tracking(tracking) if tracking else None,
+            database_address(storage) if storage else None,
+            tracking_address(tracking) if tracking else None,
         )
-        self.folder = self.place.folder
+        self.folder = self.location.folder
         _prepare(self.folder)
-        self._noted: set[str] = set()
+        self._kept_environments: set[str] = set()
 
     @classmethod
-    def at(cls, place: StoreLocation) -> Store:
-        return cls(place.folder, place.storage, place.tracking)
+    def at(cls, location: StoreLocation) -> Store:
+        """Open the store of a location, in another process or on another machine."""
+        return cls(location.folder, location.storage, location.tracking)
 
     @cached_property
     def ledger(self) -> Ledger:
-        return Ledger(self.place.storage or f"sqlite:///{self.folder / 'ledger.db'}")
+        return Ledger(self.location.storage or f"sqlite:///{self.folder / 'ledger.db'}")
 
     @cached_property
     def tracking(self) -> Tracking:
         from suite.store.mlflow_tracking import Tracking
 
-        return Tracking(self.place, self.ledger)
+        return Tracking(self.location, self.ledger)
 
     @property
     def journal(self) -> str | Path:
         """Optuna's record of every study: the address of its database, or its journal file."""
-        return self.place.storage or self.folder / "optuna.journal"
+        return self.location.storage or self.folder / "optuna.journal"
 
     @property
     def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
         return self.folder / "checkpoints"
 
-    def note(self, environment: Mapping[str, Any]) -> str:
-        """Keep what a result depends on beside its configuration; what stands for it."""
-        found = environment_digest(environment)
-        if found not in self._noted:
-            self.ledger.fact(f"environment {found}", json.dumps(environment, sort_keys=True))
-            self._noted.add(found)
-        return found
+    def keep_environment(self, environment: Mapping[str, Any]) -> str:
+        """Keep what a result depends on beside its configuration, and return the digest that stands for it."""
+        digest = environment_digest(environment)
+        if digest not in self._kept_environments:
+            self.ledger.fact(f"environment {digest}", json.dumps(environment, sort_keys=True))
+            self._kept_environments.add(digest)
+        return digest
 
     def environments(self, digests: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """What stands for what; without those that nobody noted."""
-        facts = {found: self.ledger.fact(f"environment {found}") for found in sorted(set(digests) - {""})}
-        return {found: json.loads(fact) for found, fact in facts.items() if fact}
+        """Return the environments for which these digests stand, without those that nobody kept."""
+        facts = {digest: self.ledger.fact(f"environment {digest}") for digest in sorted(set(digests) - {""})}
+        return {digest: json.loads(fact) for digest, fact in facts.items() if fact}
 
     def finished(self, experiment: str, curves: bool = False) -> dict[str, Outcome]:
-        """Every finished run of an experiment by its key; with ``curves``, its metrics at each validation as well."""
-        found = self.ledger.outcomes(experiment, curves)
-        if found or self.ledger.fact(f"entered {experiment}"):
-            return found
+        """Return every finished run of an experiment by its key, with its learning ``curves`` if they are wanted."""
+        outcomes = self.ledger.outcomes(experiment, curves)
+        if outcomes or self.ledger.fact(f"entered {experiment}"):
+            return outcomes
         # A store of an older version, or one whose ledger is lost: MLflow has every run.
-        if self.place.tracking or (self.folder / "mlflow.db").exists():
-            self.ledger.add_finished(experiment, self.tracking.finished(experiment, self.note))
+        if self.location.tracking or (self.folder / "mlflow.db").exists():
+            from suite.store.mlflow_reading import finished_runs
+
+            self.ledger.add_finished(experiment, finished_runs(self.tracking, experiment, self.keep_environment))
             self.ledger.fact(f"entered {experiment}", "from MLflow")
         return self.ledger.outcomes(experiment, curves)
 
     @property
     def shown(self) -> str:
-        """For messages: the addresses without their passwords."""
-        parts = [part for part in (self.place.storage, self.place.tracking) if part]
-        return ", ".join([str(self.folder), *map(redacted, parts)])
+        """The folder and the addresses, without passwords, for messages."""
+        addresses = [part for part in (self.location.storage, self.location.tracking) if part]
+        return ", ".join([str(self.folder), *map(redacted, addresses)])
 
 
 def exists(folder: Path) -> bool:
-    """Whether there is a store in a folder."""
+    """Tell whether there is a store in a folder."""
     return any((folder / name).exists() for name in ("ledger.db", "mlflow.db"))
 
 
@@ -111,10 +115,8 @@ def _prepare(folder: Path) -> None:
     try:
         (folder / "artifacts").mkdir(parents=True, exist_ok=True)
         if not marker.exists():
-            unfinished = marker.with_name(f"{marker.name}.{os.getpid()}")
-            unfinished.write_text(json.dumps({"format": FORMAT}), encoding="utf-8")
-            unfinished.replace(marker)
-        found = json.loads(marker.read_text(encoding="utf-8"))["format"]
+            write_whole(marker, json.dumps({"format": FORMAT}).encode())
+        store_format = json.loads(marker.read_text(encoding="utf-8"))["format"]
         if not os.access(folder, os.W_OK):
             raise PermissionError(13, "permission denied")
     except OSError as error:
@@ -123,8 +125,8 @@ def _prepare(folder: Path) -> None:
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"the store {str(folder)!r} is not one of memspan: {marker.name} cannot be read") from error
-    if found > FORMAT:
+    if store_format > FORMAT:
         raise InputError(
-            f"the store {str(folder)!r} has format {found} of a newer memspan; this one reads up to {FORMAT}: "
+            f"the store {str(folder)!r} has format {store_format} of a newer memspan; this one reads up to {FORMAT}: "
             "upgrade memspan or give another --store"
         )

@@ -65,9 +65,9 @@ def _pair(config: RunConfig, store: Store) -> dict[str, float]:
 def _whole(config: RunConfig, store: Store) -> tuple[float, Mapping[str, float]]:
     job = Job(uuid4().hex, config, "overhead", config.model.architecture, "adding", "trial", 0)
     started = time.perf_counter()
-    with Leases(store.ledger, "overhead") as hand:
-        hand.take(job)
-        outcome = execute(job, store.place, "overhead", "", hand.owner, Signals())
+    with Leases(store.ledger, "overhead") as leases:
+        leases.take(job)
+        outcome = execute(job, store.location, "overhead", "", leases.owner, Signals())
     assert outcome is not None
     return time.perf_counter() - started, outcome.metrics
 

@@ -15,7 +15,7 @@ from suite.experiment.loading import parse
 from suite.planning.job import Job, Outcome
 from suite.running import runner
 from suite.running.events import RunListener
-from suite.running.execute import _opened
+from suite.running.execute import open_store
 from suite.store.addresses import StoreLocation
 from suite.store.store import Store
 
@@ -49,19 +49,29 @@ def _rate(count: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
         plan = runner.open_plan(experiment, store)
-        told = RunListener(done=lambda job, outcome: ends.append(time.perf_counter()))
-        runner.run(plan, store, Workers([None] * count), told)
+        listener = _Clock(ends)
+        runner.run(plan, store, Workers([None] * count), listener)
     # From one end to another, all workers being busy in between.
     first, last = 2 * count - 1, len(ends) - count
     return 60 * (last - first) / (ends[last] - ends[first])
 
 
+class _Clock(RunListener):
+    """Notes when each run has ended."""
+
+    def __init__(self, ends: list[float]) -> None:
+        self.ends = ends
+
+    def on_done(self, job: Job, outcome: Outcome) -> None:
+        self.ends.append(time.perf_counter())
+
+
 def nothing(
-    job: Job, place: StoreLocation, experiment: str, parent: str, owner: str, signals: Signals
+    job: Job, location: StoreLocation, experiment: str, study_run: str, owner: str, signals: Signals
 ) -> Outcome | None:
     """A run that does nothing but enter its end in the ledger."""
     outcome = Outcome(dict.fromkeys((f"measure_{i}" for i in range(40)), 0.1) | {"objective": 0.1, "pruned": 0.0})
-    store = _opened(place)
+    store = open_store(location)
     return outcome if store.ledger.finish(experiment, job.key, owner, "", outcome) else None
 
 
@@ -77,8 +87,8 @@ def scheduler(
         store = Store(Path(folder), storage, tracking)
         plan = runner.open_plan(experiment, store)
         ends: list[float] = []
-        told = RunListener(done=lambda job, outcome: ends.append(time.perf_counter()))
-        runner.run(plan, store, engine(), told, do=nothing)
+        listener = _Clock(ends)
+        runner.run(plan, store, engine(), listener, execute_run=nothing)
         store.ledger.engine.dispose()
         started = time.perf_counter()
         again = runner.open_plan(experiment, Store(Path(folder), storage, tracking))

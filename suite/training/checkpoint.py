@@ -2,40 +2,42 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from suite.store.files import write_whole
 from suite.store.retrying import seconds
 from suite.training.gradient_callback import GradientCallback
 from suite.training.lightning_module import TrainingModule
 
 
 def seconds_between() -> float:
-    """Between two checkpoints of a run (``MEMSPAN_CHECKPOINT_SECONDS``): half a minute."""
+    """Return the seconds between two checkpoints of a run (``MEMSPAN_CHECKPOINT_SECONDS``): half a minute."""
     return seconds("MEMSPAN_CHECKPOINT_SECONDS", 30.0)
 
 
 FORMAT = 2
-"""Of a checkpoint. Raised when what it holds changes; one of another format is not used."""
+"""The format of a checkpoint. It is raised when what a checkpoint holds changes; one of another format is not used."""
 
 
 class Checkpoint:
     """Keeps the state of a training in one file, every half minute and when the training is asked to stop.
 
-    A checkpoint is whole or not there: it is written beside its place and moved there. It holds tensors and plain
-    values, and reading it runs no code.
+    A checkpoint is whole or not there. It holds tensors and plain values, and reading it runs no code.
 
     Args:
-        path: of the file; its folder is made when it is not there.
+        path: the file, whose folder is made when it is not there; None keeps nothing.
         should_stop: asked after each block of steps; true ends the training after a checkpoint.
     """
 
-    def __init__(self, path: Path, should_stop: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, path: Path | None, should_stop: Callable[[], bool] = lambda: False) -> None:
         self.path = path
         self.should_stop = should_stop
         self.stopped = False
@@ -48,19 +50,28 @@ class Checkpoint:
         """Put ``module`` where the checkpoint is, if there is one that can be read."""
         self.diagnostics = diagnostics
         module.after_block = self.after_block
-        try:
-            state = torch.load(self.path, weights_only=True, map_location="cpu")
-            if not isinstance(state, dict) or state.get("format") != FORMAT:
-                raise RuntimeError("a checkpoint of another version")
-        except FileNotFoundError:
-            return
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):  # of another version, or of a broken disk
-            self.path.unlink(missing_ok=True)
+        state = self._read()
+        if state is None:
             return
         module.resume(state["module"])
         self.earlier_seconds = state["seconds"]
         if diagnostics is not None:
             diagnostics.resume(state["diagnostics"])
+
+    def _read(self) -> dict[str, Any] | None:
+        """What the file holds; None where there is none of this format. A broken one is deleted."""
+        if self.path is None:
+            return None
+        try:
+            state: Any = torch.load(self.path, weights_only=True, map_location="cpu")
+            if not isinstance(state, dict) or state.get("format") != FORMAT:
+                raise RuntimeError("a checkpoint of another version")
+        except FileNotFoundError:
+            return None
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):  # of another version, or of a broken disk
+            self.path.unlink(missing_ok=True)
+            return None
+        return state
 
     def after_block(self, module: TrainingModule) -> None:
         """Keep the state if it is time to, and end the training if somebody wants it to end."""
@@ -73,26 +84,15 @@ class Checkpoint:
             module.trainer.should_stop = True
 
     def save(self, module: TrainingModule) -> None:
+        """Write the state of a training."""
+        if self.path is None:
+            return
         state = {
             "format": FORMAT,
             "module": module.state(),
             "seconds": self.earlier_seconds + time.monotonic() - self.started,
             "diagnostics": self.diagnostics.state() if self.diagnostics is not None else None,
         }
-        unfinished = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with unfinished.open("wb") as file:
-                torch.save(state, file)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(self.path)
-        except (OSError, RuntimeError):  # a full disk: the run needs no checkpoint as long as nothing happens to it
-            unfinished.unlink(missing_ok=True)
+        with suppress(OSError, RuntimeError):  # a full disk: a run needs no checkpoint as long as nothing happens to it
+            write_whole(self.path, partial(torch.save, state))
         self.saved = time.monotonic()
-
-
-def discard(path: Path) -> None:
-    """Delete a checkpoint, and what a killed process has left of one half-written."""
-    for one in (path, *path.parent.glob(f"{path.name}.*")):
-        one.unlink(missing_ok=True)

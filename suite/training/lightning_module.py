@@ -60,7 +60,7 @@ def evaluate(model: nn.Module, task: Task, batch: Batch) -> Evaluation:
 class Watcher:
     """What somebody may want to know while a run is under way; each call returns at once."""
 
-    on_progress: Callable[[int], None] = lambda step: None
+    on_step: Callable[[int], None] = lambda step: None
     """After each block, with the number of optimiser steps done."""
     on_metrics: Callable[[int, dict[str, float]], None] = lambda step, metrics: None
     """After each validation, with the metrics of the curve at that step."""
@@ -180,7 +180,7 @@ class TrainingModule(pl.LightningModule):
             started = time.perf_counter()
             self.validate()
             self.validation_seconds += time.perf_counter() - started
-        self.watcher.on_progress(self.steps)
+        self.watcher.on_step(self.steps)
         self.after_block(self)
 
     def validate(self) -> None:

@@ -73,13 +73,12 @@ def train(
         _compile(model, data)
         module = TrainingModule(model, data, config.training, watcher)
         diagnostics = [GradientCallback(config.seed)] if config.training.diagnostics else []
-        kept = [Checkpoint(checkpoint, watcher.should_stop)] if checkpoint else []
-        for one in kept:
-            one.restore(module, diagnostics[0] if diagnostics else None)
-            started -= one.earlier_seconds
+        state = Checkpoint(checkpoint, watcher.should_stop)
+        state.restore(module, diagnostics[0] if diagnostics else None)
+        started -= state.earlier_seconds
         _fit(module, device, diagnostics)
-        if any(one.stopped for one in kept):
-            raise StoppedError(f"stopped after {module.steps} of {config.training.steps} steps, with a checkpoint")
+        if state.stopped:
+            raise StoppedError(f"stopped after {module.steps} of {config.training.steps} steps")
         model.to(device)
         testing = time.perf_counter()
         metrics = _test(module, device)

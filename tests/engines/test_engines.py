@@ -23,7 +23,7 @@ def _hang() -> None:
 
 
 def _double(number: int, signals: Signals) -> int:
-    signals.report(number)
+    signals.on_step(number)
     return 2 * number
 
 
@@ -80,14 +80,14 @@ def test_every_engine_does_its_tasks_and_says_how_they_ended(engine: Engine) -> 
             engine.submit(str(number), task)
         ends.update(engine.wait(5))
     assert [ends[str(number)].value for number in range(5)] == [0, 2, 4, 6, 8]
-    assert {ends[str(number)].kind for number in range(5)} == {TaskStatus.DONE}
-    assert (ends["5"].kind, ends["5"].reason) == (
+    assert {ends[str(number)].status for number in range(5)} == {TaskStatus.DONE}
+    assert (ends["5"].status, ends["5"].reason) == (
         TaskStatus.FAILED,
         "ValueError: cannot reach postgresql://me:***@host/db",
     )
     assert "in _fail" in ends["5"].trace
     assert "hush" not in ends["5"].trace
-    assert (ends["6"].kind, ends["6"].reason) == (TaskStatus.STORE, "the disk is full")
+    assert (ends["6"].status, ends["6"].reason) == (TaskStatus.STORE, "the disk is full")
     assert engine.pending == 0
     assert engine.free >= 1
 
@@ -100,7 +100,7 @@ def test_a_killed_worker_takes_nobody_along(processes: Engine) -> None:
         while processes.pending:
             ends.update(processes.wait(5))
         assert ends["lives"].value == 6
-        assert ends["dies"].kind is TaskStatus.FAILED
+        assert ends["dies"].status is TaskStatus.FAILED
         assert "process died" in ends["dies"].reason
 
 
@@ -113,7 +113,7 @@ def test_asked_to_stop_every_task_ends(processes: Engine) -> None:
     deadline = time.monotonic() + 30
     while processes.pending and time.monotonic() < deadline:
         ends += processes.wait(1)
-    assert {end.kind for _, end in ends} == {TaskStatus.STOPPED}
+    assert {end.status for _, end in ends} == {TaskStatus.STOPPED}
     assert len(ends) == 2
 
 
@@ -129,7 +129,7 @@ def test_a_lost_machine_is_not_the_fault_of_its_tasks(ray_cluster: RayCluster) -
         deadline = time.monotonic() + 60
         while engine.pending and time.monotonic() < deadline:
             ends += engine.wait(1)
-    assert [(key, end.kind) for key, end in ends] == [("far", TaskStatus.LOST)]
+    assert [(key, end.status) for key, end in ends] == [("far", TaskStatus.LOST)]
 
 
 def test_without_a_cluster_there_is_one_message() -> None:
@@ -142,7 +142,7 @@ def test_progress_is_told() -> None:
     for make in (Inline, partial(Workers, [None])):
         told: list[tuple[str, int]] = []
         with make() as engine:
-            engine.listener = lambda key, step, told=told: told.append((key, step))
+            engine.on_step = lambda key, step, told=told: told.append((key, step))
             engine.submit("a", partial(_double, 7))
             while engine.pending:
                 engine.wait(5)
@@ -202,11 +202,11 @@ def test_options_that_do_not_go_together_are_refused(options: dict[str, object],
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import sys
 
-    from suite.store.addresses import database
+    from suite.store.addresses import database_address
 
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(InputError, match=r"pip install 'memspan\[ray\]'"):
         engines.make("ray")
     with pytest.raises(InputError, match=r"pip install 'memspan\[postgresql\]'"):
-        database("postgresql://host/db")
+        database_address("postgresql://host/db")

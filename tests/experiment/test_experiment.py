@@ -18,7 +18,8 @@ from suite.model.sequence_model import build_model
 from suite.model.sizing import parameter_count
 from suite.planning import sweep
 from suite.planning.job import Outcome
-from suite.planning.plan import evaluations, missing, studies, trials
+from suite.planning.plan import studies
+from suite.planning.study_progress import StudyProgress
 
 GOOD: dict[str, Any] = {
     "tasks": {"adding": {"length": 8}},
@@ -130,7 +131,7 @@ def test_a_list_in_a_task_table_makes_a_level_of_each_value() -> None:
 def test_every_trial_is_matched_in_parameters_and_what_a_variant_fixes_is_not_searched() -> None:
     for study in studies(parse(GOOD, "x")):
         assert ("depth" in study.space) == (study.variant.label == "rnn")
-        for job in trials(study, {}):
+        for job in StudyProgress(study, {}).trials:
             model = job.config.model
             built = build_model(model.architecture, model.options, 2, model.hidden_size, 1, depth=model.depth)
             assert parameter_count(built) == pytest.approx(2000, rel=0.05)
@@ -162,10 +163,10 @@ def test_suggestions_depend_on_finished_generations_alone(sampler: str) -> None:
     def play(order: int) -> list[Any]:
         """Finish what is known in this order of arrival, asking anew after each run."""
         finished: dict[str, Outcome] = {}
-        while waiting := [job for job in trials(study, finished) if job.key not in finished]:
+        while waiting := [job for job in StudyProgress(study, finished).trials if job.key not in finished]:
             job = waiting[::order][0]
             finished[job.key] = outcome(derived_seed(job.key) / 2**63)
-        return [job.params for job in trials(study, finished)]
+        return [job.params for job in StudyProgress(study, finished).trials]
 
     first = play(1)
     assert first == play(-1)
@@ -182,17 +183,17 @@ def test_what_is_called_repeatable_is_what_comes_with_memspan() -> None:
 
 
 def test_a_longer_sobol_design_begins_with_the_same_trials() -> None:
-    short, long = (trials(studies(parse(changed("sweep/trials", n), "x"))[0], {}) for n in (5, 12))
+    short, long = (StudyProgress(studies(parse(changed("sweep/trials", n), "x"))[0], {}).trials for n in (5, 12))
     assert [job.key for job in short] == [job.key for job in long[:5]]
 
 
 def test_the_best_trial_is_evaluated_on_every_seed_once_all_trials_are_finished() -> None:
     study = studies(parse(GOOD, "x"))[0]
-    tried = trials(study, {})
+    tried = StudyProgress(study, {}).trials
     finished = {job.key: outcome(0.1 * job.number) for job in tried[:-1]}
-    assert evaluations(study, finished) == []
+    assert StudyProgress(study, finished).evaluations == []
     finished[tried[-1].key] = outcome(0.9, pruned=1.0)  # what was pruned is not selected
-    evaluated = evaluations(study, finished)
+    evaluated = StudyProgress(study, finished).evaluations
     assert [job.config.seed for job in evaluated] == [0, 1]
     assert all(job.params == tried[-2].params for job in evaluated)
 
@@ -201,16 +202,16 @@ def test_finalists_are_run_again_on_tuning_seeds_of_their_own_and_the_best_mean_
     data = changed("sweep", {**GOOD["sweep"], "finalists": 2, "finalist_seeds": 3})
     experiment = parse(data, "x")
     study = studies(experiment)[0]
-    finished = {job.key: outcome(0.1 * job.number) for job in trials(study, {})}
-    again = missing(study, finished)
+    finished = {job.key: outcome(0.1 * job.number) for job in StudyProgress(study, {}).trials}
+    again = StudyProgress(study, finished).missing
     assert sorted((job.number, job.config.seed) for job in again.values()) == [
         (number, seed) for number in (3, 4) for seed in (1001, 1002, 1003)
     ]
     finished |= {key: outcome(0.9 if job.number == 3 else 0.1) for key, job in again.items()}
-    evaluated = evaluations(study, finished)
-    assert all(job.params == trials(study, {})[3].params for job in evaluated)
+    evaluated = StudyProgress(study, finished).evaluations
+    assert all(job.params == StudyProgress(study, {}).trials[3].params for job in evaluated)
     finished |= {job.key: outcome(0.5) for job in evaluated}
-    assert not missing(study, finished)
+    assert not StudyProgress(study, finished).missing
     assert len(finished) == experiment.runs_per_study == 5 + 2 * 3 + 2
 
 

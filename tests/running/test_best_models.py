@@ -27,15 +27,17 @@ from suite.model import model_file
 from suite.model.sequence_model import SequenceModel
 from suite.numerics import numerics
 from suite.planning.job import Outcome
-from suite.planning.plan import Plan, evaluations
+from suite.planning.plan import Plan
+from suite.planning.study_progress import StudyProgress
 from suite.running import best_models as models
 from suite.running import runner
-from suite.running.events import RunListener
+from suite.store import mlflow_models
 from suite.store.store import Store
 from suite.training.lightning_module import evaluate
 from suite.training.train import train
 from tasks.adding import Adding
 from tests import servers
+from tests.helpers import Notes
 
 ROOT = Path(__file__).parents[2]
 TINY = """
@@ -83,7 +85,7 @@ def small(plan: Plan) -> Plan:
 def store(tmp_path_factory: pytest.TempPathFactory, finished: Plan) -> Store:
     """With all models of the finished experiment, made in this process."""
     opened = Store(tmp_path_factory.mktemp("models") / "store")
-    findings = models.keep(finished, opened, Inline())
+    findings = models.keep_models(finished, opened, Inline())
     assert [(finding.state, finding.note) for finding in findings] == [("made", "")] * 4
     return opened
 
@@ -138,8 +140,8 @@ def test_on_the_test_split_a_loaded_model_has_the_recorded_score(number: int, st
 
 def test_a_file_says_what_it_is(store: Store, finished: Plan) -> None:
     kept = model_file.read(path_of(store))
-    row = models.rows(finished, store.folder)[1]
-    assert row.there
+    row = models.best_models(finished, store.folder)[1]
+    assert row.is_made
     assert (kept.experiment, kept.architecture, kept.task) == ("tiny", "narrow-gru", "adding length=6")
     assert kept.config == row.job.config
     assert kept.config.key == row.job.key
@@ -156,7 +158,7 @@ def test_a_threshold_that_is_infinite_comes_back(tmp_path: Path, store: Store) -
 def scored(plan: Plan, *skills: tuple[float, float | None, float]) -> dict[str, Outcome]:
     """The evaluations of the first study with (validation skill, validation loss, test skill) each."""
     names = ("validation_skill", "validation_loss", "test_skill")
-    jobs = evaluations(plan.studies[0], plan.finished)
+    jobs = StudyProgress(plan.studies[0], plan.finished).evaluations
     return {
         job.key: Outcome({name: value for name, value in zip(names, values, strict=True) if value is not None})
         for job, values in zip(jobs, skills, strict=True)
@@ -173,28 +175,27 @@ def scored(plan: Plan, *skills: tuple[float, float | None, float]) -> dict[str, 
     ],
 )
 def test_the_best_is_chosen_on_validation(skills: list[Any], seed: int, finished: Plan) -> None:
-    job = models.best_run(finished.studies[0], scored(finished, *skills))
+    job = StudyProgress(finished.studies[0], scored(finished, *skills)).best_run
     assert job is not None
     assert job.config.seed == seed
 
 
 def test_a_row_has_no_model_while_an_evaluation_is_missing(finished: Plan, tmp_path: Path) -> None:
-    first = evaluations(finished.studies[0], finished.finished)[0]
+    first = StudyProgress(finished.studies[0], finished.finished).evaluations[0]
     left = {key: outcome for key, outcome in finished.finished.items() if key != first.key}
     plan = replace(finished, finished=left)
-    assert [row.study.name for row in models.rows(plan, tmp_path)] == [study.name for study in plan.studies[1:]]
-    assert models.keep(replace(finished, finished={}), store_in(tmp_path), Inline()) == []
+    assert [row.study.name for row in models.best_models(plan, tmp_path)] == [study.name for study in plan.studies[1:]]
+    assert models.keep_models(replace(finished, finished={}), store_in(tmp_path), Inline()) == []
 
 
 def test_what_is_there_is_not_made_again_but_what_is_of_another_run_or_broken_is(
     tmp_path: Path, finished: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, opened = small(finished), store_in(tmp_path / "store")
-    told: list[str] = []
-    listener = RunListener(done=lambda job, outcome: told.append(job.key))
+    listener = Notes()
 
     def again(plan: Plan) -> str:
-        (finding,) = models.keep(plan, opened, Inline(), listener)
+        (finding,) = models.keep_models(plan, opened, Inline(), listener)
         return finding.state
 
     assert [again(plan), again(plan)] == ["made", "there"]
@@ -203,58 +204,56 @@ def test_what_is_there_is_not_made_again_but_what_is_of_another_run_or_broken_is
 
     path.write_bytes(before[: len(before) // 2])
     assert again(plan) == "made"
-    assert model_file.read(path).config.key == told[0]
+    assert model_file.read(path).config.key == listener.done[0]
 
     best = model_file.read(path).config.seed
     other = [(0.0, 1.0, 1.0) if seed == best else (0.1, 1.0, 0.0) for seed in range(3)]
-    (finding,) = models.keep(replace(plan, finished=scored(plan, *other)), opened, Inline(), listener)
+    (finding,) = models.keep_models(replace(plan, finished=scored(plan, *other)), opened, Inline(), listener)
     assert finding.state == "made"
     assert model_file.read(path).config.seed == min({0, 1, 2} - {best})
-    assert len(told) == 3
+    assert len(listener.done) == 3
 
 
 def test_metrics_that_differ_from_the_recorded_are_said_and_the_model_is_kept(finished: Plan, tmp_path: Path) -> None:
-    row = models.rows(finished, tmp_path)[0]
+    row = models.best_models(finished, tmp_path)[0]
     recorded = finished.finished[row.job.key]
     changed = {**recorded.metrics, "test_skill": 0.123, "wall_seconds": 1e6, "peak_memory_mb": 1.0}
     plan = replace(small(finished), finished={**finished.finished, row.job.key: replace(recorded, metrics=changed)})
-    (finding,) = models.keep(plan, store_in(tmp_path), Inline())
+    (finding,) = models.keep_models(plan, store_in(tmp_path), Inline())
     assert finding.state == "made"
     assert "trained here, 1 of " in finding.note
     assert "instead of 0.123" in finding.note
     assert model_file.read(row.path).metrics["test_skill"] == recorded.metrics["test_skill"]
-    (finding,) = models.keep(plan, store_in(tmp_path), Inline())
+    (finding,) = models.keep_models(plan, store_in(tmp_path), Inline())
     assert (finding.state, finding.note) == ("there", "")
 
 
 def test_workers_give_the_same_file(finished: Plan, tmp_path: Path, store: Store) -> None:
-    steps: list[int] = []
-    told = RunListener(step=lambda job, step: steps.append(step))
-    (finding,) = models.keep(small(finished), store_in(tmp_path), Workers([None]), told)
+    listener = Notes()
+    (finding,) = models.keep_models(small(finished), store_in(tmp_path), Workers([None]), listener)
     assert (finding.state, finding.note) == ("made", "")
-    here, there = model_file.read(path_of(store, 0)), model_file.read(finding.row.path)
+    here, there = model_file.read(path_of(store, 0)), model_file.read(finding.model.path)
     assert all(torch.equal(here.weights[name], there.weights[name]) for name in here.weights)
-    assert steps
+    assert listener.steps
 
 
 def test_a_model_that_cannot_be_trained_fails_alone(
     finished: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make = models.make
+    train_model = models.train_model
 
     def failing(job: Any, experiment: str, checkpoint: Path, signals: Signals) -> bytes:
         if job.variant == "rnn":
             raise RuntimeError("a bug")
-        return make(job, experiment, checkpoint, signals)
+        return train_model(job, experiment, checkpoint, signals)
 
-    monkeypatch.setattr(models, "make", failing)
-    said: list[str] = []
-    told = RunListener(failed=lambda job, end, last: said.append(end.reason))
+    monkeypatch.setattr(models, "train_model", failing)
+    listener = Notes()
     plan = replace(finished, studies=finished.studies[:2])
-    findings = models.keep(plan, store_in(tmp_path), Inline(), told)
+    findings = models.keep_models(plan, store_in(tmp_path), Inline(), listener)
     assert [(finding.state, finding.note) for finding in findings] == [("failed", "RuntimeError: a bug"), ("made", "")]
-    assert said == ["RuntimeError: a bug"]
-    assert not findings[0].row.path.exists()
+    assert listener.failures == [("RuntimeError: a bug", True)]
+    assert not findings[0].model.path.exists()
 
 
 def test_two_rows_with_one_file_name_are_refused_before_anything_starts(tmp_path: Path) -> None:
@@ -263,9 +262,9 @@ def test_two_rows_with_one_file_name_are_refused_before_anything_starts(tmp_path
     )
     (tmp_path / "two.toml").write_text(text, encoding="utf-8")
     plan = runner.open_plan(load(tmp_path / "two.toml").select(seeds=1), Store(tmp_path / "store"))
-    everything = {job.key: Outcome({"validation_skill": 0.0}) for s in plan.studies for job in evaluations(s, {})}
+    everything = {job.key: Outcome({"validation_skill": 0.0}) for s in plan.studies for job in StudyProgress(s, {}).evaluations}
     with pytest.raises(InputError, match=r"would be the same file, adding_length_6/rnn\.pt; rename"):
-        models.keep(replace(plan, finished=everything), Store(tmp_path / "store"), Inline())
+        models.keep_models(replace(plan, finished=everything), Store(tmp_path / "store"), Inline())
 
 
 def test_a_disk_that_is_full_leaves_the_old_file_and_nothing_else(
@@ -302,7 +301,7 @@ def test_killed_while_it_writes_it_leaves_no_broken_file_and_the_same_command_go
     assert killed.returncode == -signal.SIGKILL
     (left,) = path.parent.iterdir()
     assert left.suffix != ".pt"
-    (finding,) = models.keep(small(finished), store_in(tmp_path), Inline())
+    (finding,) = models.keep_models(small(finished), store_in(tmp_path), Inline())
     assert finding.state == "made"
     assert list(path.parent.iterdir()) == [path]
 
@@ -489,7 +488,7 @@ def test_models_are_listed_with_their_signature_and_load_from_there_in_another_p
     names = [f"{name} on adding length={n}" for n in (6, 8) for name in ("rnn", "narrow-gru")]
     assert sorted(model.name for model in listed(store)) == sorted(names)
     for _ in range(2):
-        models.keep(small(finished), served, Inline())
+        models.keep_models(small(finished), served, Inline())
         assert [model.name for model in listed(served)] == names[:1]
     files = path_of(store, 1), path_of(served, 0)
     stores = store, served
@@ -521,7 +520,7 @@ def test_models_are_listed_with_their_signature_and_load_from_there_in_another_p
 def test_a_model_is_listed_once_and_again_where_it_is_not(finished: Plan, tmp_path: Path) -> None:
     plan, store = small(finished), Store(tmp_path)
     for _ in range(2):
-        models.keep(plan, store, Inline())
+        models.keep_models(plan, store, Inline())
         (model,) = listed(store)
     client = store.tracking.client
     client.delete_logged_model(model.model_id)
@@ -530,23 +529,29 @@ def test_a_model_is_listed_once_and_again_where_it_is_not(finished: Plan, tmp_pa
     half = client.create_logged_model(  # of a process that was killed before it had uploaded anything
         model.experiment_id, name="half", tags={**model.tags, "pid": str(gone.pid)}
     )
-    (finding,) = models.keep(plan, store, Inline())
+    (finding,) = models.keep_models(plan, store, Inline())
     assert finding.state == "there"
     (again,) = listed(store)
     assert again.model_id not in (model.model_id, half.model_id)
     assert again.status == "READY"
 
 
-def test_of_two_commands_that_list_at_once_one_does(finished: Plan, tmp_path: Path) -> None:
+def test_of_two_commands_that_list_at_once_one_does(
+    finished: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plan, store = small(finished), Store(tmp_path)
-    (finding,) = models.keep(plan, store, Inline())
+    (finding,) = models.keep_models(plan, store, Inline())
     (model,) = listed(store)
-    other = Store(tmp_path)
-    tracking = other.tracking
-    found = tracking._models
+    tracking = Store(tmp_path).tracking
+    listed_models = mlflow_models.listed_models
     answers = iter([[], None])
-    tracking._models = lambda *names: found(*names) if (answer := next(answers)) is None else answer  # type: ignore[method-assign]
-    assert tracking.list_model(finding.row.study, finding.row.path, model_file.read(finding.row.path)) == model.model_id
+
+    def answered(*names: Any) -> Any:
+        return listed_models(*names) if (answer := next(answers)) is None else answer
+
+    monkeypatch.setattr(mlflow_models, "listed_models", answered)
+    path = finding.model.path
+    assert mlflow_models.list_model(tracking, finding.model.study, path, model_file.read(path)) == model.model_id
     assert [one.model_id for one in listed(store)] == [model.model_id]
 
 
@@ -554,9 +559,9 @@ def test_the_metrics_of_a_model_do_not_hide_the_means_of_its_study(finished: Pla
     store = Store(tmp_path)
     plan = runner.open_plan(experiment_in(tmp_path, tasks="adding", architectures="rnn", steps=10), store)
     assert not runner.run(plan, store, Inline())
-    before = {run.info.run_id: run.data.metrics for run in store.tracking._runs("tiny", "tags.role = 'study'")}
-    models.keep(plan, store, Inline())
-    after = {run.info.run_id: run.data.metrics for run in store.tracking._runs("tiny", "tags.role = 'study'")}
+    before = {run.info.run_id: run.data.metrics for run in store.tracking.runs("tiny", "tags.role = 'study'")}
+    models.keep_models(plan, store, Inline())
+    after = {run.info.run_id: run.data.metrics for run in store.tracking.runs("tiny", "tags.role = 'study'")}
     assert before == after
     assert len(listed(store)) == 2
 
@@ -569,9 +574,9 @@ def test_without_mlflow_the_files_are_there_and_it_is_said(
     def broken(*arguments: Any) -> str:
         raise RuntimeError("no answer from postgresql://me:hush@host/db")
 
-    monkeypatch.setattr(store.tracking, "list_model", broken)
-    said: list[str] = []
-    (finding,) = models.keep(small(finished), store, Inline(), RunListener(trouble=said.append))
+    monkeypatch.setattr(mlflow_models, "list_model", broken)
+    listener = Notes()
+    (finding,) = models.keep_models(small(finished), store, Inline(), listener)
     assert finding.state == "made"
-    assert finding.row.path.exists()
-    assert said == ["the models could not be listed in MLflow: no answer from postgresql://me:***@host/db"]
+    assert finding.model.path.exists()
+    assert listener.troubles == ["the models could not be listed in MLflow: no answer from postgresql://me:***@host/db"]

@@ -184,11 +184,11 @@ def test_another_budget_in_the_same_store_is_another_study(tiny: Path, tmp_path:
     store = tmp_path / "store"
     for steps in (10, 30, 10):
         suite.run(tiny, store=store, steps=steps)
-    parents = list(Store(store).tracking._runs("tiny", "tags.role = 'study'"))
+    parents = list(Store(store).tracking.runs("tiny", "tags.role = 'study'"))
     assert len(parents) == 4  # two architectures, two budgets
     assert {run.info.status for run in parents} == {"FINISHED"}
     assert all("test_skill" in run.data.metrics for run in parents)
-    assert len(list(Store(store).tracking._runs("tiny", "tags.role != 'study'"))) == 20
+    assert len(list(Store(store).tracking.runs("tiny", "tags.role != 'study'"))) == 20
 
 
 def test_what_a_killed_process_left_running_is_closed(tmp_path: Path) -> None:
@@ -309,9 +309,9 @@ def test_interrupted_once_it_keeps_checkpoints_and_the_same_command_goes_on(
     said = process.stderr.read()
     assert process.wait(timeout=60) == 1
     assert "Traceback" not in said
-    assert "keeping checkpoints" in said
+    assert "keep checkpoints" in said
     assert "the same command goes on from there" in said
-    runs = list(Store(tmp_path / "store").tracking._runs("tiny", "tags.role != 'study'"))
+    runs = list(Store(tmp_path / "store").tracking.runs("tiny", "tags.role != 'study'"))
     assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}
     assert len(list((tmp_path / "store" / "checkpoints").iterdir())) >= 1
     done = memspan(*arguments, cwd=tmp_path)

@@ -22,12 +22,12 @@ from suite.leaderboards.text.render import as_json
 from suite.planning.job import Job, Outcome
 from suite.planning.plan import Plan
 from suite.running import runner
-from suite.running.events import RunListener
-from suite.running.execute import _opened
+from suite.running.execute import open_store
 from suite.store.lease import Leases
 from suite.store.store import Store
 from tests import servers
 from tests.chaos import chaos
+from tests.helpers import Notes
 
 ROOT = Path(__file__).parents[2]
 TINY = """
@@ -115,7 +115,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 def times_finished(store: Store, experiment: str = "tiny") -> Counter[str]:
     """How often each key is FINISHED in MLflow."""
-    runs = store.tracking._runs(experiment, "attributes.status = 'FINISHED' and tags.key LIKE '%'")
+    runs = store.tracking.runs(experiment, "attributes.status = 'FINISHED' and tags.key LIKE '%'")
     return Counter(run.data.tags["key"] for run in runs)
 
 
@@ -134,7 +134,7 @@ def test_two_commands_on_one_folder_share_the_work(tiny: Path, tmp_path: Path, a
 
     kept = optuna.load_study(study_name="tiny/adding/gru", storage=storage(store.journal))
     assert len(kept.trials) == 3
-    studies = list(store.tracking._runs("tiny", "tags.role = 'study'"))
+    studies = list(store.tracking.runs("tiny", "tags.role = 'study'"))
     assert sorted(run.info.status for run in studies) == ["FINISHED", "FINISHED"]
 
 
@@ -160,7 +160,7 @@ def test_two_commands_share_the_work_through_postgresql_and_an_mlflow_server(
     assert re.search(r"MLflow\s.*answers, server of\s+version", found.replace("\n", " "))
     assert password not in found
 
-    run = next(iter(store.tracking._runs("tiny", "tags.role = 'evaluation'")))
+    run = next(iter(store.tracking.runs("tiny", "tags.role = 'evaluation'")))
     names = {item.path for item in store.tracking.client.list_artifacts(run.info.run_id)}
     assert {"config.json", "environment.json", "learning_curve.png"} <= names
     recorded = json.dumps([run.data.tags, run.data.params])
@@ -210,12 +210,12 @@ def test_a_run_that_fails_three_times_is_reported_and_stops_nobody(tiny: Path, t
     process = start("run", *arguments, "--workers", 2, cwd=tmp_path, PYTHONPATH=path)
     shown, said = process.communicate(timeout=300)
     assert process.returncode == 1, said
-    assert "4 of 8 runs are missing: 4 failed for good" in said
-    assert said.count("a bug in step; will be tried again") == 4
-    assert said.count("a bug in step; given up") == 2
+    assert "4 of 8 runs are missing: 4 were given up" in said
+    assert said.count("a bug in step; it will be tried again") == 4
+    assert said.count("a bug in step; the run is given up") == 2
     assert said.count("Traceback") == 1
     assert "tiny/adding/buggy, buggy on adding, seed 0" in said
-    assert "process died: killed, or out of memory; given up" in said
+    assert "process died: killed, or out of memory; the run is given up" in said
     assert "Incomplete: 4 of 8" in " ".join(shown.split())
 
     process = start("status", *arguments, "--json", cwd=tmp_path, PYTHONPATH=path)
@@ -230,7 +230,7 @@ def test_a_run_that_fails_three_times_is_reported_and_stops_nobody(tiny: Path, t
     _, said = again.communicate(timeout=300)
     assert again.returncode == 1
     assert "will be tried again" not in said
-    statuses = Counter(run.info.status for run in Store(tmp_path / "store").tracking._runs("tiny", "tags.key LIKE '%'"))
+    statuses = Counter(run.info.status for run in Store(tmp_path / "store").tracking.runs("tiny", "tags.key LIKE '%'"))
     assert statuses["FINISHED"] == 4
     assert statuses["RUNNING"] == 0
 
@@ -271,7 +271,7 @@ def test_a_lost_mlflow_database_loses_no_result(tiny: Path, tmp_path: Path) -> N
 
 def _nothing(job: Job, place: Any, experiment: str, parent: str, owner: str, signals: Any) -> Outcome | None:
     """A run that takes no time."""
-    store = _opened(place)
+    store = open_store(place)
     outcome = Outcome({"test_skill": 0.0, "pruned": 0.0, "objective": 0.0})
     return outcome if store.ledger.finish(experiment, job.key, owner, "", outcome) else None
 
@@ -281,20 +281,19 @@ def test_what_another_hand_has_done_in_the_meantime_is_not_done_again(tiny: Path
     chosen = load(tiny).select(trials=0)
     stores = [Store(tmp_path / "store") for _ in range(2)]
     plans = [runner.open_plan(chosen, store) for store in stores]
-    told: list[Counter[str]] = [Counter(), Counter()]
-    for plan, store, count in zip(plans, stores, told, strict=True):
+    counts = []
+    for plan, store in zip(plans, stores, strict=True):
         did: list[str] = []
 
         def do(job: Job, *rest: Any, did: list[str] = did) -> Outcome | None:
             did.append(job.key)
             return _nothing(job, *rest)
 
-        failed = runner.run(
-            plan, store, engines.Inline(), RunListener(done=lambda job, outcome, c=count: c.update([job.key])), do=do
-        )
-        assert not failed
-        count["did"] = len(did)
-    assert [count["did"] for count in told] == [16, 0]
+        listener = Notes()
+        assert not runner.run(plan, store, engines.Inline(), listener, execute_run=do)
+        assert len(set(listener.done)) == 16
+        counts.append(len(did))
+    assert counts == [16, 0]
     assert [plan.done for plan in plans] == [16, 16]
 
 
@@ -302,7 +301,7 @@ def _do_nothing(path: Path, text: str, folder: Path) -> Plan:
     path.write_text(text, encoding="utf-8")
     store = Store(folder)
     plan = runner.open_plan(load(path), store)
-    assert not runner.run(plan, store, engines.Inline(), do=_nothing)
+    assert not runner.run(plan, store, engines.Inline(), execute_run=_nothing)
     return plan
 
 

@@ -15,9 +15,9 @@ import pytest
 from suite.errors import InputError, StoreError, redacted
 from suite.experiment.run_config import ModelConfig, RunConfig, TaskConfig, Training
 from suite.planning.job import Job, Outcome
-from suite.store import ledger as module
-from suite.store.addresses import database, tracking
-from suite.store.lease import Leases, LeaseStatus
+from suite.store import lease as module
+from suite.store.addresses import database_address, tracking_address
+from suite.store.lease import Lease, Leases, LeaseStatus
 from suite.store.ledger import Ledger
 from suite.store.ledger_tables import DONE, RUNNING, WAITING
 from suite.store.process import machine
@@ -43,20 +43,20 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'ledger.db'}"
     server: PostgreSQL = request.getfixturevalue("postgresql")
-    return database(server.create(f"ledger {tmp_path.name}"))
+    return database_address(server.create(f"ledger {tmp_path.name}"))
 
 
 def test_a_run_is_taken_once_and_finished_once_and_its_numbers_come_back_to_the_last_bit(address: str) -> None:
     ledger = Ledger(address)
     first, second = Leases(ledger, "e"), Leases(Ledger(address), "e")
-    assert first.take(job(0))[0] is LeaseStatus.MINE
-    assert second.take(job(0))[0] is LeaseStatus.ELSEWHERE
+    assert first.take(job(0)).status is LeaseStatus.ACQUIRED
+    assert second.take(job(0)).status is LeaseStatus.HELD_ELSEWHERE
     ledger.begun("e", job(0).key, first.owner, "mlflow-run")
     assert [entry.state for entry in ledger.unfinished("e")] == [RUNNING]
     assert not ledger.finish("e", job(0).key, second.owner, "another", OUTCOME)
     assert ledger.finish("e", job(0).key, first.owner, "mlflow-run", OUTCOME)
     assert ledger.finish("e", job(0).key, first.owner, "mlflow-run", OUTCOME)  # as after an answer that was lost
-    assert second.take(job(0)) == (LeaseStatus.DONE, OUTCOME, "mlflow-run")
+    assert second.take(job(0)) == Lease(LeaseStatus.FINISHED, OUTCOME)
     assert ledger.outcomes("e", curves=True) == {job(0).key: OUTCOME}
     assert ledger.outcomes("e") == {job(0).key: Outcome(OUTCOME.metrics)}
     assert ledger.run_ids("e") == {job(0).key: "mlflow-run"}
@@ -67,13 +67,13 @@ def test_a_failed_run_is_tried_again_until_it_has_failed_too_often(address: str)
     ledger = Ledger(address)
     hand = Leases(ledger, "e", attempts=2)
     for failures in (1, 2):
-        assert hand.take(job(0))[0] is LeaseStatus.MINE
+        assert hand.take(job(0)).status is LeaseStatus.ACQUIRED
         assert hand.give_back(job(0).key, "out of memory", failed=True) == failures
-    assert hand.take(job(0)) == (LeaseStatus.FAILED, None, "out of memory")
+    assert hand.take(job(0)) == Lease(LeaseStatus.GIVEN_UP, reason="out of memory")
     entry = ledger.unfinished("e")[0]
     assert (entry.state, entry.failures, entry.error) == (WAITING, 2, "out of memory")
-    assert Leases(ledger, "e", attempts=3).take(job(0))[0] is LeaseStatus.MINE
-    assert hand.take(job(1))[0] is LeaseStatus.MINE
+    assert Leases(ledger, "e", attempts=3).take(job(0)).status is LeaseStatus.ACQUIRED
+    assert hand.take(job(1)).status is LeaseStatus.ACQUIRED
     assert hand.give_back(job(1).key) == 0
 
 
@@ -83,10 +83,10 @@ def test_what_a_dead_process_held_is_taken_at_once(address: str) -> None:
     gone.wait()
     dead = Leases(ledger, "e")
     dead.owner = f"{machine()}:{gone.pid}:x"
-    assert dead.take(job(0))[0] is LeaseStatus.MINE
+    assert dead.take(job(0)).status is LeaseStatus.ACQUIRED
     ledger.begun("e", job(0).key, dead.owner, "half-written")
     hand = Leases(ledger, "e")
-    assert hand.take(job(0)) == (LeaseStatus.MINE, None, "half-written")
+    assert hand.take(job(0)) == Lease(LeaseStatus.ACQUIRED, abandoned_run="half-written")
     assert not ledger.finish("e", job(0).key, dead.owner, "half-written", OUTCOME)
 
 
@@ -99,17 +99,17 @@ def test_what_another_machine_held_is_taken_after_its_heartbeat_stood_still(
     far, hand = Leases(Ledger(address), "e"), Leases(ledger, "e")
     far.owner = "another machine:1:x"
     with far:  # its heart beats
-        assert far.take(job(0))[0] is LeaseStatus.MINE
+        assert far.take(job(0)).status is LeaseStatus.ACQUIRED
         deadline = time.monotonic() + 1.5
         while time.monotonic() < deadline:
-            assert hand.take(job(0))[0] is LeaseStatus.ELSEWHERE
+            assert hand.take(job(0)).status is LeaseStatus.HELD_ELSEWHERE
             time.sleep(0.1)
-        assert ledger.unfinished("e")[0].age < 1.0
+        assert ledger.unfinished("e")[0].heartbeat_age < 1.0
         far._end.set()  # as if it were switched off
         far._beating.join()
-        assert hand.take(job(0))[0] is LeaseStatus.ELSEWHERE
+        assert hand.take(job(0)).status is LeaseStatus.HELD_ELSEWHERE
         time.sleep(0.7)
-        assert hand.take(job(0))[0] is LeaseStatus.MINE
+        assert hand.take(job(0)).status is LeaseStatus.ACQUIRED
     assert ledger.unfinished("e")[0].state == RUNNING  # what the other had lost it did not give back
 
 
@@ -125,7 +125,7 @@ def _take_all(address: str, count: int, queue: multiprocessing.Queue[list[str]])
     with Leases(ledger, "e") as hand:
         mine = []
         for number in range(count):
-            if hand.take(job(number))[0] is LeaseStatus.MINE:
+            if hand.take(job(number)).status is LeaseStatus.ACQUIRED:
                 ledger.begun("e", job(number).key, hand.owner, f"{hand.owner} {number}")
                 assert ledger.finish("e", job(number).key, hand.owner, f"{hand.owner} {number}", OUTCOME)
                 mine.append(job(number).key)
@@ -150,22 +150,22 @@ def test_sixteen_at_once_take_every_run_exactly_once(address: str) -> None:
 def test_what_is_done_once_is_done_by_one(address: str) -> None:
     ledger = Ledger(address)
     first, second = Leases(ledger, "e"), Leases(ledger, "e")
-    assert first.once("summary")
-    assert not second.once("summary")
-    first.did("summary")
-    assert not first.once("summary")
+    assert first.begin_once("summary")
+    assert not second.begin_once("summary")
+    first.end_once("summary")
+    assert not first.begin_once("summary")
 
 
 def test_a_database_that_is_away_for_a_moment_is_waited_for(
     postgresql: PostgreSQL, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ledger = Ledger(database(postgresql.create(f"away {tmp_path.name}")))
+    ledger = Ledger(database_address(postgresql.create(f"away {tmp_path.name}")))
     hand = Leases(ledger, "e")
-    assert hand.take(job(0))[0] is LeaseStatus.MINE
+    assert hand.take(job(0)).status is LeaseStatus.ACQUIRED
     postgresql.stop()
     back = threading.Timer(4.0, postgresql.start)
     back.start()
-    assert hand.take(job(1))[0] is LeaseStatus.MINE
+    assert hand.take(job(1)).status is LeaseStatus.ACQUIRED
     back.join()
     assert ledger.finish("e", job(0).key, hand.owner, "run", OUTCOME)
     said = capsys.readouterr().err
@@ -176,12 +176,12 @@ def test_a_database_that_is_away_for_a_moment_is_waited_for(
 def test_a_database_that_stays_away_is_an_error_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMSPAN_PATIENCE", "0.5")
     with pytest.raises(StoreError, match="did not answer") as error:
-        Ledger(database("postgresql://postgres:s3cret@127.0.0.1:1/x"))
+        Ledger(database_address("postgresql://postgres:s3cret@127.0.0.1:1/x"))
     assert "s3cret" not in str(error.value)
 
 
 def test_a_wrong_password_is_said_at_once(postgresql: PostgreSQL) -> None:
-    address = database(postgresql.address("postgres").replace(postgresql.password, "wr0ng-word"))
+    address = database_address(postgresql.address("postgres").replace(postgresql.password, "wr0ng-word"))
     started = time.monotonic()
     with pytest.raises(StoreError, match=r"the store cannot be used.*password authentication failed") as error:
         Ledger(address)
@@ -248,7 +248,7 @@ def test_passwords_are_not_shown(text: str, shown: str) -> None:
     ],
 )
 def test_an_address_that_is_none_is_refused(address: str) -> None:
-    for check in (database, tracking):
+    for check in (database_address, tracking_address):
         with pytest.raises(InputError) as error:
             check(address)
         assert "hush" not in str(error.value)

@@ -23,7 +23,7 @@ def _write(place: StoreLocation, writer: int) -> None:
     with Leases(store.ledger, "load") as hand:
         for number in range(RUNS):
             job = Job(f"{writer}-{number}", CONFIG, "load/adding/rnn", "rnn", "adding", "evaluation", number)
-            assert hand.take(job)[0] is LeaseStatus.MINE
+            assert hand.take(job).status is LeaseStatus.ACQUIRED
             with store.tracking.recording(job, "load", "", hand.owner) as recorder:
                 for step in range(1, POINTS + 1):
                     recorder.curve(step, dict.fromkeys(NAMES, float(writer + step)))
@@ -51,7 +51,7 @@ def test_sixteen_writers_lose_nothing(kind: str, tmp_path: Path, request: pytest
         process.join(300)
     assert [process.exitcode for process in writers] == [0] * WRITERS
     assert len(store.finished("load")) == WRITERS * RUNS
-    runs = list(store.tracking._runs("load", "attributes.status = 'FINISHED'"))
+    runs = list(store.tracking.runs("load", "attributes.status = 'FINISHED'"))
     assert len(runs) == WRITERS * RUNS
     for run in runs:
         writer = int(run.data.tags["key"].split("-")[0])

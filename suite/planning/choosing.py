@@ -1,0 +1,24 @@
+"""The one rule by which the better of two runs is chosen, always on validation data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+
+def merit(
+    metrics: Mapping[str, float | None], number: int, measure: str = "objective"
+) -> tuple[bool, float, float, int]:
+    """Return a key by which runs are sorted, the best first.
+
+    A run that was pruned comes after all that were not. Then the higher ``measure`` wins, then the lower validation
+    loss, then the lower number.
+
+    Args:
+        metrics: what the run has measured, ``measure`` among it.
+        number: the number of the trial, or the seed.
+        measure: ``"objective"`` or ``"validation_skill"``.
+    """
+    value, loss = metrics[measure], metrics.get("validation_loss")
+    assert value is not None, f"every run has a {measure}"
+    return bool(metrics.get("pruned")), -value, math.inf if loss is None else loss, number

@@ -1,0 +1,140 @@
+"""How far a study has come, and which of its runs can be named now.
+
+Everything here depends on the study and on the outcomes of finished runs, taken in the order of trial numbers: neither
+the number of workers nor an interruption changes what is asked next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from statistics import fmean
+from typing import Any
+
+from suite.experiment.run_config import RunConfig, digest
+from suite.planning.choosing import merit
+from suite.planning.job import Job, Outcome, PrunerContext
+from suite.planning.study import Study
+
+Finished = Mapping[str, Outcome]
+"""The outcomes of finished runs by key."""
+
+
+class StudyProgress:
+    """The runs of a study as they follow from what is finished at one moment; each is worked out once.
+
+    Args:
+        study: the study.
+        finished: the outcomes of finished runs by key, also those of other studies.
+    """
+
+    def __init__(self, study: Study, finished: Finished) -> None:
+        self.study = study
+        self.finished = finished
+
+    @cached_property
+    def trials(self) -> list[Job]:
+        """The trials that can be named now: every generation up to the first that is not finished."""
+        from suite.planning import sweep  # Optuna takes a second to import, and what is read from a file needs none
+
+        jobs: list[Job] = []
+        asked = self.study.sweep.trials
+        while len(jobs) < asked and self.are_finished(jobs):
+            numbers = range(len(jobs), min(len(jobs) + self.study.sweep.generation_size, asked))
+            earlier = [(job, self.finished[job.key]) for job in jobs]
+            suggested = sweep.suggest(self.study, numbers, earlier)
+            jobs += [self._trial(number, params, earlier) for number, params in zip(numbers, suggested, strict=True)]
+        return jobs
+
+    @cached_property
+    def finalists(self) -> list[list[Job]] | None:
+        """The best trials, each followed by its runs on further tuning seeds; None while trials are missing."""
+        if len(self.trials) < self.study.sweep.trials or not self.are_finished(self.trials):
+            return None
+        ordered = sorted(self.trials, key=lambda trial: merit(self.finished[trial.key].metrics, trial.number))
+        best, seeds = ordered[: self.study.sweep.finalists], self.study.sweep.finalist_seed_list
+        return [[trial, *(self._job(trial.params, seed, "trial", trial.number) for seed in seeds)] for trial in best]
+
+    @cached_property
+    def best_params(self) -> Mapping[str, Any] | None:
+        """The hyper-parameters to evaluate: those of the finalist with the best mean objective.
+
+        None while runs are missing that decide, and empty where nothing is tuned.
+        """
+        if not self.study.sweep.trials:
+            return {}
+        if self.finalists is None or not self.are_finished(job for runs in self.finalists for job in runs):
+            return None
+
+        def mean_objective(runs: list[Job]) -> float:
+            return fmean(self.finished[job.key].metrics["objective"] for job in runs)
+
+        return max(self.finalists, key=mean_objective)[0].params  # of equals the first, which is the better trial
+
+    @cached_property
+    def evaluations(self) -> list[Job]:
+        """The runs whose results are the study's: the best configuration on every seed; none before it is known."""
+        params = self.best_params
+        if params is None:
+            return []
+        return [self._job(params, seed, "evaluation", seed) for seed in self.study.experiment.evaluation.seed_list]
+
+    @cached_property
+    def reruns(self) -> list[Job]:
+        """The runs of finalists on further tuning seeds."""
+        return [job for runs in self.finalists or () for job in runs[1:]]
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        """Every run that can be named now, in each place that it takes; two places may share one run."""
+        return [*self.trials, *self.reruns, *self.evaluations]
+
+    @property
+    def missing(self) -> dict[str, Job]:
+        """The runs that can be started now, by key."""
+        return {job.key: job for job in self.jobs if job.key not in self.finished}
+
+    @property
+    def done(self) -> int:
+        """How many places of the study are finished."""
+        return sum(job.key in self.finished for job in self.jobs)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every evaluation is finished."""
+        return bool(self.evaluations) and self.are_finished(self.evaluations)
+
+    @property
+    def best_run(self) -> Job | None:
+        """The evaluation that did best on validation data; None while an evaluation is missing."""
+        if not self.is_complete:
+            return None
+        return min(
+            self.evaluations,
+            key=lambda job: merit(self.finished[job.key].metrics, job.config.seed, "validation_skill"),
+        )
+
+    def are_finished(self, jobs: Iterable[Job]) -> bool:
+        """Tell whether all of these runs are finished."""
+        return all(job.key in self.finished for job in jobs)
+
+    def outcomes(self, jobs: Iterable[Job]) -> list[tuple[Job, Outcome]]:
+        """Return those of these runs that are finished, with their outcomes."""
+        return [(job, self.finished[job.key]) for job in jobs if job.key in self.finished]
+
+    def _trial(self, number: int, params: Mapping[str, Any], earlier: Iterable[tuple[Job, Outcome]]) -> Job:
+        sweep = self.study.sweep
+        if sweep.pruner == "none":
+            return self._job(params, sweep.seed, "trial", number)
+        curves = tuple(outcome.curve for _, outcome in earlier)
+        pruner = PrunerContext(sweep.pruner, self.study.name, number, curves)
+        return self._job(params, sweep.seed, "trial", number, pruner)
+
+    def _job(
+        self, params: Mapping[str, Any], seed: int, role: str, number: int, pruner: PrunerContext | None = None
+    ) -> Job:
+        config: RunConfig = self.study.config(params, seed)
+        # What a pruned run measures depends on what it is compared with.
+        key = digest(f"{config.key} {pruner}") if pruner else config.key
+        variant, level = self.study.variant.label, self.study.level.label
+        return Job(key, config, self.study.name, variant, level, role, number, params, pruner)
