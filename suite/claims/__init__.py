@@ -1,1 +1,1 @@
-"""Claims put to the test: a statement, the arms that it compares, and a verdict from recorded runs."""
+"""Claims put to the test: each has a statement, arms that it compares, and a verdict from recorded runs."""

@@ -1,4 +1,4 @@
-"""What a claim is judged by: one number per arm, level and seed."""
+"""The evidence for a claim: one number per arm, level and seed."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from suite.results.score_table import score_table
 
 COLUMNS = ["architecture", "task", "seed", "value"]
 AREA = "area_"
-"""Before a measure: its mean over the logarithm of the training-set size, see ``suite.results.overfitting``."""
-TIMED = "step_milliseconds"
-"""A batch forward and back through the untrained model: timed for the claim itself, the arms in turns on one thread."""
+"""The prefix of a measure's mean over the logarithm of the training-set size, see ``suite.results.overfitting``."""
+STEP_TIME = "step_milliseconds"
+"""The time of a pass forward and back through the untrained model; it is measured for the claim itself."""
 PASSES = 9
-"""So many make one observation, their median."""
+"""The number of passes whose median is one observation."""
 MEASURES = {
     "test_skill": "skill on test data, at the best validation point",
     "validation_skill": "skill on validation data, at the best validation point",
@@ -45,69 +45,73 @@ MEASURES = {
     "gradient_norm_p99": "99th percentile of the gradient's norm before clipping",
     "gradient_slope_start": "change of the logarithm of the gradient through time per step, before training",
     "gradient_slope_end": "the same after training",
-    TIMED: "milliseconds of a pass forward and back, timed for the claim itself",
+    STEP_TIME: "milliseconds of a pass forward and back, timed for the claim itself",
 }
-"""What may be compared, by name; with ``AREA`` before it, each measure of ``suite.results.overfitting``."""
-POSITIVE = ("restricted_steps", "gradient_norm_p99", TIMED)
-"""Those that may be compared on a logarithmic scale."""
+"""The measures that may be compared, beside ``AREA`` with each measure of ``suite.results.overfitting``."""
+POSITIVE = ("restricted_steps", "gradient_norm_p99", STEP_TIME)
+"""The measures that may be compared on a logarithmic scale."""
 SHARES = ("skill", "solved", "diverged", "clip_fraction")
-"""How the names of measures between 0 and 1 end, but for gaps: two of them differ by at most 1."""
-SMOOTH = ("gradient_slope_start", "gradient_slope_end", TIMED)
-"""Those that vary smoothly from seed to seed, and not between failure and success."""
+"""The endings of measures between 0 and 1, of which two values differ by at most 1; gaps are excepted."""
+SMOOTH = ("gradient_slope_start", "gradient_slope_end", STEP_TIME)
+"""The measures that vary smoothly from seed to seed, and not between failure and success."""
 
 
 def tables_by_level(experiment: Experiment, measure: str) -> dict[str, str]:
-    """The levels, or whole ladders of training-set sizes, on which a measure is taken: their labels and task tables."""
+    """Return the levels, or whole ladders of training-set sizes, on which a measure is taken: label → task table."""
     places = size_ladders(experiment) if measure.startswith(AREA) else experiment.levels
     return {place.label: place.table for place in places}
 
 
 def evidence(plan: Plan, measure: str) -> pd.DataFrame:
-    """One row per arm, level and seed with the ``value`` of ``measure``, from the finished runs of a plan."""
+    """Return the ``value`` of a measure for each arm, level and seed, from the finished runs of a plan."""
     runs = score_table(Record.of(plan))
     if runs.empty:
         return pd.DataFrame(columns=COLUMNS)
     if measure.startswith(AREA):
-        found = areas(size_points(runs, plan.experiment)).rename(columns={"ladder": "task"})
-        return found.assign(value=found[measure.removeprefix(AREA)])[COLUMNS]
+        ladders = areas(size_points(runs, plan.experiment)).rename(columns={"ladder": "task"})
+        return ladders.assign(value=ladders[measure.removeprefix(AREA)])[COLUMNS]
     runs = runs.assign(restricted_steps=runs["steps_to_solve"].fillna(runs["steps_budget"]))
     return runs.assign(value=runs[measure] if measure in runs else float("nan"))[COLUMNS].astype({"value": float})
 
 
-def timed(experiment: Experiment, tick: Callable[[], None] = lambda: None) -> pd.DataFrame:
-    """``TIMED`` of every arm on every level, as often as there are seeds; ``seed`` counts the repetitions.
+def time_steps(experiment: Experiment, on_repetition: Callable[[], None] = lambda: None) -> pd.DataFrame:
+    """Measure ``STEP_TIME`` of every arm on every level, with one repetition per seed, on one thread.
 
-    Each is a median of ``PASSES``. The arms take turns, and a different one begins each time: a busy moment of the
-    machine hits all alike. ``tick`` is called after each repetition of a level.
+    The arms take turns, and a different one begins each time, so that a busy moment of the machine hits all alike.
+
+    Args:
+        experiment: the arms, the levels and the number of seeds.
+        on_repetition: called after each repetition of a level.
     """
     kernels.warm_up()
     rows: list[tuple[str, str, int, float]] = []
-    every = studies(experiment)
+    all_studies = studies(experiment)
     with numerics():
         for level in experiment.levels:
-            steps = {study.variant.label: _step(study) for study in every if study.level.label == level.label}
-            _passes(steps, 1)  # not counted
+            steps = {study.variant.label: _step(study) for study in all_studies if study.level.label == level.label}
+            _time_passes(steps, 1)  # not counted
             for repetition in range(len(experiment.evaluation.seed_list)):
-                taken = _passes(steps, PASSES)
-                rows += [(label, level.label, repetition, 1000 * median(times)) for label, times in taken.items()]
-                tick()
+                seconds = _time_passes(steps, PASSES)
+                rows += [(label, level.label, repetition, 1000 * median(times)) for label, times in seconds.items()]
+                on_repetition()
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _passes(steps: Mapping[str, Callable[[], None]], count: int) -> dict[str, list[float]]:
-    """Seconds of each step, ``count`` times, in turns."""
-    taken: dict[str, list[float]] = {label: [] for label in steps}
+def _time_passes(steps: Mapping[str, Callable[[], None]], count: int) -> dict[str, list[float]]:
+    """Run the steps in turns, ``count`` times each, and return the seconds of each pass."""
+    seconds: dict[str, list[float]] = {label: [] for label in steps}
     labels = list(steps)
     for first in range(count):
         for turn in range(len(labels)):
             label = labels[(first + turn) % len(labels)]
             started = time.perf_counter()
             steps[label]()
-            taken[label].append(time.perf_counter() - started)
-    return taken
+            seconds[label].append(time.perf_counter() - started)
+    return seconds
 
 
 def _step(study: Study) -> Callable[[], None]:
+    """Return a function that passes one batch forward and back through the untrained model of a study."""
     config = study.config(study.defaults, 0)
     data = Data(config.task, 0, config.training.batch_size)
     model = model_of(config.model, data.task, seed=0)

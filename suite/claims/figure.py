@@ -1,4 +1,4 @@
-"""The effects behind a verdict."""
+"""The picture of a claim: the effects behind its verdict."""
 
 from __future__ import annotations
 
@@ -6,25 +6,31 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from suite.claims.verdict import CONTRADICTS, NOTHING, OPEN, SIGN, SUPPORTS, ClaimVerdict
+from suite.claims.verdict import CONTRADICTS, SIGN, SUPPORTS, UNINFORMATIVE, UNRESOLVED, ClaimVerdict
 from suite.plots.style import new_figure, tidy
 
-LOOK = {SUPPORTS: ("#228833", "o"), CONTRADICTS: ("#DD5533", "s"), OPEN: ("#888888", "D"), NOTHING: ("#BBBBBB", "x")}
+LOOK = {
+    SUPPORTS: ("#228833", "o"),
+    CONTRADICTS: ("#DD5533", "s"),
+    UNRESOLVED: ("#888888", "D"),
+    UNINFORMATIVE: ("#BBBBBB", "x"),
+}
+"""The colour and the marker of each answer."""
 
 
-def claim_figure(judged: ClaimVerdict) -> Figure:
-    """One row per comparison and level: the difference with its 95 % interval, and what it says of the claim.
+def claim_figure(verdict: ClaimVerdict) -> Figure:
+    """Draw one row per comparison and level: the difference with its 95 % interval, coloured by what it says.
 
-    The grey band is the smallest difference that matters. Each measure has a panel of its own; what is context stands
-    in parentheses.
+    Differences within the grey band are too small to matter. Each measure has a panel of its own, and comparisons that
+    are context stand in parentheses.
     """
-    measures = list(dict.fromkeys(judged.rows["measure"]))
-    heights = [int((judged.rows["measure"] == measure).sum()) for measure in measures]
+    measures = list(dict.fromkeys(verdict.rows["measure"]))
+    heights = [int((verdict.rows["measure"] == measure).sum()) for measure in measures]
     figure = new_figure(8.0, 1.3 + 0.24 * sum(heights) + 0.55 * len(measures))
     panels = figure.subplots(len(measures), 1, squeeze=False, height_ratios=[h + 0.8 for h in heights])[:, 0]
-    log = judged.claim.scale == "log"
+    log = verdict.claim.scale == "log"
     for axes, measure in zip(panels, measures, strict=True):
-        rows = judged.rows[judged.rows["measure"] == measure]
+        rows = verdict.rows[verdict.rows["measure"] == measure]
         margin = float(rows["margin"].max())
         axes.axvspan(-margin, margin, color="#000000", alpha=0.08, linewidth=0)
         axes.axvline(0, color="#444444", linewidth=0.8)
@@ -41,10 +47,10 @@ def claim_figure(judged: ClaimVerdict) -> Figure:
         names = [f"({name})" if context else name for name, context in zip(names, rows["context"], strict=True)]
         axes.set_yticks(range(len(rows)), names, fontsize="small")
         axes.set_ylim(len(rows) - 0.4, -0.6)
-        unit = "difference of ln" if log else "difference in"
-        tidy(axes, xlabel=f"{unit} {measure.replace('_', ' ')}, first minus second")
+        tidy(axes, xlabel=f"{'ln ' if log else ''}{measure.replace('_', ' ')}, first minus second")
         axes.grid(visible=False, axis="y")
     handles = [Line2D([], [], color=c, marker=m, markersize=5.5, label=says) for says, (c, m) in LOOK.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize="small")
-    figure.suptitle(f"{judged.claim.name}: {judged.verdict} ({judged.seeds} seeds, 95 % intervals)", fontsize="medium")
+    title = f"{verdict.claim.name}: {verdict.verdict} ({verdict.seeds} seeds, 95 % intervals)"
+    figure.suptitle(title, fontsize="medium")
     return figure

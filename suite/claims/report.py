@@ -1,16 +1,20 @@
-"""Verdicts on the terminal, in Markdown, CSV and JSON."""
+"""Verdicts as text: on the terminal, and as a report in Markdown, CSV and JSON."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from rich import box
 from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from suite.claims.verdict import CONTRADICTS, SIGN, SUPPORTS, ClaimVerdict
@@ -18,28 +22,36 @@ from suite.statistics.bootstrap import FEW_SEEDS, OVERALL
 
 COLOURS = {"supported": "green", "refuted": "red", "conditional": "yellow", "unresolved": "dim"}
 LEGEND = f"""\
-effect: the first comparison of the claim, first arm minus second, with its 95 % interval (a mean over the levels where
-there are several). for, against: comparisons on single levels that support or contradict the claim, of so many; the
-rest are unresolved, or uninformative: both arms at the floor or both at the ceiling. A difference counts if it is
-beyond the margin and significant (paired, Holm over the whole claim); "no difference" if the whole interval lies within
-the margin, which misses failures rarer than one in so many seeds. supported, refuted: at least half of the informative
-ones are resolved and all agree; conditional: some support it and some contradict it. Fewer than {FEW_SEEDS} seeds are
-an indication, not a result."""
-ROW_COLUMNS = ("first", "", "second", "level", "measure", "first", "second", "difference [95 %]", "margin", "p (Holm)",
-               "pairs", "found", "says")  # fmt: skip
+The effect is the difference in the first comparison of a claim, first arm minus second, with its 95 % interval. Where
+the comparison is made on several levels, it is the mean over them.
+
+"For" and "against" count the comparisons, each on a single level, that support or contradict the claim; "of" counts all
+of them. Two arms differ if their difference exceeds the margin and is significant (a paired test with Holm's adjustment
+over the whole claim). They are tied if the whole interval lies within the margin, although a failure that is rarer than
+one in the number of seeds may go unseen. A tie is uninformative if both arms learn next to nothing, or both are nearly
+perfect. Every other comparison is unresolved, as is one in which an arm lacks a value because its run diverged.
+
+A claim is supported or refuted if at least half of the informative comparisons are resolved and all of these agree. It
+is conditional if some of them support it and others contradict it, and otherwise it is unresolved. A comparison in
+parentheses explains the claim and does not count towards the verdict. Fewer than {FEW_SEEDS} seeds give an indication,
+not a result."""
 COLUMNS = ("claim", "verdict", "effect [95 %]", "for", "against", "of", "seeds")
+ROW_COLUMNS = (
+    *("first", "", "second", "level", "measure", "mean of first", "mean of second", "difference [95 %]"),
+    *("margin", "p (Holm)", "pairs", "observed", "says"),
+)
+COMPARISON = ["first", "second", "measure", "direction"]
+"""The columns that the rows of one comparison share."""
 
 
-def headline(judged: ClaimVerdict) -> str:
-    """``gru − lstm, test_skill: +0.10 [0.02, 0.18]``"""
-    row = judged.pooled.iloc[0]
-    against = row["second"]
-    name = f"{row['first']} − {against}" if judged.claim.scale == "linear" else f"{row['first']} / {against}"
-    return f"{name}: {effect(row, judged.claim.scale)}"
+def headline(verdict: ClaimVerdict) -> str:
+    """Return the effect of the claim with its arms: ``gru − lstm: +0.10 [0.02, 0.18]``."""
+    row = verdict.pooled.iloc[0]
+    return f"{_arms(row, verdict)}: {effect(row, verdict.claim.scale)}"
 
 
 def effect(row: pd.Series[Any], scale: str) -> str:
-    """``+0.10 [0.02, 0.18]``, or as a ratio on a logarithmic scale: ``× 0.91 [0.88, 0.94]``."""
+    """Return ``+0.10 [0.02, 0.18]``, or on a logarithmic scale a ratio such as ``× 0.91 [0.88, 0.94]``."""
     numbers = [float(row[name]) for name in ("difference", "low", "high")]
     if scale == "log" and all(map(math.isfinite, numbers)):
         point, low, high = map(math.exp, numbers)
@@ -52,146 +64,184 @@ def effect(row: pd.Series[Any], scale: str) -> str:
     return f"{point:+.{digits}f}{interval}"
 
 
-def _cells(judged: ClaimVerdict) -> tuple[str, ...]:
+def _arms(row: pd.Series[Any], verdict: ClaimVerdict) -> str:
+    return f"{row['first']} {'/' if verdict.claim.scale == 'log' else '−'} {row['second']}"
+
+
+def _cells(verdict: ClaimVerdict) -> tuple[str, ...]:
+    """Return the cells of `COLUMNS`."""
     return (
-        judged.claim.name,
-        judged.verdict,
-        effect(judged.pooled.iloc[0], judged.claim.scale),
-        str(judged.count(SUPPORTS)),
-        str(judged.count(CONTRADICTS)),
-        str(judged.voting),
-        str(judged.seeds),
+        verdict.claim.name,
+        verdict.verdict,
+        effect(verdict.pooled.iloc[0], verdict.claim.scale),
+        str(verdict.count(SUPPORTS)),
+        str(verdict.count(CONTRADICTS)),
+        str(verdict.counted),
+        str(verdict.seeds),
     )
 
 
-def show(found: Sequence[ClaimVerdict], console: Console) -> None:
-    """Print the verdicts, and each comparison where there is one claim only."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False, pad_edge=False)
+# On the terminal ----------------------------------------------------------------------------------------------------
+
+
+def print_verdicts(verdicts: Sequence[ClaimVerdict], console: Console) -> None:
+    """Print the verdicts, and the comparisons as well if there is only one claim."""
+    rows = [_cells(verdict) for verdict in verdicts]
+    room = _room_for_first([COLUMNS, *rows], console.width)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
     for name in COLUMNS:
-        table.add_column(name, justify="left" if name in COLUMNS[:3] else "right", no_wrap=name != "claim")
-    for judged in found:
-        cells = _cells(judged)
-        table.add_row(cells[0], f"[{COLOURS[judged.verdict]}]{cells[1]}[/]", *cells[2:])
+        table.add_column(name, justify="left" if name in COLUMNS[:3] else "right", no_wrap=True)
+    for name, answer, *numbers in rows:
+        table.add_row(_broken_at_underscores(name, room), f"[{COLOURS[answer]}]{answer}[/]", *numbers)
     console.print(table, "")
-    if len(found) == 1:
-        _show_rows(found[0], console)
-    console.print(LEGEND.replace("\n", " "), style="dim")
+    if len(verdicts) == 1:
+        _print_comparisons(verdicts[0], console)
+    for paragraph in LEGEND.split("\n\n"):
+        console.print(paragraph.replace("\n", " "), style="dim")
 
 
-def _show_rows(judged: ClaimVerdict, console: Console) -> None:
-    claim = judged.claim
-    console.print(f"“{claim.statement}”", soft_wrap=False)
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False, pad_edge=False)
-    for name in ("comparison", "level", "difference [95 %]", "found", "says"):
-        table.add_column(name)
-    for _, row in judged.rows.iterrows():
-        table.add_row(
-            f"{row['first']} {SIGN[row['direction']]} {row['second']} ({row['measure']})",
-            row["task"], effect(row, claim.scale), row["found"],
-            f"({row['says']})" if row["context"] else row["says"],
-        )  # fmt: skip
-    console.print(table, "")
+def _print_comparisons(verdict: ClaimVerdict, console: Console) -> None:
+    """Print the statement, and each comparison with one line per level."""
+    console.print(f"“{escape(verdict.claim.statement)}”", "")
+    rows = [row for _, row in verdict.rows.iterrows()]
+    lines = [_line(row, verdict) for row in rows]
+    headings = ("level", "difference [95 %]", "observed", "says")
+    first, *others = (max(map(len, column)) for column in zip(headings, *lines, strict=True))
+    first = min(first, _room_for_first([headings, *lines], console.width - 2))
+
+    def print_lines(cells: Iterable[tuple[str, ...]], style: str = "") -> None:
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False, style=style)
+        for width in (first, *others):
+            table.add_column(width=width)
+        for level, *numbers in cells:
+            table.add_row(_broken_at_underscores(level, first), *numbers)
+        console.print(Padding(table, (0, 0, 0, 2), expand=False))
+
+    print_lines([headings], "dim")
+    for key, group in groupby(zip(rows, lines, strict=True), key=lambda pair: tuple(pair[0][COMPARISON])):
+        arm, other, measure, direction = key
+        console.print(f"[bold]{escape(f'{arm} {SIGN[direction]} {other}')}[/bold] ({escape(measure)})")
+        print_lines(line for _, line in group)
+    console.print()
 
 
-def markdown(found: Sequence[ClaimVerdict]) -> str:
-    """All verdicts in one table, then each claim with its comparisons and its picture."""
-    budgets = " and ".join(sorted({judged.budget for judged in found}))
-    lines = [f"# Claims put to the test, budget {budgets}", "", *verdict_table(found), "", LEGEND, ""]
-    for judged in found:
-        claim = judged.claim
-        lines += [
-            f"## {claim.name}: {judged.verdict}", "",
-            f"> {claim.statement}", "",
-            f"Source: {claim.source}", "",
-            *([f"Expected by the literature: {claim.expected}", ""] if claim.expected else []),
-            f"![effects]({claim.name}.png)", "",
-            f"| {' | '.join(ROW_COLUMNS)} |",
-            f"|{'---|' * 5}{'--:|' * 6}---|---|",
-        ]  # fmt: skip
-        for _, r in judged.rows.iterrows():
-            pairs = f"{r['pairs']} ({r['lost']} lost)" if r["lost"] else str(r["pairs"])
-            says = f"({r['says']}, context)" if r["context"] else r["says"]
-            lines.append(
-                f"| {r['first']} | {SIGN[r['direction']]} | {r['second']} | {r['task']} | {r['measure']} | "
-                f"{r['first_mean']:.3g} | {r['second_mean']:.3g} | {effect(r, claim.scale)} | {r['margin']:g} | "
-                f"{r['p_holm']:.2g} | {pairs} | {r['found']} | {says} |"
-            )
-        pooled = judged.pooled[[len(set(t)) > 1 for t in _levels_of(judged)]]
-        lines += [""]
-        lines += [
-            f"Over all levels, {r['first']} {'/' if claim.scale == 'log' else '−'} {r['second']}, {r['measure']}: "
-            f"{effect(r, claim.scale)}.  "
-            for _, r in pooled.iterrows()
-        ]
-        if judged.few_seeds:
-            lines += [
-                "",
-                f"**{judged.seeds} seeds, fewer than {FEW_SEEDS}: an indication and not a result to publish.**",
-            ]
-        lines += [""]
-    return "\n".join(lines)
+def _line(row: pd.Series[Any], verdict: ClaimVerdict) -> tuple[str, ...]:
+    """Return the cells of one comparison on one level."""
+    says = f"({row['says']})" if row["context"] else row["says"]
+    return row["task"], effect(row, verdict.claim.scale), row["observed"], says
 
 
-def _levels_of(judged: ClaimVerdict) -> list[list[str]]:
-    keys = ["first", "second", "measure", "direction"]
-    by = {key: list(group["task"]) for key, group in judged.rows.groupby(keys, sort=False)}
-    return [by.get(tuple(row), []) for row in judged.pooled[keys].to_numpy()]
+def _room_for_first(rows: Sequence[Sequence[str]], width: int) -> int:
+    """Return the width that is left for the first column beside the others, which stand two spaces apart."""
+    return width - sum(2 + max(map(len, column)) for column in list(zip(*rows, strict=True))[1:])
 
 
-def verdict_table(found: Sequence[ClaimVerdict]) -> list[str]:
-    """The verdicts as the lines of a Markdown table."""
-    lines = [
-        "| claim | says | verdict | effect [95 %] | for | against | of | seeds |",
-        "|---|---|---|---|--:|--:|--:|--:|",
-    ]
-    for judged in found:
-        name, verdict, _, *counts = _cells(judged)
-        lines.append(
-            f"| {name} | {judged.claim.statement} | **{verdict}** | {headline(judged)} | {' | '.join(counts)} |"
-        )
-    return lines
+def _broken_at_underscores(text: str, width: int) -> str:
+    """Return a text in which no word is longer than ``width``, as far as its underscores allow it."""
+    words = text.split(" ")
+    for i, word in enumerate(words):
+        if len(word) > width:
+            pieces = textwrap.wrap(word.replace("_", "_ "), width, break_long_words=False, break_on_hyphens=False)
+            words[i] = "\n".join(piece.replace("_ ", "_") for piece in pieces)
+    return escape(" ".join(words))
 
 
-def as_json(found: Sequence[ClaimVerdict]) -> str:
-    """Everything but the observations; a figure that does not exist is null."""
-
-    def records(frame: pd.DataFrame) -> Any:
-        return json.loads(frame.to_json(orient="records", double_precision=12))
-
-    page = [
-        {
-            "claim": judged.claim.name,
-            "statement": judged.claim.statement,
-            "source": judged.claim.source,
-            "budget": judged.budget,
-            "verdict": judged.verdict,
-            "rows": records(judged.rows),
-            OVERALL: records(judged.pooled),
-        }
-        for judged in found
-    ]
-    return json.dumps(page, indent=2, ensure_ascii=False) + "\n"
+# The report ---------------------------------------------------------------------------------------------------------
 
 
-def observations(found: Sequence[ClaimVerdict]) -> pd.DataFrame:
-    """Every number that a verdict was made from."""
-    tables = [judged.observations.assign(claim=judged.claim.name) for judged in found]
-    columns = ["claim", "measure", "task", "architecture", "seed", "value"]
-    return pd.concat(tables)[columns].sort_values(columns[:-1], ignore_index=True)
-
-
-def write(found: Sequence[ClaimVerdict], folder: Path) -> list[Path]:
-    """``claims.md``, ``claims.json``, ``observations.csv`` and a picture of each claim (PNG and SVG)."""
+def write_report(verdicts: Sequence[ClaimVerdict], folder: Path) -> list[Path]:
+    """Write ``claims.md``, ``claims.json``, ``observations.csv`` and a picture of each claim (PNG and SVG)."""
     from suite.claims.figure import claim_figure
     from suite.plots.style import save
 
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
-        "claims.md": markdown(found),
-        "claims.json": as_json(found),
-        "observations.csv": observations(found).to_csv(index=False, lineterminator="\n", float_format="%.7g"),
+        "claims.md": markdown_report(verdicts),
+        "claims.json": json_report(verdicts),
+        "observations.csv": observations(verdicts).to_csv(index=False, lineterminator="\n", float_format="%.7g"),
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
-    pictures = [path for judged in found for path in save(claim_figure(judged), folder / judged.claim.name)]
+    pictures = [path for verdict in verdicts for path in save(claim_figure(verdict), folder / verdict.claim.name)]
     return [*(folder / name for name in texts), *pictures]
+
+
+def markdown_report(verdicts: Sequence[ClaimVerdict]) -> str:
+    """Return all verdicts in one table, then each claim with its comparisons and its picture."""
+    budgets = " and ".join(sorted({verdict.budget for verdict in verdicts}))
+    lines = [f"# Claims put to the test, budget {budgets}", "", *verdict_table(verdicts), "", LEGEND, ""]
+    for verdict in verdicts:
+        lines += _markdown_of_claim(verdict)
+    return "\n".join(lines)
+
+
+def verdict_table(verdicts: Sequence[ClaimVerdict]) -> list[str]:
+    """Return the verdicts as the lines of a Markdown table."""
+    lines = [
+        "| claim | says | verdict | effect [95 %] | for | against | of | seeds |",
+        "|---|---|---|---|--:|--:|--:|--:|",
+    ]
+    for verdict in verdicts:
+        name, answer, _, *counts = _cells(verdict)
+        lines.append(
+            f"| {name} | {verdict.claim.statement} | **{answer}** | {headline(verdict)} | {' | '.join(counts)} |"
+        )
+    return lines
+
+
+def _markdown_of_claim(verdict: ClaimVerdict) -> list[str]:
+    claim = verdict.claim
+    lines = [f"## {claim.name}: {verdict.verdict}", "", f"> {claim.statement}", "", f"Source: {claim.source}", ""]
+    if claim.expected:
+        lines += [f"Expected by the literature: {claim.expected}", ""]
+    lines += [f"![effects]({claim.name}.png)", ""]
+    lines += [f"| {' | '.join(ROW_COLUMNS)} |", f"|{'---|' * 5}{'--:|' * 6}---|---|"]
+    for _, row in verdict.rows.iterrows():
+        pairs = f"{row['pairs']} ({row['lost']} lost)" if row["lost"] else str(row["pairs"])
+        says = f"({row['says']}, context)" if row["context"] else row["says"]
+        lines.append(
+            f"| {row['first']} | {SIGN[row['direction']]} | {row['second']} | {row['task']} | {row['measure']} | "
+            f"{row['first_mean']:.3g} | {row['second_mean']:.3g} | {effect(row, claim.scale)} | {row['margin']:g} | "
+            f"{row['p_holm']:.2g} | {pairs} | {row['observed']} | {says} |"
+        )
+    lines.append("")
+    for _, row in _over_several_levels(verdict).iterrows():
+        lines.append(f"Over all levels, {_arms(row, verdict)}, {row['measure']}: {effect(row, claim.scale)}.  ")
+    if verdict.few_seeds:
+        few = f"There are {verdict.seeds} seeds, fewer than {FEW_SEEDS}: this is an indication and not a result."
+        lines += ["", f"**{few}**"]
+    return [*lines, ""]
+
+
+def _over_several_levels(verdict: ClaimVerdict) -> pd.DataFrame:
+    """Return the pooled rows of comparisons that are made on more than one level."""
+    levels = verdict.rows.groupby(COMPARISON)["task"].nunique()
+    return verdict.pooled[[levels.get(tuple(row), 0) > 1 for row in verdict.pooled[COMPARISON].to_numpy()]]
+
+
+def json_report(verdicts: Sequence[ClaimVerdict]) -> str:
+    """Return everything but the observations as JSON; a number that does not exist is null."""
+
+    def records(frame: pd.DataFrame) -> Any:
+        return json.loads(frame.to_json(orient="records", double_precision=12))
+
+    claims = [
+        {
+            "claim": verdict.claim.name,
+            "statement": verdict.claim.statement,
+            "source": verdict.claim.source,
+            "budget": verdict.budget,
+            "verdict": verdict.verdict,
+            "rows": records(verdict.rows),
+            OVERALL: records(verdict.pooled),
+        }
+        for verdict in verdicts
+    ]
+    return json.dumps(claims, indent=2, ensure_ascii=False) + "\n"
+
+
+def observations(verdicts: Sequence[ClaimVerdict]) -> pd.DataFrame:
+    """Return every number from which a verdict was made."""
+    tables = [verdict.observations.assign(claim=verdict.claim.name) for verdict in verdicts]
+    columns = ["claim", "measure", "task", "architecture", "seed", "value"]
+    return pd.concat(tables)[columns].sort_values(columns[:-1], ignore_index=True)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from suite.claims import claim as claims
@@ -67,7 +70,7 @@ def test_every_claim_of_the_suite_can_be_planned(name: str) -> None:
     claim = claims.load(name)
     assert set(claim.budget) == {"small", "full"}
     for budget in claim.budget:
-        assert studies(claim.asks(budget))
+        assert studies(claim.experiment_with(budget))
         assert claim.budget[budget].seeds >= 10
 
 
@@ -118,7 +121,7 @@ def test_unknown_names_and_budgets_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"unknown claim 'H1_recurence'.*did you mean 'H1_recurrence'"):
         claims.load("H1_recurence")
     with pytest.raises(InputError, match=r"unknown budget 'smal'.*did you mean 'small'"):
-        claims.load("H1_recurrence").asks("smal")
+        claims.load("H1_recurrence").experiment_with("smal")
     bad = tmp_path / "bad.toml"
     bad.write_text("statement = ")
     with pytest.raises(InputError, match=r"bad\.toml is not valid TOML"):
@@ -139,7 +142,7 @@ def test_a_large_effect_is_supported_and_its_opposite_refuted() -> None:
 def test_no_difference_refutes_a_difference_and_supports_equality() -> None:
     one = [0.9 + 0.001 * i for i in range(10)]
     other = [value + 0.0001 * (-1) ** i for i, value in enumerate(one)]
-    assert set(judged(both(one, other)).rows["found"]) == {"tied"}
+    assert set(judged(both(one, other)).rows["observed"]) == {"tied"}
     assert judged(both(one, other)).verdict == "refuted"
     assert judged(both(one, other), direction="equal").verdict == "supported"
 
@@ -197,7 +200,7 @@ def test_two_arms_of_one_distribution_are_unresolved_or_tied(scores: str, seeds:
         ]
         frame = pd.DataFrame(rows, columns=["architecture", "task", "seed", "value"])
         found = judge(claim, "small", {"test_skill": frame})
-        false += bool(found.rows["found"].isin(["above", "below"]).any())
+        false += bool(found.rows["observed"].isin(["above", "below"]).any())
     # 95 % within what 400 repeats can tell: 20 expected, 30 is beyond three standard errors.
     assert false <= 30
 
@@ -239,23 +242,38 @@ def test_lost_runs_leave_a_row_unresolved() -> None:
     assert list(found.rows["says"]) == ["unresolved", "supports"]
 
 
-def test_context_is_shown_and_has_no_say() -> None:
+def test_context_is_shown_and_does_not_count_towards_the_verdict() -> None:
     comparisons = [{"first": "gru", "second": "rnn"}, {"first": "rnn", "second": "gru", "context": True}]
     found = judged(both([0.9, 0.8] * 5, [0.1, 0.2] * 5), comparisons=comparisons)
     assert list(found.rows["says"]) == ["supports"] * 2 + ["contradicts"] * 2
     assert found.verdict == "supported"
-    assert (found.count("supports"), found.count("contradicts"), found.voting) == (2, 0, 2)
+    assert (found.count("supports"), found.count("contradicts"), found.counted) == (2, 0, 2)
 
 
 def test_a_claim_is_named_once(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="each claim once"):
-        claims.chosen(["H1_recurrence", "H1_recurrence"])
+        claims.load_all(["H1_recurrence", "H1_recurrence"])
+
+
+def test_the_terminal_breaks_no_name_inside_a_word() -> None:
+    name = "a_claim_with_a_name_that_is_too_long_for_its_column"
+    verdict = judged(both([0.9, 0.8] * 5, [0.1, 0.2] * 5))
+    verdict = replace(verdict, claim=verdict.claim.model_copy(update={"name": name}))
+    page = io.StringIO()
+    report.print_verdicts([verdict], Console(file=page, width=80))
+    lines = page.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in page.getvalue()
+    assert "gru > rnn (test_skill)" in lines
+    assert sum(line.strip().startswith("sequence_memory lag=") and line.endswith("supports") for line in lines) == 2
+    words = {word for line in lines for word in line.split()}
+    assert {"seeds", "supported", "a_claim_with_a_name_"} <= words
 
 
 def test_an_arm_against_a_number() -> None:
     changes = {"comparisons": [{"first": "gru", "value": 0.5}, {"first": "rnn", "value": 0.5}]}
     found = judged(both([0.8, 0.81, 0.79] * 3, [0.2, 0.21, 0.19] * 3), **changes)
-    assert list(found.rows["found"]) == ["above", "above", "below", "below"]
+    assert list(found.rows["observed"]) == ["above", "above", "below", "below"]
 
 
 def test_pairs_are_seeds_that_both_arms_have() -> None:
@@ -330,10 +348,10 @@ def test_a_claim_of_one_s_own_runs_once_and_writes_its_report(tmp_path: Path, mo
     first = CliRunner().invoke(app, arguments)
     assert first.exit_code == 0, first.output
     assert "mine" in first.output
-    ran = len(list(Store(tmp_path / "mlruns").tracking._runs("claim_mine", "tags.key LIKE '%'")))
+    ran = len(list(Store(tmp_path / "mlruns").tracking.runs("claim_mine", "tags.key LIKE '%'")))
     again = CliRunner().invoke(app, arguments)
     assert again.exit_code == 0, again.output
-    assert len(list(Store(tmp_path / "mlruns").tracking._runs("claim_mine", "tags.key LIKE '%'"))) == ran == 6
+    assert len(list(Store(tmp_path / "mlruns").tracking.runs("claim_mine", "tags.key LIKE '%'"))) == ran == 6
     names = {path.name for path in (tmp_path / "report").iterdir()}
     assert names == {"claims.md", "claims.json", "observations.csv", "mine.png", "mine.svg"}
     (page,) = json.loads((tmp_path / "report" / "claims.json").read_text())
@@ -347,6 +365,6 @@ def test_a_claim_of_one_s_own_runs_once_and_writes_its_report(tmp_path: Path, mo
 def test_the_same_runs_give_the_same_report(tmp_path: Path) -> None:
     found = judged(both([0.9, 0.8, 0.85] * 3, [0.1, 0.2, 0.15] * 3))
     for name in ("one", "two"):
-        report.write([found], tmp_path / name)
+        report.write_report([found], tmp_path / name)
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
