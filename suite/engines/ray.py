@@ -6,12 +6,12 @@ import logging
 import os
 import pickle
 import socket
-import sys
 import time
-from contextlib import suppress
+from contextlib import chdir, suppress
 from functools import partial
 from typing import Any
 
+import memspan
 from memspan._search_path import call_pickled
 from suite.engines._base import Engine, EngineTask, Signals, TaskResult, TaskStatus, run_task
 from suite.engines.devices import CPU, available
@@ -47,7 +47,8 @@ class Ray(Engine):
         self.joined_here = not ray.is_initialized()
         try:
             _check_reachable(cluster)
-            ray.init(cluster, log_to_driver=False, ignore_reinit_error=True, logging_level=logging.ERROR)
+            with chdir(os.path.dirname(memspan.__file__)):  # Ray's workers search this folder before all others.
+                ray.init(cluster, log_to_driver=False, ignore_reinit_error=True, logging_level=logging.ERROR)
         except (OSError, RuntimeError, ValueError) as error:
             raise InputError(
                 f"no Ray cluster answers at --address {cluster!r} ({_first_line(error)}); start one with "
@@ -55,9 +56,6 @@ class Ray(Engine):
             ) from error
         self.workers = workers
         self.gpus = float(self._has("GPU") > 0) if gpus is None else gpus
-        # Ray's workers search the folder of this command first, and a `suite` that lies there is not memspan's. So the
-        # board is sent by value, and `call_pickled` puts the path of a task in order before the task is looked up.
-        ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
         # The board may be lost with its machine, so Ray may restart it on another one.
         self.board: Any = ray.remote(num_cpus=0, max_restarts=-1)(_Board).remote()
         self.stopping = False
