@@ -66,10 +66,9 @@ def speed(
 
 
 def _overhead(repetitions: int, as_json: bool) -> None:
-    from suite.timing.run_overhead import SHARES
-    from suite.timing.run_overhead import overhead as measure
+    from suite.timing.run_overhead import SHARES, measure_overhead
 
-    found = measure(repetitions=repetitions)
+    found = measure_overhead(repetitions=repetitions)
     if as_json:
         print(json.dumps(found, indent=2))
         return
@@ -82,9 +81,9 @@ def _overhead(repetitions: int, as_json: bool) -> None:
 
 
 def _workers(repetitions: int, as_json: bool) -> None:
-    from suite.timing.scheduling import workers
+    from suite.timing.scheduling import measure_workers
 
-    found = workers(repetitions)
+    found = measure_workers(repetitions)
     if as_json:
         print(json.dumps(found, indent=2))
         return
@@ -95,9 +94,9 @@ def _workers(repetitions: int, as_json: bool) -> None:
 
 
 def _scheduler(storage: str | None, tracking_uri: str | None, as_json: bool) -> None:
-    from suite.timing.scheduling import SIZES, scheduler
+    from suite.timing.scheduling import SIZES, measure_scheduler
 
-    found = [scheduler(runs, storage, tracking_uri) for runs in SIZES]
+    found = [measure_scheduler(runs, storage, tracking_uri) for runs in SIZES]
     if as_json:
         print(json.dumps(found, indent=2))
         return

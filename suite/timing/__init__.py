@@ -1,1 +1,1 @@
-"""How fast cells, runs and the scheduler are."""
+"""The speed of cells, of whole runs and of the scheduler."""

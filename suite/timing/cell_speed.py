@@ -1,7 +1,7 @@
-"""How fast the cells are: forward and backward, against torch's own cell, the definition's loop and the floor.
+"""The speed of the cells, forward and backward, against torch's own cell, the definition's loop and the floor.
 
-The floor of a cell is its matrix products alone, done by torch: the input's product, one product per step forward and
-one backward, and the products of the weights' gradients.
+The floor of a cell is the time of its matrix products alone, done by torch: the input's product, one product per step
+forward and one backward, and the products of the weights' gradients.
 """
 
 from __future__ import annotations
@@ -28,22 +28,25 @@ TORCH: dict[str, Callable[..., nn.Module]] = {
     "rnn": nn.RNN,
     "lstm": nn.LSTM,
     "gru": nn.GRU,
-}  # by the first word of an architecture's name
+}
+"""Torch's own cells, by the first word of an architecture's name."""
 
 SAME = ("init", "without")
-"""Options that cost the same: a gate that is not there is calculated by the kernel all the same."""
+"""Options that do not change the time: the kernel calculates a gate even where it is left out."""
 
-Job = Callable[[], object]
+Timed = Callable[[], object]
+"""A function that is timed."""
 
 
 def speed_table(
     sizes: Sequence[tuple[int, int, int]] = SIZES, repetitions: int = 21, definition: bool = True
 ) -> list[dict[str, Any]]:
-    """One row per size and form of an architecture, and one for the diagonal recurrence. One thread.
+    """Return one row per size and form of an architecture, and one for the diagonal recurrence, on one thread.
 
-    ``to_torch``, ``to_lstm``, ``to_floor``, ``to_definition``: our time as a multiple of that of torch's own cell, of
-    our LSTM, of the floor and of the definition's loop; None where there is no such thing. Then what was measured,
-    and the medians in milliseconds. Repetitions are interleaved: a busy moment of the machine hits all alike.
+    ``to_torch``, ``to_lstm``, ``to_floor`` and ``to_definition`` are our time as a multiple of that of torch's own
+    cell, of our LSTM, of the floor and of the definition's loop, or None where there is no such thing. The other
+    columns name the form and its size and give the medians in milliseconds. Repetitions are interleaved, so that a busy
+    moment of the machine hits all alike.
     """
     with numerics():
         kernels.warm_up()
@@ -55,22 +58,22 @@ def _cells(size: tuple[int, int, int], repetitions: int, definition: bool) -> li
     steps, batch, hidden = size
     inputs = torch.randn(batch, steps, INPUT_SIZE)
     cells = dict(_forms(hidden))
-    jobs: dict[tuple[str, str], Job] = {}
+    functions: dict[tuple[str, str], Timed] = {}
     for form, cell in cells.items():
-        jobs[form, "ours"] = _step(cell, cell, inputs)
+        functions[form, "ours"] = _step(cell, cell, inputs)
         if (theirs := _torch_cell(form, hidden)) is not None:
-            jobs[form, "torch"] = _step(theirs, theirs, inputs)
+            functions[form, "torch"] = _step(theirs, theirs, inputs)
         if hasattr(cell, "U"):
-            jobs[form, "floor"] = _floor(cell, inputs)
+            functions[form, "floor"] = _floor(cell, inputs)
         if definition:
-            jobs[form, "definition"] = _step(cell, partial(Cell.forward, cell), inputs)
-    taken = _medians(jobs, repetitions)
-    lstm = taken.get(("lstm hidden", "ours"))
-    return [_row(form, size, kernels.path(cell), taken, lstm) for form, cell in cells.items()]
+            functions[form, "definition"] = _step(cell, partial(Cell.forward, cell), inputs)
+    medians = _medians(functions, repetitions)
+    lstm = medians.get(("lstm hidden", "ours"))
+    return [_row(form, size, kernels.path(cell), medians, lstm) for form, cell in cells.items()]
 
 
 def _diagonal(size: tuple[int, int, int], repetitions: int, definition: bool) -> dict[str, Any]:
-    """h_t = a_t ⊙ h_{t−1} + b_t, beside torch's LSTM of the same width."""
+    """Return the row of h_t = a_t ⊙ h_{t−1} + b_t, beside torch's LSTM of the same width."""
     steps, batch, units = size
     a, b = torch.rand(batch, steps, units).requires_grad_(), torch.randn(batch, steps, units).requires_grad_()
     up = torch.randn(batch, steps, units)
@@ -80,20 +83,20 @@ def _diagonal(size: tuple[int, int, int], repetitions: int, definition: bool) ->
         return torch.autograd.grad(scan(a, b), [a, b], up)
 
     lstm = nn.LSTM(units, units, batch_first=True)
-    jobs: dict[tuple[str, str], Job] = {
+    functions: dict[tuple[str, str], Timed] = {
         (form, "ours"): partial(ours, kernels.diagonal_recurrence),
         (form, "torch"): _step(lstm, lstm, b.detach()),
     }
     if definition:
-        jobs[form, "definition"] = partial(ours, kernels.diagonal_definition)
+        functions[form, "definition"] = partial(ours, kernels.diagonal_definition)
     path = "fused" if kernels.available("diagonal") else "definition"
-    return _row(form, size, path, _medians(jobs, repetitions), None)
+    return _row(form, size, path, _medians(functions, repetitions), None)
 
 
 def _row(
-    form: str, size: tuple[int, int, int], path: str, taken: dict[tuple[str, str], float], lstm: float | None
+    form: str, size: tuple[int, int, int], path: str, medians: dict[tuple[str, str], float], lstm: float | None
 ) -> dict[str, Any]:
-    ours, theirs, floor, loop = (taken.get((form, kind)) for kind in ("ours", "torch", "floor", "definition"))
+    ours, theirs, floor, loop = (medians.get((form, kind)) for kind in ("ours", "torch", "floor", "definition"))
     assert ours is not None
 
     def ratio(other: float | None) -> float | None:
@@ -107,7 +110,7 @@ def _row(
 
 
 def _forms(hidden: int) -> Iterator[tuple[str, Cell[Any]]]:
-    """Every architecture with every combination of its ``Literal`` options that changes what is calculated."""
+    """Yield every architecture with every combination of its ``Literal`` options that changes what is calculated."""
     for name in architectures.names():
         make = architectures.get(name)
         types = option_types(make)
@@ -125,14 +128,15 @@ def _torch_cell(form: str, hidden: int) -> nn.Module | None:
     return kind(INPUT_SIZE, hidden, batch_first=True, **options)
 
 
-def _step(module: nn.Module, forward: Callable[[Tensor], Any], inputs: Tensor) -> Job:
-    """Forward and backward, with the outputs' gradient given and no gradient of the inputs: as in a first layer."""
+def _step(module: nn.Module, forward: Callable[[Tensor], Any], inputs: Tensor) -> Timed:
+    """Return a pass forward and backward of a first layer, which gets a gradient of its outputs and returns none."""
     parameters = list(module.parameters())
     up = torch.randn_like(forward(inputs)[0])
     return lambda: torch.autograd.grad(forward(inputs)[0], parameters, up)
 
 
-def _floor(cell: Cell[Any], inputs: Tensor) -> Job:
+def _floor(cell: Cell[Any], inputs: Tensor) -> Timed:
+    """Return the matrix products of a cell alone."""
     hidden, W = cell.hidden_size, cell.get_parameter("W").detach()
     matrices = [p.detach() for p in cell.parameters() if p.dim() == 2 and p.shape[1] == hidden and len(p) >= hidden]
     matrices = [matrix for matrix in matrices if matrix.data_ptr() != W.data_ptr()]  # U, and P where it is a matrix
@@ -156,18 +160,18 @@ def _floor(cell: Cell[Any], inputs: Tensor) -> Job:
     return run
 
 
-def _medians(jobs: dict[tuple[str, str], Job], repetitions: int) -> dict[tuple[str, str], float]:
-    """The median time of each job in milliseconds, after one run that is not counted.
+def _medians(functions: dict[tuple[str, str], Timed], repetitions: int) -> dict[tuple[str, str], float]:
+    """Return the median time of each function in milliseconds, after one call that is not counted.
 
-    The definition's loop, which takes most of the time and is far from the others, has a third of the repetitions.
+    The definition's loop takes most of the time and is far from the others, so it has a third of the repetitions.
     """
-    times: dict[tuple[str, str], list[float]] = {key: [] for key in jobs}
+    times: dict[tuple[str, str], list[float]] = {key: [] for key in functions}
     for repetition in range(repetitions + 1):
-        for key, job in jobs.items():
+        for key, function in functions.items():
             if key[1] == "definition" and repetition and repetition % 3 != 1:
                 continue
             start = time.perf_counter()
-            job()
+            function()
             if repetition:
                 times[key].append(1000 * (time.perf_counter() - start))
     return {key: median(values) for key, values in times.items()}

@@ -1,4 +1,4 @@
-"""What memspan adds to a training loop, measured side by side with a bare one."""
+"""The time that memspan adds to a training loop, measured side by side with a bare loop."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from suite.store.store import Store
 SHARES = ("training", "validation", "testing", "the rest of Lightning", "recording")
 
 
-def overhead(architecture: str = "lstm", steps: int = 1000, repetitions: int = 5) -> dict[str, float]:
-    """A whole run through memspan as a multiple of a bare PyTorch loop, and where the time goes.
+def measure_overhead(architecture: str = "lstm", steps: int = 1000, repetitions: int = 5) -> dict[str, float]:
+    """Measure a whole run through memspan as a multiple of a bare PyTorch loop, and where its time goes.
 
-    Both do the same steps with the same model, kernel and data on one thread, at T = 100, batch 32, hidden size 64; the
-    bare loop neither validates nor tests nor records. The two take turns, and medians are given: ``bare_seconds``,
-    ``whole_seconds``, ``ratio`` (of each pair), and each of ``SHARES`` as a multiple of the bare loop.
+    Both do the same steps with the same model, kernel and data on one thread, at T = 100, batch 32 and hidden size 64.
+    The bare loop neither validates nor tests nor records. The two take turns. Returned are medians of
+    ``bare_seconds``, ``whole_seconds``, their ``ratio``, and each of ``SHARES`` as a multiple of the bare loop.
     """
     config = RunConfig(
         task=TaskConfig(name="adding", options={}, length=100),
@@ -41,20 +41,20 @@ def overhead(architecture: str = "lstm", steps: int = 1000, repetitions: int = 5
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
         _warm_up(config, store)
-        measured = [_pair(config, store) for _ in range(repetitions)]
-    return {name: median(pair[name] for pair in measured) for name in measured[0]}
+        pairs = [_measure_pair(config, store) for _ in range(repetitions)]
+    return {name: median(pair[name] for pair in pairs) for name in pairs[0]}
 
 
 def _warm_up(config: RunConfig, store: Store) -> None:
-    """Imports, compiled kernels and MLflow's first experiment are not what a run costs."""
+    """Import, compile the kernels and create MLflow's experiment, which are not among the costs of a run."""
     short = config.model_copy(update={"training": config.training.model_copy(update={"steps": 20})})
-    _bare(short)
-    _whole(short, store)
+    _time_bare_loop(short)
+    _time_whole_run(short, store)
 
 
-def _pair(config: RunConfig, store: Store) -> dict[str, float]:
-    bare = _bare(config)
-    whole, metrics = _whole(config, store)
+def _measure_pair(config: RunConfig, store: Store) -> dict[str, float]:
+    bare = _time_bare_loop(config)
+    whole, metrics = _time_whole_run(config, store)
     training, validation, testing = (metrics[f"{part}_seconds"] for part in ("training", "validation", "testing"))
     lightning = metrics["wall_seconds"] - training - validation - testing
     parts = (training, validation, testing, lightning, whole - metrics["wall_seconds"])
@@ -62,7 +62,8 @@ def _pair(config: RunConfig, store: Store) -> dict[str, float]:
     return {"ratio": whole / bare, "bare_seconds": bare, "whole_seconds": whole, **shares}
 
 
-def _whole(config: RunConfig, store: Store) -> tuple[float, Mapping[str, float]]:
+def _time_whole_run(config: RunConfig, store: Store) -> tuple[float, Mapping[str, float]]:
+    """Return the seconds of a run through memspan, and its metrics."""
     job = Job(uuid4().hex, config, "overhead", config.model.architecture, "adding", "trial", 0)
     started = time.perf_counter()
     with Leases(store.ledger, "overhead") as leases:
@@ -72,8 +73,8 @@ def _whole(config: RunConfig, store: Store) -> tuple[float, Mapping[str, float]]
     return time.perf_counter() - started, outcome.metrics
 
 
-def _bare(config: RunConfig) -> float:
-    """Seconds of the loop that one would write by hand."""
+def _time_bare_loop(config: RunConfig) -> float:
+    """Return the seconds of the loop that one would write by hand."""
     with numerics():
         started = time.perf_counter()
         data = Data(config.task, config.seed, config.training.batch_size)

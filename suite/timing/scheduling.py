@@ -1,4 +1,4 @@
-"""What the work around runs costs: workers side by side, the scheduler, and planning what is done."""
+"""The cost of the work around runs: several workers side by side, the scheduler, and planning."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ EXPERIMENT: dict[str, Any] = {
 }
 
 
-def workers(repetitions: int = 3) -> dict[str, float]:
-    """Runs per minute of one worker process and of two, in turns, and their ratio; medians.
+def measure_workers(repetitions: int = 3) -> dict[str, float]:
+    """Measure the runs per minute of one worker process and of two, in turns; return medians and their ratio.
 
-    Of runs of some two seconds. The first two runs of each worker, the first of which starts it, are not counted.
+    A run takes about two seconds. The first two runs of each worker are not counted, because the first one starts it.
     """
     rates: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(repetitions):
-        for count, found in rates.items():
-            found.append(_rate(count))
+        for count, measured in rates.items():
+            measured.append(_runs_per_minute(count))
     one, two = median(rates[1]), median(rates[2])
     return {"one": one, "two": two, "ratio": median(b / a for a, b in zip(rates[1], rates[2], strict=True))}
 
 
-def _rate(count: int) -> float:
+def _runs_per_minute(count: int) -> float:
     experiment = parse({**EXPERIMENT, "evaluation": {"seeds": count * (RUNS_PER_WORKER + 2)}}, "scaling")
     ends: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -51,13 +51,13 @@ def _rate(count: int) -> float:
         plan = runner.open_plan(experiment, store)
         listener = _Clock(ends)
         runner.run(plan, store, Workers([None] * count), listener)
-    # From one end to another, all workers being busy in between.
+    # Between these two ends all workers are busy.
     first, last = 2 * count - 1, len(ends) - count
     return 60 * (last - first) / (ends[last] - ends[first])
 
 
 class _Clock(RunListener):
-    """Notes when each run has ended."""
+    """A listener that notes when each run has ended."""
 
     def __init__(self, ends: list[float]) -> None:
         self.ends = ends
@@ -66,33 +66,40 @@ class _Clock(RunListener):
         self.ends.append(time.perf_counter())
 
 
-def nothing(
+def finish_at_once(
     job: Job, location: StoreLocation, experiment: str, study_run: str, owner: str, signals: Signals
 ) -> Outcome | None:
-    """A run that does nothing but enter its end in the ledger."""
+    """Execute a run that does nothing but enter its end in the ledger."""
     outcome = Outcome(dict.fromkeys((f"measure_{i}" for i in range(40)), 0.1) | {"objective": 0.1, "pruned": 0.0})
     store = open_store(location)
     return outcome if store.ledger.finish(experiment, job.key, owner, "", outcome) else None
 
 
-def scheduler(
+def measure_scheduler(
     runs: int, storage: str | None = None, tracking: str | None = None, engine: Callable[[], Engine] = Inline
 ) -> dict[str, float]:
-    """Milliseconds per run of an experiment of so many runs that do nothing, and seconds to plan it when all are done.
+    """Measure the scheduler on runs that do nothing: milliseconds per run, and seconds to plan when all are done.
 
-    It has ten levels and ten variants, and ten trials for each of a hundred studies where there are that many runs.
+    The experiment has ten levels and ten variants, with ten trials for each of the hundred studies; below 2,000 runs
+    it has two of each.
+
+    Args:
+        runs: the approximate number of runs.
+        storage: the address of a database, instead of files in a temporary folder.
+        tracking: the address of a tracking server, instead of files in a temporary folder.
+        engine: makes the engine.
     """
-    experiment = parse(_planned(runs), f"scaling_{uuid4().hex[:8]}")  # a shared store may have an earlier one
+    experiment = parse(_tables(runs), f"scaling_{uuid4().hex[:8]}")  # a shared store may have an earlier one
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder), storage, tracking)
         plan = runner.open_plan(experiment, store)
         ends: list[float] = []
         listener = _Clock(ends)
-        runner.run(plan, store, engine(), listener, execute_run=nothing)
+        runner.run(plan, store, engine(), listener, execute_run=finish_at_once)
         store.ledger.engine.dispose()
         started = time.perf_counter()
-        again = runner.open_plan(experiment, Store(Path(folder), storage, tracking))
-        assert not again.missing()
+        done_plan = runner.open_plan(experiment, Store(Path(folder), storage, tracking))
+        assert not done_plan.missing()
         planning = time.perf_counter() - started
     half = len(ends) // 2
     return {
@@ -103,7 +110,8 @@ def scheduler(
     }
 
 
-def _planned(runs: int) -> dict[str, Any]:
+def _tables(runs: int) -> dict[str, Any]:
+    """Return the tables of an experiment of about this many runs."""
     levels, variants = (10, 10) if runs >= 2000 else (2, 2)
     trials = 10
     seeds = max(1, runs // (levels * variants) - trials)

@@ -344,9 +344,9 @@ def test_interrupted_twice_it_stops_at_once(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_the_overhead_is_the_sum_of_its_shares() -> None:
-    from suite.timing.run_overhead import SHARES, overhead
+    from suite.timing.run_overhead import SHARES, measure_overhead
 
-    found = overhead("rnn", steps=40, repetitions=1)
+    found = measure_overhead("rnn", steps=40, repetitions=1)
     assert sum(found[name] for name in SHARES) == pytest.approx(found["ratio"])
     assert found["ratio"] == pytest.approx(found["whole_seconds"] / found["bare_seconds"])
 
