@@ -110,6 +110,7 @@ def ui(
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     arguments = ["ui", "--backend-store-uri", uri, "--host", host, "--port", str(port), "--workers", "1"]
     console.print(f"MLflow starts on http://{host}:{port} in some ten seconds; Ctrl-C stops it.")
+    os.chdir(folder)  # MLflow searches the folder in which it starts before all others.
     os.execve(sys.executable, [sys.executable, "-m", "mlflow", *arguments], environment)
 
 
