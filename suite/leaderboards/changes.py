@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from suite.errors import InputError
-from suite.leaderboards.text.render import plain_table
+from suite.leaderboards.columns import NAME, SEEDS, Column
+from suite.leaderboards.tables import records
+from suite.leaderboards.text.table_styles import columns_table
 from suite.results.record import Record, as_plain
 from suite.results.score_table import score_table
 from suite.statistics.bootstrap import OVERALL, Floats
@@ -22,6 +24,14 @@ from suite.statistics.paired_tests import holm, paired_test, verdict_of
 from suite.store.environment import SAME_BITS, bits
 
 WORDS = {"above": "better", "below": "worse"}
+COLUMNS = (
+    NAME,
+    Column("before", "before"),
+    Column("after", "after"),
+    Column("difference", "difference", "signed", "low", "high", interval=True),
+    SEEDS,
+    Column("verdict", "verdict", "text"),
+)
 SAME, NEW, GONE = "same runs", "new", "gone"
 MOST_SETTINGS = 20
 """Differences of settings that are shown."""
@@ -155,16 +165,7 @@ def _flat(value: Any, where: str = "") -> Iterator[tuple[str, str]]:
 def show(found: Changes, console: Console) -> None:
     """Print a table per scope, then what may have caused it."""
     for scope, rows in found.rows.groupby("task", sort=False):
-        table = plain_table(str(scope))
-        for i, name in enumerate(("architecture", "before", "after", "difference [95 %]", "seeds", "verdict")):
-            table.add_column(name, justify="left" if i in (0, 5) else "right", no_wrap=True)
-        for _, row in rows.iterrows():
-            shown = [f"{row[name]:.2f}" if not math.isnan(row[name]) else "–" for name in ("before", "after")]
-            known = not math.isnan(row["difference"])
-            apart = f"{row['difference']:+.2f} [{row['low']:.2f}, {row['high']:.2f}]" if known else "–"
-            seeds = f"{row['seeds']:.0f}" if known else "–"
-            table.add_row(escape(row["architecture"]), *shown, apart, seeds, row["verdict"])
-        console.print(table, "")
+        console.print(columns_table(COLUMNS, records(rows), escape(str(scope))), "")
     for cause in found.causes:
         console.print(cause, highlight=False, markup=False)
     if not found.causes:

@@ -1,82 +1,204 @@
-"""The columns of the tables of the page."""
+"""The columns of every table, each declared once.
+
+The terminal, Markdown, LaTeX, the page and the glossary of the guide all read these declarations. A new column is one
+line here, and a value under its key in the rows of `suite.leaderboards.tables`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from suite.results.wording import UNKNOWN, ends_text, is_unknown, number_text
+from suite.statistics.bootstrap import FEW_SEEDS
+from suite.statistics.paired_tests import MARGIN
+
+WORDS = ("name", "skill", "text", "flag")
+"""The kinds of columns that stand on the left; numbers stand on the right."""
+WIDE, VERY_WIDE = 100, 120
+"""The widths of a terminal at which it has room for further columns."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """What a column of a table shows; `scripts/tables.js` reads the same."""
+    """A column of a table."""
 
     key: str
+    """The name of its value in a row."""
     label: str
     kind: str = "number"
-    """One of rank, name, skill, text, number, percent, count, short, horizon, flag."""
+    """How its values are shown: as "rank", "name", "skill", "horizon", "text" or "flag", or as a number of one of the
+    kinds of `number_text`."""
     low: str = ""
     high: str = ""
+    """The names of the ends of its interval, where it has one."""
     sort: str = ""
-    """What it is sorted by, ``key`` where this is empty."""
+    """The name of the value by which the page sorts it; its own where this is empty."""
     best: str = ""
-    """"high" or "low": that way up first when its heading is pressed; "" has no better end, and starts low."""
+    """The better end, "high" or "low", which the page shows first; empty where neither is better."""
     help: str = ""
+    interval: bool = False
+    """Tables of text show the interval too. The page always shows it."""
+    obvious: bool = False
+    """The label says enough, and legends leave the column out."""
+    optional: bool = False
+    """The column is left out where no row has a value."""
+    narrowest: int = 0
+    """The width of the narrowest terminal that shows it."""
+    only_page: bool = False
+
+    @property
+    def heading(self) -> str:
+        return f"{self.label} [95 %]" if self.interval else self.label
+
+    @property
+    def left(self) -> bool:
+        return self.kind in WORDS
+
+    @property
+    def keys(self) -> list[str]:
+        """The names of all the values that its cells are made from."""
+        text = f"{self.key}_text" if self.kind == "horizon" else ""
+        return [name for name in (self.key, self.low, self.high, self.sort, text) if name]
 
 
-def _interval(key: str, label: str, kind: str = "number", best: str = "", help: str = "", stem: str = "") -> Column:
-    return Column(key, label, kind, f"{stem or key}_low", f"{stem or key}_high", best=best, help=help)
+def _interval(key: str, label: str, kind: str = "number", stem: str = "", **more: Any) -> Column:
+    """Declare a column whose interval has the names ``STEM_low`` and ``STEM_high``."""
+    return Column(key, label, kind, f"{stem or key}_low", f"{stem or key}_high", **more)
 
 
-_RANK = Column("rank", "rank", "rank", "rank_low", "rank_high", "rank_low", "low", "where resampling the seeds puts it")
-_NAME = Column("architecture", "architecture", "name")
-_SKILL = Column("mean", "skill [95 %]", "skill", "low", "high", best="high", help="0 remembers nothing, 1 is perfect")
-_GROUP = Column("group", "group", "text", help="who shares a letter is not shown to differ")
-_SEEDS = Column("seeds", "seeds", "count", best="high")
-_SIZE = (
-    Column("parameters", "params", "count", best="low", help="trained parameters"),
-    Column("state_size", "state", "count", best="low", help="numbers carried from step to step"),
-)
-_HORIZON = Column(
-    "horizon", "d50", "horizon", sort="horizon_d50", best="high", help="delay at which half of the skill is left"
-)
+def _without_interval(column: Column, **changes: Any) -> Column:
+    return replace(column, low="", high="", interval=False, **changes)
+
+
+# fmt: off
+RANK = Column("rank", "rank", "rank", "rank_low", "rank_high", "rank_low", "low",
+              "The places that an architecture takes when seeds are resampled, such as 2–4. This is not a test.")
+NAME = Column("architecture", "architecture", "name", help="The row of the experiment.", obvious=True)
+SKILL = Column("mean", "skill", "skill", "low", "high", best="high", interval=True,
+               help="A skill of 0 remembers nothing, and a skill of 1 is perfect. It is a mean over seeds with its 95 % interval.")
+GROUP = Column("group", "group", "text",
+               help="The test: architectures that share a letter do not differ significantly (paired over seeds, "
+               f"adjusted after Holm, by more than {MARGIN}).")
+IQM = _interval("iqm", "IQM", best="high", only_page=True, obvious=True,
+                help="The interquartile mean, which is the mean of the middle half of all runs.")
+SEEDS = Column("seeds", "seeds", "count", best="high", obvious=True,
+               help=f"The seeds that were evaluated; overall, the fewest of any task. Fewer than {FEW_SEEDS} are an "
+               "indication and not a result.")
+SOLVED = _interval("solve_rate", "solved", "percent", "solve", best="high",
+                   help="The share of runs that met the task's criterion on validation data.")
+STEPS = _interval("steps", "steps", "count", best="low",
+                  help="The training steps until the task was solved. A run that never solved it counts with its whole "
+                  "budget.")
+GAP = _interval("gap", "gap", best="low",
+                help="Skill on the training data minus skill on the test data, at the best validation point.")
+D50 = Column("horizon_d50", "d50", "horizon", best="high", interval=True, optional=True, narrowest=VERY_WIDE,
+             help="The memory horizon, which is the delay at which half of the skill is left.")
+PARAMETERS = Column("parameters", "params", "count", best="low", obvious=True, help="The trained parameters.")
+STATE = Column("state_size", "state", "count", best="low", obvious=True, narrowest=WIDE,
+               help="The numbers that are carried from one step to the next.")
+SPEED = _interval("sequences_per_second", "seq/s", "count", best="high", interval=True,
+                  help="Sequences per second while training. Compare them within one table only.")
+SECONDS = Column("seconds_to_solve", "seconds to solve", "short", best="low",
+                 help="The seconds of training until the task was solved, or of the whole budget where it was not.")
+FRONT = Column("front", "front", "flag", best="high",
+               help="No other architecture is at least as good in both skill and speed, and better in one of them.")
+TEST_LOSS = _interval("test_loss", "test loss", best="low", interval=True,
+                      help="The loss of the early-stopped nets on test data.")
+GAP_AT_END = Column("final_gap_skill", "gap at end", best="low", narrowest=WIDE,
+                    help="The same gap after the last step of training.")
 
 MEMORY = (
-    _RANK,
-    _NAME,
-    _SKILL,
-    _GROUP,
-    _interval("iqm", "IQM", best="high", help="interquartile mean over runs: the middle half"),
-    _SEEDS,
-    _interval("solve_rate", "solved", "percent", "high", "runs that met the task's criterion", "solve"),
-    _interval("steps", "steps", "count", "low", "training steps to solve it; the budget where it was not solved"),
-    _interval("gap", "gap", "number", "low", "skill on the training data minus skill on the test data"),
-    _HORIZON,
-    *_SIZE,
-    Column("speed", "seq/s", "count", best="high", help="sequences per second while training"),
+    RANK, NAME, SKILL, GROUP, IQM, SEEDS, SOLVED, STEPS, GAP, D50, PARAMETERS, STATE,
+    _without_interval(SPEED, obvious=True, narrowest=WIDE),
 )
-COST = (
-    _NAME,
-    _SKILL,
-    _interval("speed", "seq/s", "count", "high", "sequences per second while training"),
-    *_SIZE,
-    Column("steps", "steps", "count", best="low", help="training steps to solve it; the budget where it was not"),
-    Column(
-        "seconds_to_solve",
-        "seconds to solve",
-        "short",
-        best="low",
-        help="of training; for the whole budget where it was not solved",
-    ),
-    Column("front", "front", "flag", best="high", help="no other is both faster and better"),
-)
+COST = (NAME, SKILL, SPEED, PARAMETERS, STATE, _without_interval(STEPS), SECONDS, FRONT, SEEDS)
 OVERFITTING = (
-    Column(
-        "rank_low", "rank", "rank", "rank_low", "rank_high", "rank_low", "low", "where resampling the seeds puts it"
-    ),
-    _NAME,
-    _SKILL,
-    _GROUP,
-    _SEEDS,
-    _interval("test_loss", "test loss", "number", "low", "early-stopped, on test data"),
-    Column("gap", "gap", best="low", help="skill on the training data minus skill on the test data, early-stopped"),
-    Column("final_gap", "gap at end", best="low", help="the same after the last step"),
+    RANK, NAME, SKILL, GROUP, SEEDS, TEST_LOSS, _without_interval(GAP, key="gap_skill"), GAP_AT_END,
 )
+LONGER = (
+    Column("task", "task", "text"), Column("length", "length", "count"), NAME,
+    replace(SKILL, key="skill", obvious=True), SEEDS,
+)
+HORIZON = (
+    NAME,
+    Column("d50", "d50", "horizon", interval=True,
+           help="The delay at which the fitted curve keeps half of its plateau. The plateau is at least 0.9 of skill, "
+           "so that a net that never learned has a short horizon."),
+    Column("d90", "d90", "horizon", interval=True, help="The delay at which it keeps nine tenths of its plateau."),
+    SEEDS,
+)
+CRITICAL = (
+    NAME, Column("rank", "average rank"),
+    Column("group", "group", "text",
+           help="Architectures that share a letter do not differ significantly (Wilcoxon's signed-rank test, adjusted "
+           "after Holm). Nobody differs unless Friedman's test says so."),
+)
+# fmt: on
+
+INTROS = {
+    "overfitting": "Every number is a mean over the logarithm of the size of the training set. The skill is that of "
+    "early-stopped nets on test data, which a net that has learned nothing cannot win.",
+    "cost": "Speeds are those of the machine and its load at the time of training.",
+    "horizon": "“≥” and “<” mark a horizon beyond the longest or the shortest delay that was tried. The overall "
+    "horizon is the geometric mean over ladders; “~” marks one that was cut off at both ends.",
+    "budget": "The validation skill that the best of so many trials is expected to have, with its 95 % interval over "
+    "resampled trials of one seed each. The default is the first trial, which is not tuned.",
+    "critical": "Ranks are averaged over tasks, and a ladder counts as one task.",
+    "recommended": "Each range spans the trials that come within 0.05 of the validation skill of the best one. Every "
+    "trial has one seed. The overall range is what the tasks have in common.",
+    "importances": "The share of each hyper-parameter in what sets the best quarter of the trials apart (PED-ANOVA), "
+    "with its 95 % interval over resampled trials.",
+}
+"""What the legend of a table says before it explains the columns."""
+
+
+def cell(row: Mapping[str, Any], column: Column) -> tuple[str, str]:
+    """Return the text of a cell, and the text of its interval, which is empty where there is none."""
+    value = row.get(column.key)
+    low, high = row.get(column.low), row.get(column.high)
+    if column.kind == "rank":
+        if is_unknown(low):
+            return UNKNOWN, ""
+        return (f"{low:.0f}" if low == high else f"{low:.0f}–{high:.0f}"), ""
+    if column.kind in ("name", "text"):
+        return str(value or ""), ""
+    if column.kind == "flag":
+        return ("yes" if value else ""), ""
+    if column.kind == "horizon":
+        point, bracket, ends = str(row.get(f"{column.key}_text") or UNKNOWN).partition(" [")
+        return point, bracket.strip() + ends
+    if column.kind == "skill" and is_unknown(value) and row.get("missing"):
+        return f"{UNKNOWN} (no {row['missing']})", ""
+    if is_unknown(value):
+        return UNKNOWN, ""
+    return number_text(value, column.kind), ends_text(low, high, column.kind)
+
+
+def cell_text(row: Mapping[str, Any], column: Column) -> str:
+    """Return the text of a cell of a table of text, with its interval where the column asks for it."""
+    text, ends = cell(row, column)
+    return f"{text} {ends}" if column.interval and ends else text
+
+
+def shown_columns(columns: Iterable[Column], rows: Sequence[Mapping[str, Any]]) -> list[Column]:
+    """Return the columns of a table of text that has these rows."""
+    return [column for column in columns if not column.only_page and has_values(column, rows)]
+
+
+def has_values(column: Column, rows: Iterable[Mapping[str, Any]]) -> bool:
+    """Return False for an optional column of which no row has a value."""
+    return not column.optional or any(not is_unknown(row.get(column.key)) for row in rows)
+
+
+def terms(columns: Iterable[Column]) -> list[tuple[str, str]]:
+    """Return the label and the explanation of each column whose label does not say enough."""
+    return [(column.label, column.help) for column in columns if column.help and not column.obvious]
+
+
+def glossary() -> list[str]:
+    """Return the lines of the glossary of the guide, a Markdown table of every column of the three rankings."""
+    helps = {column.label: column.help for column in (*OVERFITTING, *COST, *MEMORY)}
+    ordered = dict.fromkeys(column.label for column in (*MEMORY, *COST, *OVERFITTING))
+    return ["| column | what it says |", "|---|---|", *(f"| {label} | {helps[label]} |" for label in ordered)]

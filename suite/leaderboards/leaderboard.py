@@ -155,7 +155,7 @@ def build_leaderboard(source: Record | Plan) -> Leaderboard:
     if int(runs.groupby(["architecture", "task"])["seed"].nunique().min()) < FEW_SEEDS:
         notes.append(f"Fewer than {FEW_SEEDS} seeds: an indication, not a result to publish.")
     if found := at_edges(record):
-        names = [f"{name} ({', '.join(params)})" for name, params in found.items()]
+        names = [f"{name} ({', '.join(sorted(params))})" for name, params in found.items()]
         shown = "; ".join(names[:MOST_NAMED]) + (f"; and {len(names) - MOST_NAMED} more" * (len(names) > MOST_NAMED))
         notes.append(f"At an edge of the search space, where a wider one may hold better: {shown}.")
     comparisons = {scope: compare(runs, scope) for scope in scopes if scope in (OVERALL, *runs["task"].unique())}

@@ -1,45 +1,95 @@
-"""Numbers and names as text."""
+"""Numbers and names as text. Every table formats numbers of one kind here, and so alike."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from suite.results import horizon
 
+UNKNOWN = "–"
+
 
 def stem(*parts: str) -> str:
-    """The name of a file."""
+    """Return a file name without its ending, made of parts of which empty ones are left out."""
     return re.sub(r"[^\w-]+", "_", "_".join(part for part in parts if part))
 
 
 def horizon_figure(kind: str, ladder: str) -> str:
+    """Return the stem of the picture of a memory horizon."""
     return stem("horizon", ladder, kind if kind == horizon.EXTRAPOLATED else "")
 
 
-def horizon_text(row: pd.Series[Any], name: str = "d50", prefix: str = "") -> str:
-    """``32 [20, ≥ 64]``; the point alone where there is no interval, "–" where there is nothing."""
-    point, low, high = (row[f"{prefix}{column}"] for column in (name, f"{name}_low", f"{name}_high"))
-    if math.isnan(point):
-        return "–"
+def is_unknown(value: float | None) -> bool:
+    """Return whether a number is missing: None, or NaN."""
+    return value is None or math.isnan(value)
+
+
+def number_text(value: float | None, kind: str = "number") -> str:
+    """Return a number as tables show it.
+
+    Args:
+        value: the number; None and NaN become a dash.
+        kind: "number" has two decimals, "signed" a sign too, "percent" no decimals, "count" is a whole number, and
+            "short" has one decimal below ten. Every other kind is shown as "number" is.
+    """
+    if value is None or math.isnan(value):
+        return UNKNOWN
+    if kind == "percent":
+        return f"{100 * value:.0f}%"
+    if kind == "count" or (kind == "short" and value >= 10):
+        return f"{value:,.0f}"
+    digits = 1 if kind == "short" else 2
+    rounded = round(value, digits) + 0.0  # adding 0.0 makes a 0.00 of −0.00
+    return f"{rounded:+.{digits}f}" if kind == "signed" else f"{rounded:.{digits}f}"
+
+
+def ends_text(low: float | None, high: float | None, kind: str = "number") -> str:
+    """Return an interval such as ``[0.42, 0.55]``; empty where an end is unknown."""
+    if is_unknown(low) or is_unknown(high):
+        return ""
+    return "[{}, {}]".format(*(number_text(end, kind).removesuffix("%") for end in (low, high)))
+
+
+def interval_text(value: float | None, low: float | None, high: float | None, kind: str = "number") -> str:
+    """Return a number and its interval, ``0.49 [0.42, 0.55]``, or the number alone where it has none."""
+    return " ".join(filter(None, (number_text(value, kind), ends_text(low, high, kind))))
+
+
+def horizon_text(row: Mapping[str, Any] | pd.Series[Any], key: str = "d50") -> str:
+    """Return a memory horizon as text, such as ``32 [20, ≥ 64]``.
+
+    The point stands alone where there is no interval, and a dash where there is nothing.
+
+    Args:
+        row: a row of ``horizon.horizons``; its columns may have a prefix.
+        key: ``d50`` or ``d90``, with that prefix.
+    """
+    prefix = key[: -len("d50")]
+    point, low, high = (row[name] for name in (key, f"{key}_low", f"{key}_high"))
+    if is_unknown(point):
+        return UNKNOWN
     ends = row[f"{prefix}shortest"], row[f"{prefix}longest"]
-    sign = {"right": "≥ ", "left": "< ", "both": "~ ", "": ""}[row[f"{prefix}censored"]] if name == "d50" else ""
-    text = f"{sign}{_delay(point)}" if sign else _held(point, *ends)
-    return text if math.isnan(low) else f"{text} [{_held(low, *ends)}, {_held(high, *ends)}]"
+    sign = {"right": "≥ ", "left": "< ", "both": "~ ", "": ""}[row[f"{prefix}censored"]] if key.endswith("d50") else ""
+    text = f"{sign}{delay_text(point)}" if sign else _within_ladder(point, *ends)
+    return text if is_unknown(low) else f"{text} [{_within_ladder(low, *ends)}, {_within_ladder(high, *ends)}]"
 
 
-def _held(delay: float, shortest: float, longest: float) -> str:
+def _within_ladder(delay: float, shortest: float, longest: float) -> str:
+    """Return a delay with the sign that says that it lies at an end of its ladder, or beyond."""
     sign = "≥ " if delay >= longest else "< " if delay <= shortest else ""
-    return sign + _delay(delay)
+    return sign + delay_text(delay)
 
 
-def _delay(delay: float) -> str:
+def delay_text(delay: float) -> str:
+    """Return a delay with one decimal where it is short and not whole."""
     return f"{delay:.0f}" if delay >= 9.95 or delay == round(delay) else f"{delay:.1f}"
 
 
-def number(value: float) -> str:
-    """A setting in a few digits; an infinite threshold is off."""
+def setting_text(value: float) -> str:
+    """Return a hyper-parameter in two digits; an infinite threshold is off."""
     return "off" if value == math.inf else f"{value:.2g}"

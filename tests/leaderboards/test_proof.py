@@ -31,7 +31,7 @@ from suite.leaderboards.proof.retraining import RepeatedRun, _rows_elsewhere, re
 from suite.leaderboards.text import render
 from suite.leaderboards.text.latex import escape
 from suite.planning.job import Outcome
-from suite.planning.plan import places
+from suite.planning.study_progress import StudyProgress
 from suite.results.record import Record, record_of
 from suite.running import runner
 from suite.store.store import Store
@@ -280,7 +280,7 @@ def test_a_damaged_manifest_is_one_message(board: Path, damage: Callable[[Any], 
 def test_a_record_remembers_the_sources_and_machines_of_its_runs_alone(whole: Path, tmp_path: Path) -> None:
     store = Store(whole / "store")
     plan = runner.open_plan(load(whole / "tiny.toml"), store, curves=True)
-    strange = Outcome(next(iter(plan.finished.values())).metrics, (), store.note({"processor": "another"}))
+    strange = Outcome(next(iter(plan.finished.values())).metrics, (), store.keep_environment({"processor": "another"}))
     plan.finished["of another experiment"] = strange
     record = record_of(plan, store)
     assert record.others == 1
@@ -306,7 +306,7 @@ def test_incomplete_leaderboards_are_written(tmp_path: Path) -> None:
         "nothing": lambda job: False,
     }.items():
         plan = made_up(tables, lambda job: {"skill": 0.5})
-        jobs = {job.key: job for study in plan.studies for job in places(study, plan.finished)}
+        jobs = {job.key: job for study in plan.studies for job in StudyProgress(study, plan.finished).jobs}
         plan.finished = {key: outcome for key, outcome in plan.finished.items() if kept(jobs[key])}
         written = write(build_leaderboard(plan), tmp_path / name)
         assert check(manifests.read(written[0].parent), []).wrong == []

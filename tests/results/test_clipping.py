@@ -140,4 +140,4 @@ def test_it_is_written(tmp_path) -> None:
 def test_too_few_trials_are_said_instead_of_numbers(tmp_path) -> None:
     board = build_leaderboard(made_up(tables(4), metrics))
     assert {path.name for path in write(board, tmp_path)} == {*ALWAYS}
-    assert "At most 4 trials per study: too few, 20 are needed." in render.markdown(board)
+    assert "At most 4 trials per study are too few: 20 are needed." in render.markdown(board)

@@ -1,7 +1,8 @@
 """A leaderboard as one HTML file that needs nothing else: text, tables, pictures, scripts and data.
 
-The page is `assets/page.html`, filled here. Tables of the first scope of each tab stand in the HTML, readable without
-scripts; `assets/scripts/` writes the others by the same columns. The same data are the same bytes, always.
+The page is `assets/page.html`, filled here. The table of the first scope of each tab stands in the HTML, where it can
+be read without scripts; `assets/scripts/` writes the others from the same columns. The same data always give the same
+bytes.
 """
 
 from __future__ import annotations
@@ -15,39 +16,41 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from suite.leaderboards.columns import Column
-from suite.leaderboards.page.colours import _outline, _styles
-from suite.leaderboards.page.payload import _payload
-from suite.leaderboards.page.tabs import FEW, _tables
+from suite.leaderboards.columns import cell
+from suite.leaderboards.page.colours import colour_rules, outline
+from suite.leaderboards.page.payload import payload
+from suite.leaderboards.page.tabs import tabs
+from suite.statistics.bootstrap import FEW_SEEDS, OVERALL
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("basics", "tables", "plots", "figures", "drawer", "comparing", "listening")
-"""One script in parts, in this order."""
-UNKNOWN = "–"
+"""The parts of the page's script, in this order."""
 
 
 def render(data: Mapping[str, Any]) -> str:
-    """The whole page as one HTML text.
+    """Return the whole page as one HTML text.
 
     Args:
-        data: everything that is shown, as `suite.leaderboards.page.data` gives it: plain values, every number finite
-            or None.
+        data: everything that is shown, as `page_data` gives it.
+
+    Raises:
+        ValueError: if a number is neither finite nor None.
     """
     text: str = _template().render(
         data=data,
-        tables=_tables(data),
+        tabs=tabs(data),
         facts=_facts(data),
-        styles=_styles(data["architectures"]),
+        colours=colour_rules(data["architectures"]),
         index={each["label"]: i for i, each in enumerate(data["architectures"])},
-        markers=[_outline(each["marker"]) for each in data["architectures"]],
+        markers=[outline(each["marker"]) for each in data["architectures"]],
         css=_asset("page.css"),
         scripts=[_asset(f"vendor/{name}") for name in ("d3.min.js", "plot.umd.min.js")],
         script=Markup("\n\n").join(_asset(f"scripts/{name}.js") for name in SCRIPTS),
-        payload=_payload(data),
+        payload=payload(data),
         cell=cell,
         pieces=lambda label: re.split("(?<=_)", label),
         bar=bar,
-        few=FEW,
+        few=FEW_SEEDS,
     )
     return text
 
@@ -63,7 +66,7 @@ def _template() -> Any:
 
 @cache
 def _asset(name: str) -> Markup:
-    """A style or a script of ours, that may stand in the page as it is."""
+    """Return a style or a script of ours, which may stand in the page as it is."""
     text = (ASSETS / name).read_text(encoding="utf-8").strip()
     if re.search(r"</(script|style)|<!--", text, re.IGNORECASE):
         raise ValueError(f"{name} would end its own element; write '<\\/script' and no HTML comments")
@@ -71,9 +74,10 @@ def _asset(name: str) -> Markup:
 
 
 def _facts(data: Mapping[str, Any]) -> list[str]:
-    """What the header counts."""
-    seeds = sorted({int(row["seeds"]) for rows in data["memory"].values() for row in rows if row["seeds"] is not None})
-    levels = [scope for scope in data["scopes"] if scope != "overall"]
+    """Return what the header counts."""
+    rows = [row for ranking in data["rankings"].values() for row in ranking]
+    seeds = sorted({int(row["seeds"]) for row in rows if row["seeds"] is not None})
+    levels = [scope for scope in data["scopes"] if scope != OVERALL]
     facts = [_many(len(data["architectures"]), "architecture"), _many(len(levels), "task")]
     if seeds:
         facts.append(_many(seeds[-1], "seed") if seeds[0] == seeds[-1] else f"{seeds[0]} to {seeds[-1]} seeds")
@@ -85,53 +89,11 @@ def _many(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-# --- the text of a cell -----------------------------------------------------------------------------------------------
-
-
-def cell(row: Mapping[str, Any], column: Column) -> tuple[str, str]:
-    """The text of a cell, and of its interval, if there is one."""
-    value = row[column.key]
-    if column.kind == "rank":
-        low, high = row[column.low], row[column.high]
-        return (UNKNOWN if low is None else f"{low:.0f}" if low == high else f"{low:.0f}–{high:.0f}"), ""
-    if column.kind in ("name", "text"):
-        return str(value or ""), ""
-    if column.kind == "horizon":
-        text, bracket, rest = (value or UNKNOWN).partition(" [")
-        return text, f"[{rest}" if bracket else ""
-    if column.kind == "flag":
-        return ("yes" if value else ""), ""
-    if value is None:
-        missing = row.get("missing") if column.kind == "skill" else ""
-        return (f"{UNKNOWN} (no {missing})" if missing else UNKNOWN), ""
-    low, high = (row[column.low], row[column.high]) if column.low else (None, None)
-    if low is None or high is None:
-        return _number(value, column.kind), ""
-    low, high = (_number(end, column.kind).removesuffix("%") for end in (low, high))
-    return _number(value, column.kind), f"[{low}, {high}]"
-
-
-def _number(value: float, kind: str) -> str:
-    if kind == "percent":
-        return f"{100 * value:.0f}%"
-    if kind == "count":
-        return f"{value:,.0f}"
-    if kind == "short":
-        return f"{value:.1f}" if value < 10 else f"{value:,.0f}"
-    return f"{round(value, 2) + 0.0:.2f}"  # adding 0.0 makes of −0.00 a 0.00
-
-
 def bar(row: Mapping[str, Any]) -> dict[str, str] | None:
-    """Where the line and the dot of a skill stand, on an axis from 0 to 100; None where there is none."""
+    """Return where the line and the dot of a skill stand on an axis from 0 to 100, or None where there is none."""
     if row["mean"] is None:
         return None
     mean, low, high = (
         min(1.0, max(0.0, row["mean"] if row[key] is None else row[key])) for key in ("mean", "low", "high")
     )
     return {"mean": f"{100 * mean:.2f}", "low": f"{100 * low:.2f}", "high": f"{100 * high:.2f}"}
-
-
-# --- colours and markers ----------------------------------------------------------------------------------------------
-
-
-# --- the data of the scripts ------------------------------------------------------------------------------------------

@@ -10,21 +10,25 @@ from typing import Any
 import numpy as np
 
 from suite.experiment.run_config import canonical_json
+from suite.leaderboards.page.plain import DRAWN, plain
 from suite.results.record import Record, Row, Run
 from suite.results.tuning import default_and_tuned, edges
-from suite.results.wording import number
+from suite.results.wording import setting_text
 
 
-def rows(record: Record) -> dict[str, Any]:
-    """By level and architecture: configuration, seeds, curves, and the command that proves them."""
-    found: dict[str, Any] = {level.label: {} for level in record.experiment.levels}
+def row_details(record: Record) -> dict[str, dict[str, Any]]:
+    """Return the details of every row by level and architecture.
+
+    They are its hyper-parameters, its configuration, its seeds, its curves, and the command that proves it.
+    """
+    details: dict[str, dict[str, Any]] = {level.label: {} for level in record.experiment.levels}
     for row in record.rows:
         if row.evaluations:
-            found[row.study.level.label][row.study.variant.label] = _row(row)
-    return found
+            details[row.study.level.label][row.study.variant.label] = _details(row)
+    return details
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _details(row: Row) -> dict[str, Any]:
     before, after = default_and_tuned(row)
     config = json.loads(canonical_json(row.evaluations[0][0].config.model_dump(include={"task", "model", "training"})))
     return {
@@ -37,8 +41,8 @@ def _row(row: Row) -> dict[str, Any]:
         "skills": [outcome.metrics["test_skill"] for _, outcome in row.evaluations],
         "steps_to_solve": [outcome.metrics.get("steps_to_solve") for _, outcome in row.evaluations],
         "keys": [job.key for job, _ in row.evaluations],
-        "curve": _learning_curve(row.evaluations),
-        "gradient": _gradient(row.evaluations),
+        "curve": plain(_learning_curve(row.evaluations), DRAWN),
+        "gradient": plain(_gradient(row.evaluations), DRAWN),
         "command": f"memspan verify manifest.json --rows '{row.name}'",
     }
 
@@ -46,7 +50,8 @@ def _row(row: Row) -> dict[str, Any]:
 def _setting(value: Any) -> Any:
     """A value of a configuration for people: a threshold that is infinite is off, the digits are all there."""
     if isinstance(value, float):
-        return "off" if math.isinf(value) else (number(value) if float(number(value)) == value else repr(value))
+        short = setting_text(value)
+        return short if math.isinf(value) or float(short) == value else repr(value)
     if isinstance(value, Mapping):
         return {name: _setting(one) for name, one in value.items()}
     return value if isinstance(value, str | int) or value is None else canonical_json(value)

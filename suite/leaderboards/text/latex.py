@@ -1,9 +1,10 @@
-"""The tables of a leaderboard in LaTeX, for the package booktabs."""
+"""The rankings of a leaderboard in LaTeX, for the package booktabs."""
 
 from __future__ import annotations
 
+from suite.leaderboards.columns import MEMORY, cell_text, terms
 from suite.leaderboards.leaderboard import Leaderboard
-from suite.leaderboards.text.render import COLUMNS, LEFT, LEGEND, cells, columns_of
+from suite.leaderboards.text.sections import rankings
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -13,26 +14,25 @@ SPECIAL = {
     ">": r"$>$",
     "~": r"$\sim$",
     "^": r"\textasciicircum{}",
-    **{one: f"\\{one}" for one in "&%$#_{}"},
+    **{character: f"\\{character}" for character in "&%$#_{}"},
 }
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX shows as it is."""
-    return "".join(SPECIAL.get(one, one) for one in text)
+    """Return text that LaTeX shows as it is."""
+    return "".join(SPECIAL.get(character, character) for character in text)
 
 
 def latex(board: Leaderboard) -> str:
-    """One table per scope, with a caption."""
+    """Return one table for each scope, with a caption; legend and notes follow as comments."""
     lines = ["% Needs \\usepackage{booktabs}.", ""]
-    for scope in board.scopes:
-        names = columns_of(board, scope)
-        lines += [r"\begin{table}", r"\centering", rf"\caption{{{escape(board.experiment)}: {escape(scope)}.}}"]
-        lines += [rf"\begin{{tabular}}{{{''.join('l' if name in LEFT else 'r' for name in names)}}}", r"\toprule"]
-        lines += [" & ".join(escape(COLUMNS[name]) for name in names) + r" \\", r"\midrule"]
-        for _, row in board.rows[board.rows["task"] == scope].iterrows():
-            text = cells(row)
-            lines += [" & ".join(escape(text[name]) for name in names) + r" \\"]
+    for section in rankings(board):
+        alignment = "".join("l" if column.left else "r" for column in section.columns)
+        lines += [r"\begin{table}", r"\centering", rf"\caption{{{escape(f'{board.experiment}: {section.title}')}.}}"]
+        lines += [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule"]
+        lines += [" & ".join(escape(column.heading) for column in section.columns) + r" \\", r"\midrule"]
+        for row in section.rows:
+            lines += [" & ".join(escape(cell_text(row, column)) for column in section.columns) + r" \\"]
         lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
-    lines += [f"% {line}" for line in [*LEGEND.split("\n"), *board.notes]]
-    return "\n".join(lines) + "\n"
+    lines += [f"% {label}: {text}" for label, text in terms(MEMORY)]
+    return "\n".join([*lines, *(f"% {note}" for note in board.notes)]) + "\n"

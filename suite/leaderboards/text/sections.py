@@ -1,79 +1,101 @@
-"""The further tables of a leaderboard as text: memory horizons, overfitting, clipping."""
+"""The tables of a leaderboard in the order in which text shows them."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import pandas as pd
-
-from suite.experiment.search_space import FEWEST_TRIALS
-from suite.leaderboards.leaderboard import Clipping, Leaderboard
+from suite.leaderboards.columns import (
+    COST,
+    CRITICAL,
+    HORIZON,
+    LONGER,
+    MEMORY,
+    NAME,
+    OVERFITTING,
+    Column,
+    shown_columns,
+)
+from suite.leaderboards.leaderboard import Leaderboard
+from suite.leaderboards.tables import (
+    TableRow,
+    horizon_rows,
+    longer_rows,
+    overfitting_ladders,
+    overfitting_rows,
+    ranking_rows,
+)
 from suite.results import horizon
-from suite.results.wording import _delay, horizon_figure, horizon_text, number, stem
+from suite.results.wording import delay_text, horizon_figure, stem
 from suite.statistics.bootstrap import OVERALL
 
-HORIZON_LEGEND = """\
-d50, d90: the delay at which the fitted curve keeps half and nine tenths of its plateau, which is at least 0.9 of
-skill (a net that never learned has a short horizon); with the 95 % interval over seeds; "≥" and "<": beyond the
-longest or shortest delay that was tried. Overall is the geometric mean over ladders, a censored horizon counted at
-the end of its ladder ("~": at both ends)."""
-OVERFITTING_LEGEND = """\
-Means over the logarithm of the size of the training set. Ranked by the skill on test data of early-stopped nets, which
-is 0 for a net that learned nothing. test loss: early-stopped too. gap: skill on the training data minus skill on the
-test data, at the best validation point; at end: after the last step. group: as above."""
-CLIPPING_LEGEND = """\
-The span of what is as good as the best trial, to 0.05 of validation skill, of trials with one seed each. Overall: what
-the tasks have in common."""
-IMPORTANCE_LEGEND = """\
-The share of each hyper-parameter in what sets the best quarter of the trials apart (PED-ANOVA), with its 95 % interval
-over resampled trials."""
+SHOWN_BUDGETS = 6
+"""The largest number of budgets in the table of the budget of tuning."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A table as text, and what goes with it."""
+    """A table with its title and what goes with it."""
 
+    kind: str
+    """Tables of one kind stand together and share a legend, see ``columns.INTROS``."""
     title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    legend: str = ""
-    """Said once, below the last of the sections that share it."""
+    columns: Sequence[Column] = ()
+    rows: Sequence[TableRow] = ()
+    note: str = ""
+    """A sentence below the table."""
     figure: str = ""
     """The stem of the picture that shows the same."""
-    left: int = 1
-    """So many columns are text and stand on the left."""
-    wide: frozenset[str] = frozenset()
-    """Columns that a narrow terminal leaves out."""
     terminal: bool = True
+    """The terminal shows it too."""
 
 
-def sections(board: Leaderboard) -> Iterator[Section]:
-    """The tables that this leaderboard has beyond its rows, except those of clipping."""
+def rankings(board: Leaderboard) -> Iterator[Section]:
+    """Yield the ranking of each scope."""
+    for scope in board.scopes:
+        title = f"overall, {len(board.scopes) - 1} tasks" if scope == OVERALL else scope
+        rows = ranking_rows(board, scope)
+        yield Section("memory", title, shown_columns(MEMORY, rows), rows)
+
+
+def ladder_sections(board: Leaderboard) -> Iterator[Section]:
+    """Yield the memory horizons and the overfitting of a leaderboard; it has them where its experiment has ladders."""
     if len(board.horizons):
-        for (kind, ladder), rows in board.horizons.groupby(["kind", "ladder"], sort=False):
-            yield _horizon(board, str(kind), str(ladder), rows)
-    if len(board.overfitting):
-        for ladder in board.overfitting["task"].unique():
-            yield _overfitting(board, str(ladder))
+        for kind, ladder in board.horizons[["kind", "ladder"]].drop_duplicates().itertuples(index=False):
+            yield _horizon(board, str(kind), str(ladder))
+    for ladder in overfitting_ladders(board):
+        yield _overfitting(board, ladder)
 
 
-def _horizon(board: Leaderboard, kind: str, ladder: str, rows: pd.DataFrame) -> Section:
+def summary_sections(board: Leaderboard) -> Iterator[Section]:
+    """Yield what the page shows in plots, for those who read tables."""
+    if board.scopes:
+        rows = sorted(ranking_rows(board, board.scopes[0]), key=lambda row: -row["sequences_per_second"])
+        yield Section("cost", f"Cost, {board.scopes[0]}", COST, rows, terminal=False)
+    if board.scopes and len(board.budget):
+        yield _budget(board)
+    if board.critical is not None:
+        yield _critical(board)
+
+
+def longer_sections(board: Leaderboard) -> Iterator[Section]:
+    """Yield the skill at lengths beyond the training length, where any were tested."""
+    if len(board.longer):
+        yield Section("longer", "Beyond the training length", LONGER, longer_rows(board), terminal=False)
+
+
+def _horizon(board: Leaderboard, kind: str, ladder: str) -> Section:
     curves = board.horizon_curves
-    tried = curves[(curves["kind"] == kind) & (curves["ladder"] == ladder)]["delay"].unique()
+    delays = curves[(curves["kind"] == kind) & (curves["ladder"] == ladder)]["delay"].unique()
     how = "trained at each" if kind == horizon.TRAINED else "trained at the shortest"
-    delays = f"{len(tried)} delays from {_delay(tried.min())} to {_delay(tried.max())}, " if len(tried) else ""
-    ordered = rows.sort_values(["d50", "d90", "architecture"], ascending=[False, False, True])
+    span = (
+        f"{len(delays)} delays from {delay_text(delays.min())} to {delay_text(delays.max())}, " if len(delays) else ""
+    )
     return Section(
-        title=f"memory horizon, {ladder} ({delays}{how})",
-        columns=["architecture", "d50 [95 %]", "d90 [95 %]", "seeds"],
-        rows=[
-            [row["architecture"], horizon_text(row), horizon_text(row, "d90"), f"{row['seeds']}"]
-            for _, row in ordered.iterrows()
-        ],
-        legend=HORIZON_LEGEND,
+        kind="horizon",
+        title=f"Memory horizon, {ladder} ({span}{how})",
+        columns=HORIZON,
+        rows=horizon_rows(board, kind, ladder),
         figure="" if ladder == OVERALL else horizon_figure(kind, ladder),
     )
 
@@ -82,86 +104,42 @@ def _overfitting(board: Leaderboard, ladder: str) -> Section:
     curves = board.overfitting_curves
     sizes = curves[curves["ladder"] == ladder]["train_size"]
     span = f", {sizes.min():,.0f} to {sizes.max():,.0f} sequences" if len(sizes) else ""
-    rows = []
-    for _, row in board.overfitting[board.overfitting["task"] == ladder].iterrows():
-        rank = "–" if math.isnan(row["rank_low"]) else f"{row['rank_low']:.0f}–{row['rank_high']:.0f}"
-        known = not math.isnan(row["mean"])
-        loss = f"{row['test_loss']:.2f}"
-        if not math.isnan(row["test_loss_low"]):
-            loss += f" [{row['test_loss_low']:.2f}, {row['test_loss_high']:.2f}]"
-        rows.append(
-            [
-                row["architecture"],
-                f"{row['mean']:.2f} [{row['low']:.2f}, {row['high']:.2f}]" if known else f"– (no {row['missing']})",
-                row["group"],
-                f"{row['rank_low']:.0f}" if row["rank_low"] == row["rank_high"] else rank,
-                f"{row['seeds']:.0f}",
-                loss,
-                f"{round(row['gap_skill'], 2) + 0.0:.2f}",
-                f"{round(row['final_gap_skill'], 2) + 0.0:.2f}",
-            ]
-        )
     return Section(
-        title=f"overfitting, {ladder}{span}",
-        columns=["architecture", "skill [95 %]", "group", "rank", "seeds", "test loss", "gap", "at end"],
-        rows=rows,
-        legend=OVERFITTING_LEGEND,
+        kind="overfitting",
+        title=f"Overfitting, {ladder}{span}",
+        columns=OVERFITTING,
+        rows=overfitting_rows(board, ladder),
         figure="" if ladder == OVERALL else stem("overfitting", ladder),
-        left=3,
-        wide=frozenset({"at end"}),
     )
 
 
-def clipping_sections(board: Leaderboard) -> Iterator[Section]:
-    """What trials say of clipping; where they are too few, that instead of numbers."""
-    if not board.searches:
-        return
-    if board.clipping is None:
-        most = max(len(row.trials) for row in board.searches)
-        few = f"At most {most} trials per study: too few, {FEWEST_TRIALS} are needed."
-        yield Section("clipping and depth", [], [], legend=few, terminal=False)
-        return
-    yield _recommended(board.clipping)
-    yield from _importances(board.clipping)
-    for architecture in sorted(board.clipping.cells["architecture"].unique()):
-        yield Section(
-            f"clipping and depth, {architecture}", [], [], figure=stem("clipping", architecture), terminal=False
-        )
-
-
-def _recommended(found: Clipping) -> Section:
-    rows = [
-        [row["architecture"], row["task"], f"{row['best']:.2f}", f"{row['good']} of {row['trials']}", *_spans(row)]
-        for _, row in found.recommended.iterrows()
+def _budget(board: Leaderboard) -> Section:
+    """Return the expected skill of the best of a few numbers of trials, from one to all of them."""
+    scopes = list(board.budget["task"].unique())
+    scope = OVERALL if OVERALL in scopes else str(scopes[0])
+    curves = board.budget[board.budget["task"] == scope]
+    most = int(curves["trials"].max())
+    budgets = sorted({round(1 + (most - 1) * i / (SHOWN_BUDGETS - 1)) for i in range(SHOWN_BUDGETS)})
+    rows: list[TableRow] = []
+    for name, curve in curves.groupby("architecture"):
+        row = {"architecture": str(name), "default": curve["default"].iloc[0]}
+        for trials, point in curve.set_index("trials").loc[budgets].iterrows():
+            row |= {f"{trials}": point["expected"], f"{trials}_low": point["low"], f"{trials}_high": point["high"]}
+        rows.append(row)
+    columns = [
+        Column(f"{n}", f"{n} trial{'s' * (n > 1)}", low=f"{n}_low", high=f"{n}_high", interval=True) for n in budgets
     ]
-    columns = ["architecture", "task", "best skill", "as good", "depth", "clip", "learning rate", "note"]
-    return Section("recommended settings", columns, rows, CLIPPING_LEGEND, left=2, terminal=False)
+    columns = [NAME, Column("default", "default"), *columns]
+    return Section("budget", f"Budget of tuning, {scope}", columns, rows, terminal=False)
 
 
-def _spans(row: pd.Series[Any]) -> list[str]:
-    if math.isnan(row["depth_low"]):
-        return ["–", "–", "–", row["note"]]
-    return [
-        *(_span(row[f"{axis}_low"], row[f"{axis}_high"]) for axis in ("depth", "clip", "learning_rate")),
-        row["note"],
-    ]
-
-
-def _span(low: float, high: float) -> str:
-    return number(low) if low == high else f"{number(low)} – {number(high)}"
-
-
-def _importances(found: Clipping) -> Iterator[Section]:
-    table = found.importances
-    names = sorted(table["parameter"].dropna().unique())
-    rows = []
-    for (architecture, task), here in table.groupby(["architecture", "task"], sort=False):
-        shown = {
-            row["parameter"]: f"{row['importance']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
-            for _, row in here.iterrows()
-            if not row["note"]
-        }
-        rows.append([architecture, task, *(shown.get(name, "–") for name in names), here["note"].iloc[0]])
-    yield Section(
-        "importances", ["architecture", "task", *names, "note"], rows, IMPORTANCE_LEGEND, left=2, terminal=False
-    )
+def _critical(board: Leaderboard) -> Section:
+    critical = board.critical
+    assert critical is not None
+    letters = {
+        name: "".join(chr(ord("a") + i) for i, clique in enumerate(critical.cliques) if name in clique)
+        for name in critical.ranks
+    }
+    rows = [{"architecture": name, "rank": rank, "group": letters[name]} for name, rank in critical.ranks.items()]
+    title = f"Critical differences, {critical.tasks} tasks (Friedman p = {critical.p:.2g})"
+    return Section("critical", title, CRITICAL, rows, terminal=False)

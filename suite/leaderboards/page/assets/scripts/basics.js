@@ -2,7 +2,15 @@
 // The page of a leaderboard. Names are other people's: they become text nodes and attributes, never markup.
 
 const PAGE = JSON.parse(document.getElementById("data").textContent);
-const DATA = unpacked(PAGE.data);
+const DATA = {
+  ...PAGE.data,
+  rankings: mapped(PAGE.data.rankings, rowsIn),
+  overfitting: mapped(PAGE.data.overfitting, rowsIn),
+  comparisons: mapped(PAGE.data.comparisons, rowsIn),
+  longer: rowsIn(PAGE.data.longer),
+  horizons: PAGE.data.horizons.map((ladder) => ({ ...ladder, points: rowsIn(ladder.points) })),
+  rows: mapped(PAGE.data.rows, rowsOfLevel),
+};
 const TABLES = new Map(PAGE.tables.map((table) => [table.name, table]));
 const ARCHITECTURES = DATA.architectures.map((each) => each.label);
 const PLACE = new Map(ARCHITECTURES.map((label, i) => [label, i]));
@@ -27,18 +35,21 @@ const figures = [];
 
 // --- small things ------------------------------------------------------------------------------------------------------
 
-/** Undoes `_packed` of page.py: columns and rows become records again. */
-function unpacked(value) {
-  if (Array.isArray(value)) return value.map(unpacked);
-  if (value === null || typeof value !== "object") return value;
-  if (value.$thousandths) return value.$thousandths.map((each) => (each === null ? null : each / 1000));
-  if (value.$columns) {
-    const words = value.$columns.map((key) => of(value.$words, key));
-    const records = value.$rows.map((row) => Object.fromEntries(value.$columns.map((key, i) => [key, words[i] ? words[i][row[i]] : unpacked(row[i])])));
-    return value.$names ? Object.fromEntries(value.$names.map((each, i) => [each, records[i]])) : records;
-  }
-  // fromEntries defines every name as it is, "__proto__" too.
-  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, unpacked(part)]));
+/** The rows of a table that was written as columns. */
+function rowsIn(columns) {
+  const names = Object.keys(columns);
+  return names.length ? columns[names[0]].map((_, i) => Object.fromEntries(names.map((name) => [name, columns[name][i]]))) : [];
+}
+
+/** A mapping with every value changed. fromEntries defines each name as it is, "__proto__" too. */
+function mapped(mapping, change) {
+  return Object.fromEntries(Object.entries(mapping).map(([name, value]) => [name, change(value)]));
+}
+
+/** The rows of a level by architecture; each says of its configuration what differs from the shared one. */
+function rowsOfLevel({ shared, ...columns }) {
+  const whole = (config) => Object.fromEntries(Object.entries(config).map(([part, own]) => [part, { ...shared[part], ...own }]));
+  return Object.fromEntries(rowsIn(columns).map((row) => [row.architecture, { ...row, config: whole(row.config) }]));
 }
 
 /** What a mapping has under a name; undefined for names that only its prototype knows. */
@@ -83,7 +94,7 @@ function debounced(action, milliseconds) {
   return () => { clearTimeout(timer); timer = setTimeout(action, milliseconds); };
 }
 
-// --- numbers as text: as page.py writes them -----------------------------------------------------------------------------
+// --- numbers as text, as `number_text` of suite/results/wording.py writes them -----------------------------------------------------------------------------
 
 /** Rounded as Python does it: a tie goes to the even digit. */
 function fixed(value, digits) {
@@ -121,7 +132,7 @@ function cellText(row, column) {
     return [!known(low) ? NOTHING : low === high ? fixed(low, 0) : `${fixed(low, 0)}–${fixed(high, 0)}`, ""];
   }
   if (column.kind === "name" || column.kind === "text") return [String(value || ""), ""];
-  if (column.kind === "horizon") return value ? value.split(/ (?=\[)/).concat("").slice(0, 2) : [NOTHING, ""];
+  if (column.kind === "horizon") return (row[`${column.key}_text`] || NOTHING).split(/ (?=\[)/).concat("").slice(0, 2);
   if (column.kind === "flag") return [value ? "yes" : "", ""];
   if (!known(value)) return [column.kind === "skill" && row.missing ? `${NOTHING} (no ${row.missing})` : NOTHING, ""];
   const text = numberText(value, column.kind);

@@ -13,9 +13,10 @@ function drawPicked() {
 function comparison(scope, first, second) {
   const turned = { above: "below", below: "above" };
   const pairs = of(DATA.comparisons, scope) || [];
-  const pair = pairs.find((each) => each.first === first && each.second === second);
+  const [one, another] = [PLACE.get(first), PLACE.get(second)];
+  const pair = pairs.find((each) => each.first === one && each.second === another);
   if (pair) return pair;
-  const other = pairs.find((each) => each.first === second && each.second === first);
+  const other = pairs.find((each) => each.first === another && each.second === one);
   const negative = (value) => (known(value) ? -value : null);
   return other ? { difference: negative(other.difference), low: negative(other.high), high: negative(other.low), p_holm: other.p_holm, verdict: of(turned, other.verdict) || other.verdict } : null;
 }
@@ -53,7 +54,7 @@ function openCompare() {
 }
 
 function comparisonTable(first, others) {
-  const scopes = DATA.scopes.filter((scope) => of(DATA.memory, scope));
+  const scopes = DATA.scopes.filter((scope) => of(DATA.rankings, scope));
   const find = (scope, label) => rowsOf("memory", scope).find((row) => row.architecture === label);
   const cell = (scope, label, extra) => {
     const row = find(scope, label);
@@ -78,7 +79,7 @@ function comparisonTable(first, others) {
 function tableTexts() {
   const { columns } = TABLES.get(state.tab);
   const rows = shownRows(state.tab).map((row) => columns.map((column) => cellText(row, column).filter(Boolean).join(" ")));
-  return { headings: columns.map((column) => column.label), rows, left: columns.map((column) => ["name", "skill", "text", "flag"].includes(column.kind)) };
+  return { headings: columns.map((column) => column.heading), rows, left: columns.map((column) => column.left) };
 }
 
 const FORMATS = {

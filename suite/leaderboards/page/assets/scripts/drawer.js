@@ -1,9 +1,5 @@
 // --- the drawer: everything about one row ----------------------------------------------------------------------------------
 
-function configOf(row) {
-  return Object.fromEntries(Object.entries(row.config).map(([part, i]) => [part, PAGE.parts[i]]));
-}
-
 function sheet(dialog, id, title, ...children) {
   const close = html("button", { type: "button", class: "quiet close", onclick: () => dialog.close() }, "Close");
   const body = html("div", { class: "sheet" }, html("header", {}, title.swatch && swatch(title.swatch), html("h2", { id, tabindex: -1 }, title.text), close), children);
@@ -57,14 +53,15 @@ function openRow(label, level = null) {
 
 function summaryTable(label, levels, show) {
   const rows = DATA.scopes.map((scope) => [scope, rowsOf("memory", scope).find((row) => row.architecture === label)]).filter(([, row]) => row);
-  const rank = { key: "rank", kind: "rank", low: "rank_low", high: "rank_high" };
+  const columns = TABLES.get("memory").columns.filter((column) => ["rank", "mean", "group", "solve_rate", "steps"].includes(column.key));
+  const side = (column) => (column.left ? "" : "right");
+  const cell = (row, column) => (column.kind === "skill" ? skillCell(row, "td", 120, 24) : html("td", { class: side(column) }, cellText(row, column)[0]));
   const line = ([scope, row]) => html("tr", { "data-level": scope },
     html("th", { scope: "row" }, levels.length > 1 && levels.includes(scope) ? html("button", { type: "button", class: "link", onclick: () => show(scope) }, name(scope)) : name(scope)),
-    html("td", {}, cellText(row, rank)[0]), skillCell(row, "td", 120, 24), html("td", {}, row.group || ""), html("td", { class: "right" }, known(row.solve_rate) ? numberText(row.solve_rate, "percent") : NOTHING),
-    html("td", { class: "right" }, known(row.steps) ? grouped(row.steps) : NOTHING));
-  return html("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "on every task, table" }, html("table", { class: "plain" }, html("thead", {}, html("tr", {},
-    ["task", "rank", "skill [95 %]", "group"].map((heading) => html("th", { scope: "col" }, heading)), ["solved", "steps"].map((heading) => html("th", { scope: "col", class: "right" }, heading)))),
-  html("tbody", {}, rows.map(line))));
+    columns.map((column) => cell(row, column)));
+  return html("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "on every task, table" }, html("table", { class: "plain" },
+    html("thead", {}, html("tr", {}, html("th", { scope: "col" }, "task"), columns.map((column) => html("th", { scope: "col", class: side(column) }, column.heading)))),
+    html("tbody", {}, rows.map(line))));
 }
 
 function drawLevel(place, label, level) {
@@ -142,15 +139,14 @@ function curvesOf(row, label) {
 
 const compact = (value) => (value >= 10000 ? `${plainText(value / 1000)}k` : grouped(value));
 
-/** The ladders that a level is a rung of: a ladder's name is the first words of its levels' names. */
+/** The horizons on the ladders that a level belongs to. */
 function horizonOf(label, level) {
-  const words = level.split(" ");
-  const mine = DATA.horizons.filter((each) => each.ladder.split(" ").every((word, i) => (i ? words.includes(word) : word === words[0])) && each.points.some((point) => point.architecture === label));
-  if (!mine.length) return null;
-  const places = mine.map(() => html("div", { class: "drawing" }));
-  const node = html("div", {}, html("h3", {}, "Memory horizon"), mine.map((each, i) => html("div", {},
+  const ladders = DATA.horizons.filter((each) => each.levels.includes(level) && each.points.some((point) => point.architecture === label));
+  if (!ladders.length) return null;
+  const places = ladders.map(() => html("div", { class: "drawing" }));
+  const node = html("div", {}, html("h3", {}, "Memory horizon"), ladders.map((each, i) => html("div", {},
     html("h4", {}, `${each.ladder}, ${each.kind === "trained" ? "trained at each delay" : "tested beyond training"}: d50 = ${each.fits.find((fit) => fit.architecture === label)?.text ?? NOTHING}`), places[i])));
-  return { node, draw: () => mine.forEach((each, i) => places[i].replaceChildren(horizonDrawing(widthOf(places[i]), each, [label]).node)) };
+  return { node, draw: () => ladders.forEach((each, i) => places[i].replaceChildren(horizonDrawing(widthOf(places[i]), each, [label]).node)) };
 }
 
 function gradientOf(row) {
@@ -188,7 +184,7 @@ function flattened(value, prefix = "") {
 }
 
 function configuration(row) {
-  const node = html("div", {}, html("h3", {}, "Configuration"), html("div", { class: "config" }, Object.entries(configOf(row)).map(([part, value]) => html("section", {}, html("h4", {}, name(part)),
+  const node = html("div", {}, html("h3", {}, "Configuration"), html("div", { class: "config" }, Object.entries(row.config).map(([part, value]) => html("section", {}, html("h4", {}, name(part)),
     html("dl", { class: "pairs" }, flattened(value ?? {}).map(([key, text]) => html("div", {}, html("dt", {}, name(key)), html("dd", {}, text))))))));
   return { node };
 }

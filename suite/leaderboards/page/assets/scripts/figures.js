@@ -123,7 +123,7 @@ function thinned(values, width) {
 
 function trainedLength(task) {
   const row = Object.values(of(DATA.rows, task) || {})[0];
-  const length = row && configOf(row).task?.length;
+  const length = row && row.config.task?.length;
   return typeof length === "number" ? length : null;
 }
 
@@ -228,14 +228,14 @@ function criticalPicture(width, ranks, cliques, p) {
 const shortened = (text, most) => (text.length > most ? `${text.slice(0, Math.max(3, most - 1))}…` : text);
 
 function addCost(host) {
-  const choices = [["speed", "sequences per second"], ["parameters", "parameters"], ["state_size", "state size"], ["seconds_to_solve", "seconds to solve"]];
+  const choices = [["sequences_per_second", "sequences per second"], ["parameters", "parameters"], ["state_size", "state size"], ["seconds_to_solve", "seconds to solve"]];
   choices.label = "Against";
   const draw = (width, measure) => {
     const scope = scopeOf("cost");
     const rows = rowsOf("cost", scope).filter((row) => known(row.mean) && row[measure] > 0);
     if (!rows.length) return {};
-    const ends = measure === "speed";
-    const points = rows.map((row) => ({ row, x: row[measure], y: row.mean, title: `${row.architecture}\nskill ${interval(row)}\n${interval(row, "count", ["speed", "speed_low", "speed_high"])} sequences per second\n${grouped(row.parameters)} parameters` }));
+    const ends = measure === "sequences_per_second";
+    const points = rows.map((row) => ({ row, x: row[measure], y: row.mean, title: `${row.architecture}\nskill ${interval(row)}\n${interval(row, "count", ["sequences_per_second", "sequences_per_second_low", "sequences_per_second_high"])} sequences per second\n${grouped(row.parameters)} parameters` }));
     const front = ends ? points.filter((point) => point.row.front).sort((a, b) => a.x - b.x) : [];
     // To the right of a point of the front nothing better is: the step goes down there.
     const node = picture(`Skill against ${of(Object.fromEntries(choices), measure)}, ${scope}: ${front.length ? `on the front are ${front.map((point) => point.row.architecture).join(", ")}` : `${points.length} architectures`}.`, {
@@ -247,7 +247,7 @@ function addCost(host) {
           const stroke = colour(row.architecture);
           return [
             known(row.low) && known(row.high) && Plot.ruleX([row], { x, y1: row.low, y2: row.high, stroke, strokeWidth: 1.4, className }),
-            ends && known(row.speed_low) && known(row.speed_high) && Plot.ruleY([row], { y, x1: row.speed_low, x2: row.speed_high, stroke, strokeWidth: 1.4, className }),
+            ends && known(row.sequences_per_second_low) && known(row.sequences_per_second_high) && Plot.ruleY([row], { y, x1: row.sequences_per_second_low, x2: row.sequences_per_second_high, stroke, strokeWidth: 1.4, className }),
             Plot.dot([row], { x, y, symbol: symbolOf(row.architecture), fill: stroke, r: 5.5, className }),
             ends && row.front && Plot.dot([row], { x, y, r: 9.5, stroke: "var(--ink)", strokeWidth: 1.2 }),
           ].filter(Boolean);

@@ -1,6 +1,6 @@
 // --- plots ---------------------------------------------------------------------------------------------------------------
 
-/** A marker of page.py as a symbol for Plot. */
+/** A marker of page/colours.py as a symbol for Plot. */
 function symbolOf(label) {
   const points = of(PAGE.markers, DATA.architectures[PLACE.get(label)].marker) || [];
   return {

@@ -6,7 +6,7 @@ function scopeOf(tab) {
 }
 
 function rowsOf(tab, scope) {
-  return of(DATA[tab], scope) || [];
+  return of(DATA[TABLES.get(tab)?.source], scope) || [];
 }
 
 function bar(row, width = 120, height = 32) {
@@ -107,7 +107,7 @@ function pressHeading(tab, key) {
   const direction = now && now.key === key ? (now.direction === "ascending" ? "descending" : "ascending") : first;
   state.sort.set(tab, { key, direction });
   drawTable(tab);
-  say(`sorted by ${column.label}, ${direction}`);
+  say(`sorted by ${column.heading}, ${direction}`);
 }
 
 function fillScopes() {

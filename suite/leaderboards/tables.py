@@ -1,0 +1,59 @@
+"""The rows of every table under the keys of its columns. The page and the tables of text show the same rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from suite.leaderboards.columns import HORIZON, MEMORY, Column
+from suite.leaderboards.leaderboard import Leaderboard
+from suite.results.wording import horizon_text, is_unknown
+
+TableRow = dict[str, Any]
+
+
+def ranking_rows(board: Leaderboard, scope: str) -> list[TableRow]:
+    """Return the rows of a scope, the best first, for the rankings by memory and by cost.
+
+    ``front`` says that no other row is as good in both skill and speed, and better in one.
+    """
+    frame = board.rows[board.rows["task"] == scope]
+    rows = records(frame, MEMORY)
+    pairs = frame[["mean", "sequences_per_second"]].to_numpy(dtype=float)
+    for row, pair in zip(rows, pairs, strict=True):
+        beaten = any((other >= pair).all() and (other > pair).any() for other in pairs)
+        row["front"] = not is_unknown(row["mean"]) and not beaten
+    return rows
+
+
+def overfitting_rows(board: Leaderboard, ladder: str) -> list[TableRow]:
+    """Return the rows of a ladder of training-set sizes, or of all ladders together, the best first."""
+    return records(board.overfitting[board.overfitting["task"] == ladder])
+
+
+def overfitting_ladders(board: Leaderboard) -> list[str]:
+    """Return the ladders of training-set sizes, all of them together first where there are several."""
+    return [str(ladder) for ladder in board.overfitting["task"].unique()] if len(board.overfitting) else []
+
+
+def longer_rows(board: Leaderboard) -> list[TableRow]:
+    """Return a row for each task, longer length and architecture, the best first."""
+    ascending = {"task": True, "length": True, "skill": False, "architecture": True}
+    return records(board.longer.sort_values(list(ascending), ascending=list(ascending.values())))
+
+
+def horizon_rows(board: Leaderboard, kind: str, ladder: str) -> list[TableRow]:
+    """Return the memory horizons of a ladder, the longest first."""
+    frame = board.horizons[(board.horizons["kind"] == kind) & (board.horizons["ladder"] == ladder)]
+    return records(frame.sort_values(["d50", "d90", "architecture"], ascending=[False, False, True]), HORIZON)
+
+
+def records(frame: pd.DataFrame, columns: tuple[Column, ...] = ()) -> list[TableRow]:
+    """Return the lines of a table, with the text of each horizon that they have."""
+    rows: list[TableRow] = [{str(key): value for key, value in line.items()} for line in frame.to_dict("records")]
+    for column in columns:
+        if column.kind == "horizon" and column.key in frame:
+            for row in rows:
+                row[f"{column.key}_text"] = "" if is_unknown(row[column.key]) else horizon_text(row, column.key)
+    return rows
