@@ -29,7 +29,7 @@ from suite.statistics.bootstrap import FEW_SEEDS, OVERALL, Floats
 from suite.statistics.paired_tests import holm, paired_test, verdict_of
 
 SUPPORTS, CONTRADICTS, UNRESOLVED, UNINFORMATIVE = "supports", "contradicts", "unresolved", "uninformative"
-"""What a row says of the claim."""
+"""The four things that a row can say of the claim."""
 SIGN = {"above": ">", "below": "<", "equal": "="}
 FLOOR, CEILING = 0.05, 0.95
 """Two shares that are both below the floor, or both above the ceiling, do not inform about the claim."""
@@ -60,7 +60,7 @@ class ClaimVerdict:
 
     @property
     def few_seeds(self) -> bool:
-        """Whether the seeds are too few for more than an indication."""
+        """True if the seeds are too few for more than an indication."""
         return self.seeds < FEW_SEEDS
 
     def count(self, says: str) -> int:

@@ -78,7 +78,7 @@ class Record:
     environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The environments for which the digests in the outcomes stand, see ``suite.store.environment``."""
     origin: Mapping[str, Any] = field(default_factory=dict)
-    """In a record from a file, the ``definitions`` of its rows and the ``data`` of its levels as they were then."""
+    """The ``definitions`` of the rows and the ``data`` of the levels when they were written; empty without a file."""
     protocol: int = PROTOCOL
     """The protocol by which the runs were trained, which may be an earlier one in a record from a file."""
     earlier: int = 0
@@ -102,7 +102,7 @@ class Record:
 
     @property
     def complete(self) -> bool:
-        """Whether every planned run is finished."""
+        """True if every planned run is finished."""
         return self.done == self.planned
 
     def frame(self) -> pd.DataFrame:

@@ -1,1 +1,1 @@
-"""How certain a comparison is: intervals, tests and groups, computed from tables that name no experiment."""
+"""The certainty of comparisons: intervals, tests and groups from plain tables of runs."""

@@ -1,4 +1,4 @@
-"""How certain a leaderboard is: the bootstrap over paired seeds, intervals of means, solve rates, steps and ranks.
+"""The certainty of a leaderboard: the bootstrap over paired seeds, intervals of means, solve rates, steps and ranks.
 
 Everything starts from *runs*, a tidy table with one row per final evaluation and the columns of `COLUMNS`. Rows may
 come in any order, and some (architecture, task, seed) may be missing. Nothing here reads or touches a global generator.

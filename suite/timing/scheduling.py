@@ -39,8 +39,8 @@ def measure_workers(repetitions: int = 3) -> dict[str, float]:
     for _ in range(repetitions):
         for count, measured in rates.items():
             measured.append(_runs_per_minute(count))
-    one, two = median(rates[1]), median(rates[2])
-    return {"one": one, "two": two, "ratio": median(b / a for a, b in zip(rates[1], rates[2], strict=True))}
+    ratios = [of_two / of_one for of_one, of_two in zip(rates[1], rates[2], strict=True)]
+    return {"one": median(rates[1]), "two": median(rates[2]), "ratio": median(ratios)}
 
 
 def _runs_per_minute(count: int) -> float:

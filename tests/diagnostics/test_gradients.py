@@ -502,7 +502,7 @@ def test_a_recorded_run_has_the_curves_and_the_picture(tmp_path: Path) -> None:
         hand.take(job)
         outcome = execute(job, store.location, "e", "", hand.owner, Signals())
     assert outcome is not None
-    (run,) = store.tracking._runs("e", "")
+    (run,) = store.tracking.runs("e", "")
     assert run.data.metrics["effective_memory_end"] == outcome.metrics["effective_memory_end"]
     (data,) = tmp_path.rglob("gradient_flow.json")
     found = json.loads(data.read_text(encoding="utf-8"), parse_constant=pytest.fail)
