@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
 from suite.claims.verdict import CONTRADICTS, SIGN, SUPPORTS, ClaimVerdict
+from suite.leaderboards.text.table_styles import markdown_table, terminal_table
 from suite.statistics.bootstrap import FEW_SEEDS, OVERALL
 
 COLOURS = {"supported": "green", "refuted": "red", "conditional": "yellow", "unresolved": "dim"}
@@ -88,7 +88,7 @@ def print_verdicts(verdicts: Sequence[ClaimVerdict], console: Console) -> None:
     """Print the verdicts, and the comparisons as well if there is only one claim."""
     rows = [_cells(verdict) for verdict in verdicts]
     room = _room_for_first([COLUMNS, *rows], console.width)
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+    table = terminal_table(space=2)
     for name in COLUMNS:
         table.add_column(name, justify="left" if name in COLUMNS[:3] else "right", no_wrap=True)
     for name, answer, *numbers in rows:
@@ -177,16 +177,12 @@ def markdown_report(verdicts: Sequence[ClaimVerdict]) -> str:
 
 def verdict_table(verdicts: Sequence[ClaimVerdict]) -> list[str]:
     """Return the verdicts as the lines of a Markdown table."""
-    lines = [
-        "| claim | says | verdict | effect [95 %] | for | against | of | seeds |",
-        "|---|---|---|---|--:|--:|--:|--:|",
-    ]
+    rows = []
     for verdict in verdicts:
         name, answer, _, *counts = _cells(verdict)
-        lines.append(
-            f"| {name} | {verdict.claim.statement} | **{answer}** | {headline(verdict)} | {' | '.join(counts)} |"
-        )
-    return lines
+        rows.append((name, verdict.claim.statement, f"**{answer}**", headline(verdict), *counts))
+    headings = ("claim", "says", "verdict", "effect [95 %]", "for", "against", "of", "seeds")
+    return list(markdown_table(headings, "llllrrrr", rows))
 
 
 def _markdown_of_claim(verdict: ClaimVerdict) -> list[str]:
@@ -195,16 +191,15 @@ def _markdown_of_claim(verdict: ClaimVerdict) -> list[str]:
     if claim.expected:
         lines += [f"Expected by the literature: {claim.expected}", ""]
     lines += [f"![effects]({claim.name}.png)", ""]
-    lines += [f"| {' | '.join(ROW_COLUMNS)} |", f"|{'---|' * 5}{'--:|' * 6}---|---|"]
+    rows = []
     for _, row in verdict.rows.iterrows():
         pairs = f"{row['pairs']} ({row['lost']} lost)" if row["lost"] else str(row["pairs"])
         says = f"({row['says']}, context)" if row["context"] else row["says"]
-        lines.append(
-            f"| {row['first']} | {SIGN[row['direction']]} | {row['second']} | {row['task']} | {row['measure']} | "
-            f"{row['first_mean']:.3g} | {row['second_mean']:.3g} | {effect(row, claim.scale)} | {row['margin']:g} | "
-            f"{row['p_holm']:.2g} | {pairs} | {row['observed']} | {says} |"
-        )
-    lines.append("")
+        means = (f"{row[name]:.3g}" for name in ("first_mean", "second_mean"))
+        names = (row["first"], SIGN[row["direction"]], row["second"], row["task"], row["measure"])
+        numbers = (*means, effect(row, claim.scale), f"{row['margin']:g}", f"{row['p_holm']:.2g}", pairs)
+        rows.append((*names, *numbers, row["observed"], says))
+    lines += [*markdown_table(ROW_COLUMNS, "lllllrrrrrrll", rows), ""]
     for _, row in _over_several_levels(verdict).iterrows():
         lines.append(f"Over all levels, {_arms(row, verdict)}, {row['measure']}: {effect(row, claim.scale)}.  ")
     if verdict.few_seeds:

@@ -6,7 +6,6 @@ import json
 from typing import Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from suite.cli._app import app, console
@@ -41,6 +40,7 @@ def speed(
     if scheduler:
         _scheduler(storage, tracking_uri, as_json)
         return
+    from suite.leaderboards.text.table_styles import terminal_table
     from suite.timing.cell_speed import speed_table
 
     rows = speed_table(repetitions=repetitions or 21)
@@ -48,8 +48,7 @@ def speed(
         print(json.dumps(rows, indent=2))
         return
     for size in dict.fromkeys((row["time"], row["batch"], row["hidden"]) for row in rows):
-        table = Table(title="T = {}, batch {}, hidden {}".format(*size), title_justify="left", title_style="bold")
-        table.box, table.padding, table.pad_edge = SIMPLE_HEAD, (0, 1, 0, 0), False
+        table = terminal_table("T = {}, batch {}, hidden {}".format(*size), space=2)
         for name in ("cell", "÷ torch", "÷ our LSTM", "÷ floor", "÷ loop", "ms", "path"):
             table.add_column(name, justify="left" if name in ("cell", "path") else "right", no_wrap=True)
         for row in rows:
@@ -94,13 +93,14 @@ def _workers(repetitions: int, as_json: bool) -> None:
 
 
 def _scheduler(storage: str | None, tracking_uri: str | None, as_json: bool) -> None:
+    from suite.leaderboards.text.table_styles import terminal_table
     from suite.timing.scheduling import SIZES, measure_scheduler
 
     found = [measure_scheduler(runs, storage, tracking_uri) for runs in SIZES]
     if as_json:
         print(json.dumps(found, indent=2))
         return
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table = terminal_table(space=2)
     for heading in ("runs", "ms per run", "in the second half", "s to plan when all are done"):
         table.add_column(heading, justify="right")
     for row in found:

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from suite.diagnostics.gradient_survey import SurveyRow
+from suite.leaderboards.text.table_styles import terminal_table
 
 LEGEND = """\
 τ = 10: the norm of v·∂s(T)/∂s(T − 10), s all states together, v a random unit vector; geometric mean over vectors,
@@ -22,7 +21,7 @@ seeds; for a gradient that becomes exactly 0, the last τ that has one. size: hi
 
 def show(rows: Sequence[SurveyRow], console: Console) -> None:
     """Print the table, within 80 columns unless a label is long."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
+    table = terminal_table()
     table.add_column("architecture", overflow="fold")
     for heading in (*(f"τ = {tau}" for tau in rows[0].marks), "slope", "memory [95 %]", "size", "seeds"):
         table.add_column(heading, justify="right", no_wrap=True)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from suite.console.progress import duration
-from suite.leaderboards.text.render import plain_table
+from suite.leaderboards.text.table_styles import terminal_table
 from suite.planning.plan import Plan
 from suite.results.record import earlier_text, record_of
 from suite.store.ledger import UnfinishedRun
@@ -88,7 +88,7 @@ def collect_status(plan: Plan, store: Store, attempts: int = 3) -> Status:
 
 def print_status(status: Status, console: Console) -> None:
     """Print a line per study by task, what is running with its last heartbeat, and what has failed with its reason."""
-    table = plain_table("")
+    table = terminal_table()
     table.add_column("", no_wrap=True)
     for state in STATES:
         table.add_column(state, justify="right")

@@ -17,9 +17,7 @@ from suite.leaderboards.columns import INTROS, WIDE, Column, cell_text, terms
 from suite.leaderboards.leaderboard import Leaderboard
 from suite.leaderboards.text.clipping_sections import clipping_sections
 from suite.leaderboards.text.sections import Section, ladder_sections, longer_sections, rankings, summary_sections
-from suite.leaderboards.text.table_styles import columns_table, inert, markdown_table, terminal_table
-
-plain_table = terminal_table
+from suite.leaderboards.text.table_styles import columns_table, inert, markdown_table
 
 
 def sections(board: Leaderboard) -> Iterator[Section]:

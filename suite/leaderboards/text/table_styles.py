@@ -12,15 +12,15 @@ from rich.table import Table
 from suite.leaderboards.columns import Column, cell_text
 
 
-def terminal_table(title: str = "") -> Table:
-    """Return an empty table for a terminal, with a rule under its headings and one space between its columns."""
+def terminal_table(title: str = "", space: int = 1) -> Table:
+    """Return an empty table for a terminal, with a rule under its headings and ``space`` between its columns."""
     return Table(
         title=title or None,
         box=box.SIMPLE_HEAD,
         title_justify="left",
         title_style="bold",
         pad_edge=False,
-        padding=0,
+        padding=(0, space - 1, 0, 0),
         show_edge=False,
     )
 
