@@ -12,8 +12,8 @@ from suite.leaderboards.figures import figures
 from suite.leaderboards.files import ALWAYS, write
 from suite.leaderboards.leaderboard import build_leaderboard
 from suite.leaderboards.text import render
-from suite.leaderboards.text.sections import sections
-from suite.planning.plan import evaluations
+from suite.leaderboards.text.sections import ladder_sections
+from suite.planning.study_progress import StudyProgress
 from suite.plots.style import save
 from suite.results.horizon import EXTRAPOLATED, POINTS, TRAINED, Fit, fit, horizons
 from suite.results.ladders import delay_ladders
@@ -208,7 +208,7 @@ def test_a_leaderboard_without_ladders_has_nothing_more(tmp_path) -> None:
     assert board.horizons.empty
     assert board.overfitting.empty
     assert board.clipping is None
-    assert not list(sections(board))
+    assert not list(ladder_sections(board))
     assert "horizon_d50" not in board.rows
     assert {path.name for path in write(board, tmp_path)} == {*ALWAYS}
     assert "horizon" not in render.markdown(board) + render.as_json(board)
@@ -218,14 +218,14 @@ def test_a_ladder_of_which_one_rung_is_finished_is_not_shown_yet() -> None:
     both = {"sequence_memory": {"length": 20, "lag": [4, 8]}, "adding": {"length": 8, "train_size": [50, 100]}}
     plan = made_up(tables(**both), lambda job: {"skill": 0.5})
     for study in plan.studies:
-        for job in evaluations(study, plan.finished):
+        for job in StudyProgress(study, plan.finished).evaluations:
             if job.level in ("sequence_memory lag=8", "adding train_size=50"):
                 del plan.finished[job.key]
     board = build_leaderboard(plan)
     assert board.notes[0].startswith("Incomplete: 12 of 24 runs")
     assert board.horizons.empty
     assert board.overfitting.empty
-    assert not list(sections(board))
+    assert not list(ladder_sections(board))
 
 
 def test_a_figure_is_drawn_without_intervals_too(tmp_path) -> None:
