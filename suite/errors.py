@@ -5,14 +5,36 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class InputError(ValueError):
-    """Something given by the user breaks a rule. The command line prints the message and exits with code 2."""
+    """The user's input breaks a rule. The command line prints the message and exits with code 2."""
+
+
+class StoreError(RuntimeError):
+    """The store cannot be written or does not answer, even after several tries. No run is to blame for it."""
+
+
+class StoppedError(RuntimeError):
+    """A run was asked to stop. It has kept a checkpoint and ended."""
 
 
 def unknown(kind: str, name: str, accepted: Iterable[str], *, of: str = "", other: str = "") -> InputError:
-    """``unknown task 'coppy_memory'; available: … (did you mean 'copy_memory'?)``"""
+    """Return the error for a name that is not among the accepted ones.
+
+    Its message is ``unknown task 'coppy_memory'; available: … (did you mean 'copy_memory'?)``.
+
+    Args:
+        kind: the kind of thing that the name should stand for.
+        name: the name that was received.
+        accepted: the names that are accepted.
+        of: the thing to which the name belongs, if that is not obvious.
+        other: another form that is accepted, such as ``a path ending in .toml``.
+    """
     names = sorted(accepted)
     nearest = get_close_matches(name, names, n=1)
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
@@ -21,23 +43,32 @@ def unknown(kind: str, name: str, accepted: Iterable[str], *, of: str = "", othe
     return InputError(f"unknown {kind} {name!r}{owner}; available: {', '.join(names) or 'none'}{more}{hint}")
 
 
-class StoreError(RuntimeError):
-    """The store cannot be written or does not answer, also after trying for a while. No run is to blame for it."""
+class Problem(NamedTuple):
+    """The first problem that pydantic reports of some data."""
+
+    path: list[str]
+    """The keys that lead to the problem, and pydantic's names for the members of unions on the way."""
+    message: str
+    """The rule, and what was received."""
+    is_unknown_key: bool
+    """True if the schema has no key of this name."""
 
 
-class StoppedError(RuntimeError):
-    """A run was asked to stop and did, after keeping a checkpoint."""
+def first_problem(error: ValidationError) -> Problem:
+    """Return the first problem of a pydantic error; for a union, it is that of the member that fits best."""
+    details = max(error.errors(), key=lambda details: len(details["loc"]))
+    path = [str(part) for part in details["loc"]]
+    rule = details["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
+    received = f"; got {details['input']!r}" if details["type"] not in ("missing", "value_error") else ""
+    return Problem(path, rule[0].lower() + rule[1:] + received, details["type"] == "extra_forbidden")
 
 
 HIDDEN = "***"
-
-
+"""The text that stands for a password."""
 _PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):([^\n]*)@")
-
-
 _KEYWORD = re.compile(r"(?i)(password\s*=\s*)('[^']*'|[^\s&]+)")
 
 
 def redacted(text: str) -> str:
-    """``text`` with the password of each address in it replaced by ``***``."""
+    """Return ``text`` with `HIDDEN` in place of each password that an address in it holds."""
     return _KEYWORD.sub(rf"\g<1>{HIDDEN}", _PASSWORD.sub(rf"\g<1>:{HIDDEN}@", text))

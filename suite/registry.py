@@ -1,4 +1,7 @@
-"""A folder is a registry: ``name`` is the class in ``name.py``; ``package.module:Class`` is somebody else's."""
+"""A folder is a registry: ``name`` stands for the class in ``name.py``.
+
+A user's own class has a name of the form ``package.module:Class``.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from memspan._search_path import hidden
-from suite.errors import InputError, unknown
+from suite.errors import InputError, first_problem, unknown
 
 if TYPE_CHECKING:
     from suite.architectures import Cell
@@ -26,7 +29,13 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """The classes of one folder, found by file name; nothing is imported before it is asked for."""
+    """The classes of one folder by the names of their files. A class is imported when somebody asks for it.
+
+    Args:
+        kind: the word for one of them in messages, such as ``task``.
+        package: the package whose folder holds the files.
+        base: the name of their base class, which the package exports.
+    """
 
     def __init__(self, kind: str, package: str, base: str) -> None:
         self.kind = kind
@@ -35,47 +44,56 @@ class Registry(Generic[T]):
 
     @cached_property
     def folder(self) -> Path:
+        """The folder of the package."""
         spec = importlib.util.find_spec(self.package)
         assert spec is not None
         assert spec.origin is not None
         return Path(spec.origin).parent
 
     def names(self) -> list[str]:
-        """The public names: the files of the folder that do not begin with an underscore."""
+        """Return the names of all files of the folder that do not begin with an underscore, in order."""
         files = os.listdir(self.folder)
         return sorted(file[:-3] for file in files if file.endswith(".py") and not file.startswith("_"))
 
     def summary(self, name: str) -> str:
-        """The first line of the module's docstring, read without importing it."""
+        """Return the first line of a module's docstring, without importing the module."""
         docstring = ast.get_docstring(ast.parse((self.folder / f"{name}.py").read_text(encoding="utf-8"))) or ""
         return docstring.split("\n")[0]
 
     def check(self, name: str) -> None:
-        """Raise ``InputError`` unless ``name`` is a file of the folder or has the form ``package.module:Class``."""
+        """Check that a name stands for a file of the folder or has the form ``package.module:Class``.
+
+        Raises:
+            InputError: if it does neither.
+        """
         module, _, class_name = name.partition(":")
-        elsewhere = all(part.isidentifier() for part in (*module.split("."), class_name))
-        if not elsewhere and name not in self.names():
+        is_qualified = all(part.isidentifier() for part in (*module.split("."), class_name))
+        if not is_qualified and name not in self.names():
             raise unknown(self.kind, name, self.names(), other="package.module:Class")
 
     def get(self, name: str) -> type[T]:
-        """The class called ``name``."""
+        """Return the class of this name.
+
+        Raises:
+            InputError: if there is no such class, or its module cannot be imported.
+        """
         self.check(name)
         module_name, _, class_name = name.partition(":")
         if not class_name:
             module_name = f"{self.package}.{name}"
-        module = import_own(self.kind, name) if class_name else _imported(self.kind, name, module_name)
+        module = import_user_module(self.kind, name) if class_name else _import(self.kind, name, module_name)
         base: type[T] = getattr(importlib.import_module(self.package), self.base)
-        found: dict[str, type[T]] = {
+        classes: dict[str, type[T]] = {
             key: value
             for key, value in vars(module).items()
             if inspect.isclass(value) and issubclass(value, base) and value.__module__ == module.__name__
         }
         if class_name:
-            if class_name not in found:
+            if class_name not in classes:
                 check_hidden(self.kind, name)
-                raise unknown(f"{self.base} in {module_name}", class_name, found)
-            return found[class_name]
-        public = [value for key, value in found.items() if not key.startswith("_")]
+                raise unknown(f"{self.base} in {module_name}", class_name, classes)
+            return classes[class_name]
+        public = [value for key, value in classes.items() if not key.startswith("_")]
         if len(public) != 1:
             listed = ", ".join(sorted(value.__name__ for value in public)) or "none"
             raise InputError(
@@ -83,39 +101,61 @@ class Registry(Generic[T]):
             )
         return public[0]
 
-    def options(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        """``given`` checked against the options of class ``name``, types included, with the defaults filled in.
+    def options(self, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all options of a class: those in ``settings``, checked by name and type, and the defaults of the rest.
 
-        The options are the parameters of the constructor that have a default, annotated as usual in Python.
+        The options of a class are the parameters of its constructor that have a default.
+
+        Raises:
+            InputError: if the class has no such option, or the value of one is not of its type.
         """
-        return _validated(self.get(name), f"{self.kind} {name!r}", given)
+        cls: Callable[..., Any] = self.get(name)
+        schema, owner = _schema(cls), f"{self.kind} {name!r}"
+        for option in settings:
+            if option not in schema.model_fields:
+                raise unknown("option", option, schema.model_fields, of=owner)
+        try:
+            options: dict[str, Any] = schema(**settings).model_dump()
+            return options
+        except ValidationError as error:
+            problem = first_problem(error)
+            raise InputError(f"{'.'.join(problem.path)} of {owner}: {problem.message}") from error
 
     def without_defaults(self, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The ``options`` of class ``name`` that do not stand at their default."""
+        """Return those ``options`` of a class whose values differ from the default."""
         cls: Callable[..., Any] = self.get(name)
         defaults = _defaults(cls)
         return {key: value for key, value in options.items() if key not in defaults or value != defaults[key]}
 
 
-def import_own(kind: str, name: str) -> ModuleType:
-    """Import the module of ``package.module:Class``, which is a user's own.
+def import_user_module(kind: str, name: str) -> ModuleType:
+    """Import the user's module to which a class ``package.module:Class`` belongs.
 
     Raises:
-        InputError: if importing the module raises anything, or if another module is found under its name.
+        InputError: if the module cannot be imported, or another module takes its name.
     """
-    module = _imported(kind, name, name.partition(":")[0])
+    module = _import(kind, name, name.partition(":")[0])
     check_hidden(kind, name, exactly=True)
     return module
 
 
 def check_hidden(kind: str, name: str, *, exactly: bool = False) -> None:
-    """Raise ``InputError`` if a module of the user's is hidden by the one imported for ``package.module:Class``."""
+    """Check that the module imported for a class ``package.module:Class`` hides no module of the user.
+
+    Args:
+        kind: the kind of class, for the message.
+        name: the name of the class.
+        exactly: count only a file that would be this very module; otherwise the first part of the name decides.
+
+    Raises:
+        InputError: if it hides one.
+    """
     reason = hidden(name.partition(":")[0], exactly=exactly)
     if reason:
         raise InputError(f"cannot import {kind} {name!r}: {reason}")
 
 
-def _imported(kind: str, name: str, module_name: str) -> ModuleType:
+def _import(kind: str, name: str, module_name: str) -> ModuleType:
     try:
         return importlib.import_module(module_name)
     except ImportError as error:
@@ -123,12 +163,12 @@ def _imported(kind: str, name: str, module_name: str) -> ModuleType:
         reason = hidden(error.name or "") or str(error)
     except (Exception, SystemExit) as error:
         cause = error
-        reason = f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {error}".removesuffix(": ")
     raise InputError(f"cannot import {kind} {name!r}: {reason}") from cause
 
 
 def option_types(cls: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
-    """The options of a class, its constructor's parameters that have a default: name → (annotation, default)."""
+    """Return the annotation and the default of each option of a class, by name."""
     parameters = inspect.signature(cls, eval_str=True).parameters.values()
     return {p.name: (p.annotation, p.default) for p in parameters if p.default is not p.empty}
 
@@ -145,28 +185,18 @@ def _schema(cls: Callable[..., Any]) -> type[BaseModel]:
     return schema
 
 
-def _validated(cls: Callable[..., Any], owner: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    schema = _schema(cls)
-    for key in given:
-        if key not in schema.model_fields:
-            raise unknown("option", key, schema.model_fields, of=owner)
-    try:
-        filled: dict[str, Any] = schema(**given).model_dump()
-        return filled
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{where} of {owner}: {first['msg'].lower()}; got {first['input']!r}") from error
-
-
 architectures: Registry[Cell[Any]] = Registry("architecture", "suite.architectures", "Cell")
 tasks: Registry[Task] = Registry("task", "tasks", "Task")
 
 
 def make_task(name: str, options: Mapping[str, Any]) -> Any:
-    """The task ``name`` with its options checked."""
-    checked = tasks.options(name, options)
+    """Make the task of this name.
+
+    Raises:
+        InputError: if there is no such task, or it refuses these options.
+    """
+    all_options = tasks.options(name, options)
     try:
-        return tasks.get(name)(**checked)
+        return tasks.get(name)(**all_options)
     except (ValueError, ImportError) as error:
         raise InputError(f"task {name!r}: {error}") from error

@@ -18,9 +18,9 @@ from suite.claims import claim
 from suite.claims.claim import Budget, Claim, Comparison
 from suite.claims.evidence import MEASURES
 from suite.experiment import loading
-from suite.experiment.experiment import ArchitectureTable, Evaluation, Size, TaskTable
 from suite.experiment.run_config import Training
 from suite.experiment.search_space import Sweep
+from suite.experiment.tables import ArchitectureTable, Evaluation, Size, TaskTable
 from suite.leaderboards.columns import COST, MEMORY, OVERFITTING
 from suite.leaderboards.page.data import FILES
 from suite.planning.plan import studies

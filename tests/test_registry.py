@@ -13,7 +13,7 @@ import pytest
 
 from suite.architectures import Cell
 from suite.architectures.gru import GRU
-from suite.console.describe import describe
+from suite.console.describe import describe, plain_text
 from suite.errors import InputError
 from suite.registry import Registry, architectures, option_types, tasks
 from tasks import Task
@@ -243,10 +243,11 @@ def test_a_wrong_choice_is_refused_with_the_accepted_ones() -> None:
 @pytest.mark.parametrize("registry", [architectures, tasks], ids=["architectures", "tasks"])
 def test_each_is_described_with_all_its_options(registry: Any) -> None:
     for name in registry.names():
-        found = describe(name)
-        assert set(found["options"]) == set(registry.options(name, {}))
-        assert all(option in found["text"] for option in found["options"])
-        assert registry.get(name).__doc__.split("\n")[0] in found["text"]
+        description = describe(name)
+        assert set(description["options"]) == set(registry.options(name, {}))
+        assert all(option in description["text"] for option in description["options"])
+        assert plain_text(registry.get(name).__doc__.split("\n")[0]) in description["text"]
+        assert not re.search("``|::$", description["text"], re.MULTILINE)
 
 
 def test_experiments_claims_and_classes_of_others_are_described() -> None:

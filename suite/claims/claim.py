@@ -16,7 +16,7 @@ from suite.experiment.loading import EXPERIMENTS, read
 from suite.experiment.loading import load as load_experiment
 from suite.experiment.loading import parse as parse_experiment
 from suite.experiment.run_config import Count, Frozen
-from suite.experiment.validation import parsed
+from suite.experiment.validation import validate
 from suite.results.overfitting import MEASURES as AREAS
 
 CLAIMS = EXPERIMENTS / "claims"
@@ -70,7 +70,7 @@ class Claim(Frozen):
     """The outcome that the literature expects."""
     measure: str = "test_skill"
     direction: Direction = "above"
-    """What is claimed: the first arm is above the second, below it, or equal to it."""
+    """The claimed relation: the first arm is above the second, below it, or equal to it."""
     margin: Margin = 0.02
     """The smallest difference that matters, in units of the measure (of its logarithm on a logarithmic scale)."""
     scale: Literal["linear", "log"] = "linear"
@@ -161,7 +161,7 @@ def parse(data: Mapping[str, Any], name: str) -> Claim:
     Raises:
         InputError: if something in them is wrong.
     """
-    claim: Claim = parsed(Claim, {**data, "name": name}, f"claim {name!r}")
+    claim: Claim = validate(Claim, {**data, "name": name}, f"claim {name!r}")
     claim.check()
     return claim
 

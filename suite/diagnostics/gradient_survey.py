@@ -15,7 +15,7 @@ from suite.data import Data
 from suite.diagnostics.gradients import Decay, effective_memory, mean_log, memory_of, state_gradient
 from suite.errors import InputError
 from suite.experiment.run_config import ModelConfig, TaskConfig, derived_seed
-from suite.experiment.validation import parsed
+from suite.experiment.validation import validate
 from suite.model.sequence_model import model_of
 from suite.model.sizing import match_hidden_size
 from suite.numerics import numerics
@@ -29,7 +29,7 @@ SEQUENCES = 32
 SHORTEST = 10
 """The smallest length; a shorter one has no τ at a tenth of it."""
 SHAPE = ("depth", "bidirectional", "delay")
-"""What a label may set beside the options of the architecture."""
+"""The keys that a label may set beside the options of its architecture."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _config(label: str, task: Task, hidden_size: int, parameters: int | None) ->
     settings = {"architecture": name, "options": architectures.options(name, options), **shape}
 
     def config(size: int) -> ModelConfig:
-        model: ModelConfig = parsed(ModelConfig, {**settings, "hidden_size": size}, repr(label))
+        model: ModelConfig = validate(ModelConfig, {**settings, "hidden_size": size}, repr(label))
         return model
 
     try:

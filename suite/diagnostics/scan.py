@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 from suite.architectures import Cell
 from suite.errors import InputError
 from suite.model.sequence_model import SequenceModel
-from suite.model.states import differentiable, leaves, mapped
+from suite.model.states import is_differentiable, leaves, map_state
 
 
 class Scan:
@@ -51,7 +51,7 @@ class Scan:
     @property
     def followed(self) -> list[bool]:
         """For each tensor of a state, whether it belongs to s_t."""
-        return [differentiable(leaf) for leaf in leaves(self.like)]
+        return [is_differentiable(leaf) for leaf in leaves(self.like)]
 
     @property
     def state_size(self) -> int:
@@ -79,13 +79,13 @@ class Scan:
 
     def _run(self) -> tuple[list[list[Tensor]], Tensor]:
         """Return s_0 … s_T, and the features for the decoder at each step that answers, ``[batch, time, features]``."""
-        state, followed = mapped(_cut, self.like), self.followed
+        state, followed = map_state(_cut, self.like), self.followed
         states, features_by_step = [_with_gradient(state)], []
         for x, *backward in zip(self.inputs.unbind(1), *(outputs.unbind(1) for outputs in self.backward), strict=True):
             features, after = self._step(x, state, backward)
-            if [differentiable(leaf) for leaf in leaves(after)] != followed:
+            if [is_differentiable(leaf) for leaf in leaves(after)] != followed:
                 raise InputError("gradient flow needs a state that keeps its types; a step returned other ones")
-            state = mapped(_cut, after)
+            state = map_state(_cut, after)
             features_by_step.append(features)
             states.append(_with_gradient(state))
         return states, torch.stack(features_by_step[self.model.delay :], dim=1)
@@ -115,12 +115,12 @@ def from_vectors(vectors: Tensor, like: Any) -> Any:
         part = next(parts).reshape(-1, *_real(leaf).shape[1:])
         return torch.complex(part[..., 0], part[..., 1]) if leaf.is_complex() else part
 
-    return mapped(filled, like)
+    return map_state(filled, like)
 
 
 def _cut(leaf: Tensor) -> Tensor:
     """Return the same numbers as a tensor of its own, with respect to which derivatives can be taken."""
-    return leaf.view_as(leaf) if leaf.requires_grad else leaf.detach().requires_grad_(differentiable(leaf))
+    return leaf.view_as(leaf) if leaf.requires_grad else leaf.detach().requires_grad_(is_differentiable(leaf))
 
 
 def _with_gradient(state: Any) -> list[Tensor]:

@@ -1,1 +1,1 @@
-"""An experiment: one TOML file, validated whole before anything starts."""
+"""An experiment: a TOML file that is checked before anything starts."""

@@ -1,8 +1,8 @@
-"""A fingerprint of a class that comments, docstrings, annotations and formatting leave as it is.
+"""The fingerprint of a class: a hash of its code without comments, docstrings, annotations and formatting.
 
-It covers the class, its base classes, and every helper that these use from their own package, as far as one leads to
-the next. So mending a comment, or adding a helper that nobody uses, makes no finished run unknown, and a changed
-equation does. Code of torch and of Python is left out, because the versions are recorded with each run.
+It covers the class, its base classes, and every helper of their own packages that they use directly or indirectly. A
+changed equation makes finished runs unknown; a mended comment, or a new helper that nobody uses, does not. The code of
+torch and of Python is left out, because their versions are recorded with each run.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from suite.experiment.run_config import Source
 from suite.registry import architectures, tasks
 
 OUTSIDE = ("torch", "abc", "builtins", "typing")
-"""Packages whose classes are not part of a fingerprint, although they are base classes."""
+"""Packages whose classes are not part of a fingerprint, even as base classes."""
 INTERFACE = ("memspan", "suite")
-"""Packages that define nothing themselves, and hand on what memspan exports."""
+"""Packages that define nothing themselves. They re-export the names in ``memspan.ORIGINS``."""
 UNSEEN = ("annotation", "ctx", "kind", "returns", "type_comment")
-"""Fields of a syntax tree that do not change what is calculated."""
+"""Fields of a syntax tree that do not change any result."""
 
 
 def source_of(task: str, architecture: str) -> Source:
-    """The fingerprints of a task and of an architecture, each given by its registered name.
+    """Return the fingerprints of a task and of an architecture, by their registered names.
 
     Raises:
         InputError: if one of them cannot be imported, or its source cannot be read.
@@ -42,13 +42,13 @@ def source_of(task: str, architecture: str) -> Source:
 
 @lru_cache(maxsize=1024)
 def source_hash(cls: type) -> str:
-    """Sixteen hexadecimal digits that stand for the code of ``cls``; moving a helper to another file keeps them."""
+    """Return sixteen hexadecimal digits that stand for the code of a class, whatever file its helpers are in."""
     parts = sorted(f"{name.rpartition('.')[2]} {text}" for name, text in _definitions(cls))
     return _digest(parts)
 
 
 def definitions_of(task: str, architecture: str) -> dict[str, str]:
-    """A digest of each definition that `source_of` covers, by its full name, such as ``tasks._base.one_hot``."""
+    """Return a digest of each definition that `source_of` covers, by its full name such as ``tasks._base.one_hot``."""
     texts: dict[str, list[str]] = {}
     for cls in (tasks.get(task), architectures.get(architecture)):
         for name, text in _definitions(cls):
@@ -61,7 +61,7 @@ def _digest(parts: list[str]) -> str:
 
 
 def _definitions(cls: type) -> Iterator[tuple[str, str]]:
-    """The full name and the canonical text of each definition that makes up a class, and of what it imports."""
+    """Yield the full name and the canonical text of each definition that a fingerprint covers."""
     bases = [base for base in cls.__mro__ if base.__module__.split(".")[0] not in OUTSIDE]
     own = {_home(base.__module__) for base in bases}
     waiting = [(base.__module__, name) for base in bases for name in (base.__qualname__.split(".")[0], "")]
@@ -69,31 +69,37 @@ def _definitions(cls: type) -> Iterator[tuple[str, str]]:
     while waiting:
         module, name = waiting.pop()
         scope = _scope(module)
-        if name in scope.imports.keys() - scope.bound.keys():  # a module hands on what it has imported
-            handed_on = _imported(scope.imports[name], "", own)
-            waiting += sorted(handed_on - done)
-            done |= handed_on
+        if name in scope.imports.keys() - scope.bound.keys():  # The module re-exports a name that it imports.
+            origins = _definitions_behind(scope.imports[name], "", own)
+            waiting += sorted(origins - done)
+            done |= origins
         for statement in scope.bound.get(name, ()):
             canonical = _Canonical()
             yield f"{module}.{name}".rstrip("."), canonical.text(statement)
             for used, attribute in sorted(canonical.used):
                 if used in scope.bound:
-                    found = {(module, used)}
+                    helpers = {(module, used)}
                 elif used in scope.imports:
-                    found = _imported(scope.imports[used], attribute, own)
-                    if not found:
+                    helpers = _definitions_behind(scope.imports[used], attribute, own)
+                    if not helpers:
                         yield f"{module}.{used}", f"import {scope.imports[used]}"
                 else:
-                    continue  # of Python itself, or a variable of a function
-                waiting += sorted(found - done)
-                done |= found
+                    continue  # The name is built into Python, or is a variable of a function.
+                waiting += sorted(helpers - done)
+                done |= helpers
 
 
-def _imported(origin: str, attribute: str, own: set[str]) -> set[tuple[str, str]]:
-    """The definitions, as module and name, behind an imported name; none for what belongs to another package."""
+def _definitions_behind(origin: str, attribute: str, own: set[str]) -> set[tuple[str, str]]:
+    """Return the definitions behind an imported name, as (module, name) each.
+
+    Args:
+        origin: the full name of what is imported.
+        attribute: the attribute that is used of it, if there is one.
+        own: the packages of the class. The definitions of others do not count.
+    """
     if origin in INTERFACE and attribute in memspan.ORIGINS:
         module, names = memspan.ORIGINS[attribute], {attribute}
-    elif origin in sys.modules:  # a module, of which one attribute is used, or who knows what
+    elif origin in sys.modules:  # A module without an attribute may be used as a whole.
         module = origin
         names = {attribute} if attribute else set(_scope(origin).bound) if _home(origin) in own else set()
     else:
@@ -103,7 +109,7 @@ def _imported(origin: str, attribute: str, own: set[str]) -> set[tuple[str, str]
 
 
 def _home(module: str) -> str:
-    """What a module belongs to: its package, or for a single file the folder in which it lies beside its helpers."""
+    """Return the package to which a module belongs; for a single file, the folder that it shares with its helpers."""
     parts = module.split(".")
     loaded = sys.modules.get(module)
     if len(parts) > 1 or hasattr(loaded, "__path__"):
@@ -113,9 +119,9 @@ def _home(module: str) -> str:
 
 
 class _Scope:
-    """What the names of a module stand for: the statements that bind them, or the origin of an import.
+    """The names of a module, each with the statements that bind it or with the origin of its import.
 
-    Statements that bind no name and do something, such as ``torch.set_default_dtype(…)``, stand under the empty name.
+    Statements that bind no name but have an effect, such as ``torch.set_default_dtype(…)``, stand under the empty name.
     """
 
     def __init__(self, text: str, package: str) -> None:
@@ -132,23 +138,23 @@ class _Scope:
 
 
 def _origins(statement: ast.Import | ast.ImportFrom, package: str) -> dict[str, str]:
-    """The full name behind each name that an import brings."""
+    """Return the full name behind each name that an import statement binds."""
     if isinstance(statement, ast.ImportFrom):
         module = resolve_name("." * statement.level + (statement.module or ""), package)
         if statement.names[0].name == "*":
             return {name: _origin(module, name) for name in dir(sys.modules[module])}
-        return {one.asname or one.name: _origin(module, one.name) for one in statement.names}
-    named = {one.asname: one.name for one in statement.names if one.asname}
-    return named | {top: top for one in statement.names if not one.asname for top in one.name.split(".")[:1]}
+        return {alias.asname or alias.name: _origin(module, alias.name) for alias in statement.names}
+    renamed = {alias.asname: alias.name for alias in statement.names if alias.asname}
+    return renamed | {top: top for alias in statement.names if not alias.asname for top in alias.name.split(".")[:1]}
 
 
 def _origin(module: str, name: str) -> str:
-    """The full name of what ``from module import name`` brings, by the module that defines it if memspan exports it."""
+    """Return the full name behind ``from module import name``; for a name that memspan exports, where it is defined."""
     return f"{memspan.ORIGINS.get(name, module) if module in INTERFACE else module}.{name}"
 
 
 def _bound_names(statement: ast.stmt) -> Iterator[str]:
-    """The names that a statement of a module binds, also inside an ``if`` or a ``try``."""
+    """Yield the names that a statement of a module binds, also inside an ``if`` or a ``try``."""
     if isinstance(statement, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         yield statement.name
         return
@@ -159,26 +165,26 @@ def _bound_names(statement: ast.stmt) -> Iterator[str]:
             for inner in node.body:
                 yield from _bound_names(inner)
         else:
-            names = (one for one in ast.walk(node) if isinstance(one, ast.Name))
+            names = (part for part in ast.walk(node) if isinstance(part, ast.Name))
             yield from (name.id for name in names if isinstance(name.ctx, ast.Store))
 
 
 def _is_text(node: Any) -> bool:
-    """Whether a statement is a docstring, a string that documents an attribute, or nothing at all."""
+    """Tell whether a statement is a docstring, a string that documents an attribute, or ``pass``."""
     text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
     return text or isinstance(node, ast.Pass)
 
 
 class _Canonical:
-    """The text of a syntax tree, the same on every version of Python, and the names that are used in it."""
+    """The text of a syntax tree, which is the same on every version of Python, and the names that the tree uses."""
 
     def __init__(self) -> None:
         self.used: set[tuple[str, str]] = set()
-        """Names, each with the attribute that is taken of it, if one is."""
+        """The names, each with the attribute that is used of it or with an empty text."""
 
     def text(self, node: Any) -> str:
         if isinstance(node, list):
-            return f"[{','.join(self.text(one) for one in node if not _is_text(one))}]"
+            return f"[{','.join(self.text(part) for part in node if not _is_text(part))}]"
         if not isinstance(node, ast.AST):
             return repr(node)
         if isinstance(node, ast.Name):
@@ -192,10 +198,10 @@ class _Canonical:
 
 
 def _scope(module: str) -> _Scope:
-    """The names of a module that is loaded.
+    """Return the names of a module that is loaded.
 
     Raises:
-        InputError: if its source cannot be read, as of a class that was typed into an interpreter.
+        InputError: if its source cannot be read, for example because it was typed into an interpreter.
     """
     try:
         loaded = sys.modules[module]

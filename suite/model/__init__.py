@@ -1,1 +1,1 @@
-"""A cell made into a model: its size, its states, its file."""
+"""The model that is made of cells: its size, its states, and its file."""

@@ -1,4 +1,4 @@
-"""A model file: the weights of one run with all that makes a model of them again, loaded in one line."""
+"""The model file: the weights of one run, with everything that is needed to make the model again."""
 
 from __future__ import annotations
 
@@ -19,65 +19,63 @@ from suite.errors import InputError
 from suite.experiment.run_config import RunConfig
 from suite.experiment.source_hash import source_of
 from suite.model.sequence_model import SequenceModel, model_of
-from suite.registry import architectures
+from suite.registry import architectures, make_task
 from tasks import Task
 
 if TYPE_CHECKING:
     import numpy as np
 
 FORMAT = 1
-"""Of a model file. Raised when older versions of memspan could not read it."""
+"""The format of a model file. It is raised when older versions of memspan could not read it."""
 MARK = "memspan_model"
-"""The key of the format: by it a model file is told from other files of torch."""
+"""The key of the format, which distinguishes a model file from other files of torch."""
 
 
 @dataclass(frozen=True)
 class SavedModel:
-    """What a model file holds."""
+    """The content of a model file."""
 
     config: RunConfig
-    """The run that made it."""
+    """The configuration of the run that made the model."""
     experiment: str
     architecture: str
-    """The label of the row, which need not be the architecture's name."""
+    """The label of the row, which may differ from the name of the architecture."""
     task: str
     """The label of the task level."""
     weights: dict[str, Tensor]
     metrics: dict[str, float]
-    """Of the training that made this model."""
+    """The metrics of the training that made the model."""
     packages: dict[str, str]
-    """The versions with which it was made."""
+    """The versions of the packages with which it was made."""
 
 
 def load(path: Path | str) -> tuple[SequenceModel, Task]:
-    """The model of a file, in eval mode and on the CPU, and its task.
+    """Return the model of a file, in eval mode and on the CPU, and its task.
 
-    Warns if the source of its architecture or task has changed since.
+    You get a warning if the source of the architecture or of the task has changed since the file was written.
 
     Raises:
-        InputError: if there is no such file, it is no model file or of a newer memspan, its architecture or task is not
-            to be had, or the weights do not fit the architecture as it is now.
+        InputError: if the file is missing, is not a model file that this memspan can read, needs an architecture or a
+            task that cannot be imported, or holds weights that do not fit the architecture as it is now.
     """
-    from suite.registry import make_task
-
-    kept = read(path)
-    config, writer = kept.config, f"memspan {kept.packages.get('memspan', '?')}"
-    remedy = f"use the sources with which {writer} wrote it, or make it again: {_command(kept.experiment)}"
+    saved = read(path)
+    config, writer = saved.config, f"memspan {saved.packages.get('memspan', '?')}"
+    remedy = f"use the sources with which {writer} wrote it, or make it again: {_command(saved.experiment)}"
     task: Task = make_task(config.task.name, config.task.options)
-    architectures.get(config.model.architecture)  # one that cannot be imported says so itself
+    architectures.get(config.model.architecture)  # This raises a better error if the class cannot be imported.
     try:
         model = model_of(config.model, task, seed=0)
     except (TypeError, ValueError) as error:
         raise InputError(f"the model file {str(path)!r} cannot be used: {error}; {remedy}") from error
-    changed = _changed(config)
+    changed = _changed_sources(config)
     if changed:
         warnings.warn(
-            f"the source of {changed} has changed since {writer} wrote {str(path)!r}: the model may calculate "
-            "something else than it did",
+            f"the source of {changed} has changed since {writer} wrote {str(path)!r}: the model may give other outputs "
+            "than it did then",
             stacklevel=3,
         )
     try:
-        model.load_state_dict(kept.weights)
+        model.load_state_dict(saved.weights)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise InputError(
@@ -87,20 +85,20 @@ def load(path: Path | str) -> tuple[SequenceModel, Task]:
     return model.eval(), task
 
 
-def _changed(config: RunConfig) -> str:
-    """What of the sources of a run is not what it was; empty if all is."""
-    name, architecture = config.task.name, config.model.architecture
-    now = source_of(name, architecture)
-    changed = [f"task {name!r}"] * (now.task != config.source.task)
+def _changed_sources(config: RunConfig) -> str:
+    """Name those sources of a run that have changed since; empty if none has."""
+    task, architecture = config.task.name, config.model.architecture
+    now = source_of(task, architecture)
+    changed = [f"task {task!r}"] * (now.task != config.source.task)
     changed += [f"architecture {architecture!r}"] * (now.architecture != config.source.architecture)
     return " and of ".join(changed)
 
 
 def read(path: Path | str) -> SavedModel:
-    """What a model file holds. Reading it runs no code of the file.
+    """Return the content of a model file. Reading it runs no code from the file.
 
     Raises:
-        InputError: if there is no such file, or it is none of this memspan.
+        InputError: if the file is missing, or is not a model file that this memspan can read.
     """
     try:
         data = Path(path).read_bytes()
@@ -114,29 +112,34 @@ def read(path: Path | str) -> SavedModel:
         raise InputError(f"{str(path)!r} {error}") from error
 
 
-def pack(kept: SavedModel) -> bytes:
-    """The file of a model: plain values and tensors, each on its own and on the CPU."""
-    plain = {field.name: getattr(kept, field.name) for field in fields(kept)}
-    # After a training, weights are views of one vector.
-    weights = {name: tensor.detach().cpu().clone() for name, tensor in kept.weights.items()}
+def pack(saved: SavedModel) -> bytes:
+    """Return the bytes of a model file, which holds plain values and tensors."""
+    plain = {field.name: getattr(saved, field.name) for field in fields(saved)}
+    # After a training, the weights are views of one vector, and torch would save the vector with each of them.
+    weights = {name: tensor.detach().cpu().clone() for name, tensor in saved.weights.items()}
     buffer = io.BytesIO()
-    torch.save({MARK: FORMAT, **plain, "config": kept.config.json_text, "weights": weights}, buffer)
+    torch.save({MARK: FORMAT, **plain, "config": saved.config.json_text, "weights": weights}, buffer)
     return buffer.getvalue()
 
 
 def unpack(data: bytes) -> SavedModel:
-    """What `pack` has packed; an ``InputError`` says what else it is."""
+    """Return the model that `pack` has packed.
+
+    Raises:
+        InputError: if the bytes are something else. The message goes on from the name of the file.
+    """
     try:
-        found = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
-    except Exception as error:  # torch has a dozen of them for a broken file
+        content = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+    except Exception as error:  # torch has a dozen types of errors for a broken file.
         raise InputError(f"is not a model file of memspan; {_command()} writes them") from error
-    if not isinstance(found, dict) or not isinstance(found.get(MARK), int):
+    if not isinstance(content, dict) or not isinstance(content.get(MARK), int):
         raise InputError(f"is not a model file of memspan; {_command()} writes them")
-    if found[MARK] > FORMAT:
-        raise InputError(f"has format {found[MARK]} of a newer memspan; this one reads up to {FORMAT}: upgrade memspan")
+    version = content.pop(MARK)
+    if version > FORMAT:
+        raise InputError(f"has format {version} of a newer memspan; this one reads up to {FORMAT}: upgrade memspan")
     try:
-        config = RunConfig.model_validate_json(found.pop("config"))
-        return SavedModel(config=config, **{name: value for name, value in found.items() if name != MARK})
+        config = RunConfig.model_validate_json(content.pop("config"))
+        return SavedModel(config=config, **content)
     except (KeyError, TypeError, ValidationError) as error:
         raise InputError(f"is of another memspan and cannot be read; make it again: {_command()}") from error
 
@@ -146,10 +149,10 @@ def _command(experiment: str = "EXPERIMENT") -> str:
 
 
 def _hint(path: Path) -> str:
-    """The nearest to ``path`` of what there is, looked for where the path leaves it."""
-    missing = next(one for one in (*reversed(path.parents), path) if not one.exists())
+    """Suggest the nearest path that exists, by the first part of ``path`` that is missing; empty if there is none."""
+    missing = next(part for part in (*reversed(path.parents), path) if not part.exists())
     with suppress(OSError):
-        names = [one.name for one in missing.parent.iterdir() if one.is_dir() or one.suffix == ".pt"]
+        names = [entry.name for entry in missing.parent.iterdir() if entry.is_dir() or entry.suffix == ".pt"]
         nearest = get_close_matches(missing.name, names, n=1)
         if nearest:
             return f" (did you mean {str(missing.parent / nearest[0] / path.relative_to(missing))!r}?)"
@@ -157,7 +160,7 @@ def _hint(path: Path) -> str:
 
 
 class _Predictor:
-    """A model as MLflow's ``pyfunc`` wants it: arrays in, arrays out."""
+    """A model in the form of MLflow's ``pyfunc``, which takes arrays and returns arrays."""
 
     def __init__(self, model: SequenceModel) -> None:
         self.model = model
@@ -167,11 +170,11 @@ class _Predictor:
 
     @torch.no_grad()
     def predict(self, inputs: np.ndarray[Any, Any], params: Mapping[str, Any] | None = None) -> np.ndarray[Any, Any]:
-        """``[batch, time, input_size]`` → ``[batch, time, output_size]``, float32."""
+        """Return the outputs ``[batch, time, output_size]`` of inputs ``[batch, time, input_size]``, all float32."""
         outputs: Tensor = self.model(torch.tensor(inputs))[0]
         return outputs.numpy()
 
 
 def _load_pyfunc(path: str) -> _Predictor:
-    """Called by MLflow, which knows this module as the loader of the models that are listed there."""
+    """Load a model for MLflow, which finds this function by the name of its module."""
     return _Predictor(load(path)[0])

@@ -1,4 +1,4 @@
-"""A cell made into a model: layers of it, one or both directions, and a linear decoder."""
+"""The model: layers of a cell, in one or both directions, and a linear decoder."""
 
 from __future__ import annotations
 
@@ -17,17 +17,23 @@ from tasks import Task
 
 
 class SequenceModel(nn.Module):
-    """``depth`` layers of a cell, each in one or both directions, and a linear decoder of the last layer's output.
+    """A model of ``depth`` layers of a cell, and a linear decoder of the last layer's outputs.
 
-    In a bidirectional layer a second cell reads the sequence from its end; the two outputs of each step are
-    concatenated (Schuster & Paliwal 1997), so ``hidden_size`` is the size of each direction.
+    In a bidirectional layer, a second cell reads the sequence from its end, and the two outputs of each step are
+    concatenated (Schuster & Paliwal 1997). Each direction has the ``hidden_size``.
 
-    With a ``delay`` of d the model answers step t after it has read step t + d, so that one direction alone can use
-    the d steps ahead: it reads d steps of zeros after the last input, and its first d outputs are dropped. It has the
-    same parameters and states as without.
+    A model with a ``delay`` of d answers step t after it has read step t + d, so that a single direction can use the d
+    steps ahead. It reads d steps of zeros after the last input, and its first d outputs are dropped. A delay changes
+    neither the parameters nor the size of the states.
 
     Args:
-        make_cell: gives a new cell from (input_size, hidden_size).
+        make_cell: makes a cell from its input size and its hidden size.
+        input_size: the size of each input.
+        hidden_size: the size of each cell.
+        output_size: the size of each output.
+        depth: the number of layers.
+        bidirectional: whether each layer has two directions.
+        delay: the number of steps that the model reads ahead of the step that it answers.
 
     Raises:
         ValueError: if ``delay`` is negative.
@@ -49,7 +55,7 @@ class SequenceModel(nn.Module):
             raise ValueError(f"delay must be at least 0 steps; got {delay}")
         self.delay = delay
         directions = 2 if bidirectional else 1
-        self.layers: list[list[Cell[Any]]] = []  # by depth and direction
+        self.layers: list[list[Cell[Any]]] = []  # The cells by depth and direction.
         for _ in range(depth):
             layer = [make_cell(input_size, hidden_size) for _ in range(directions)]
             self.layers.append(layer)
@@ -58,15 +64,21 @@ class SequenceModel(nn.Module):
         self.decoder = nn.Linear(input_size, output_size)
 
     def initial_state(self, batch_size: int) -> list[list[Any]]:
-        """The states before the first step, by layer and direction."""
+        """Return the states before the first step, by layer and direction."""
         return [[cell.initial_state(batch_size) for cell in layer] for layer in self.layers]
 
     def forward(self, inputs: Tensor, state: list[list[Any]] | None = None) -> tuple[Tensor, list[list[Any]]]:
-        """``inputs`` ``[batch, time, input_size]`` → outputs ``[batch, time, output_size]`` and the last states.
+        """Return the outputs and the states after the last step.
 
-        The state of a backward direction is the one that enters at the *end* of ``inputs``. With a delay, the end is
-        that of the zeros after them: the last states have read the zeros too, so a sequence cut in two, the second half
-        from the states after the first, is not the whole one.
+        A backward direction begins at the end of the inputs, and so does its state. A model with a delay also reads the
+        zeros after the inputs. Its last states have therefore read the zeros, and no sequence can go on from them.
+
+        Args:
+            inputs: ``[batch, time, input_size]``.
+            state: the states before the first step, by layer and direction; by default, the initial ones.
+
+        Returns:
+            The outputs ``[batch, time, output_size]``, and the states by layer and direction.
         """
         before = self.initial_state(len(inputs)) if state is None else state
         after = []
@@ -95,19 +107,22 @@ def build_model(
     delay: int = 0,
     seed: int | None = None,
 ) -> SequenceModel:
-    """A new model; with a ``seed`` its weights depend on that alone and the global generators are left as they were."""
+    """Return a new model with ``options`` of its cells; see `SequenceModel`.
+
+    With a ``seed``, the weights depend on the seed alone, and the global generators stay as they were.
+    """
     make_cell = partial(architectures.get(architecture), **options)
     settings: dict[str, Any] = {"depth": depth, "bidirectional": bidirectional, "delay": delay}
     make = partial(SequenceModel, make_cell, input_size, hidden_size, output_size, **settings)
     if seed is None:
         return make()
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every accelerator as well
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed every accelerator.
         return make()
 
 
 def model_of(config: ModelConfig, task: Task, seed: int | None = None) -> SequenceModel:
-    """The model of a configuration, with the inputs and outputs of a task; see ``build_model``."""
+    """Return a new model of a configuration, with the inputs and outputs of a task; see `build_model`."""
     return build_model(
         config.architecture,
         config.options,

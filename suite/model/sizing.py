@@ -1,4 +1,4 @@
-"""How large a model is, and which hidden size gives a wanted number of parameters."""
+"""The size of a model, and the hidden size that gives a number of parameters."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from suite.errors import InputError
 from suite.model.sequence_model import SequenceModel
 
 LARGEST_HIDDEN_SIZE = 1 << 16
-
-
+"""The search for a hidden size ends here."""
 SMALL_HIDDEN_SIZE = 256
+"""Up to this size, a model is built faster on the CPU than on the meta device."""
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Trainable numbers of a model."""
+    """Return the number of trainable parameters of a model."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
 def state_size(model: SequenceModel) -> int:
-    """Numbers carried from step to step for one sequence, counted in ``initial_state(1)``."""
+    """Return how many numbers a model carries from step to step for one sequence, counted in ``initial_state(1)``."""
     return _numel(model.initial_state(1))
 
 
@@ -34,11 +34,11 @@ def _numel(state: Any) -> int:
 
 
 @contextmanager
-def only_looked_at(hidden_size: int) -> Iterator[None]:
-    """In which a model of this size is built cheaply, to be looked at and not used.
+def cheap_construction(hidden_size: int) -> Iterator[None]:
+    """Make it cheap to build a model of this size that is inspected and never run.
 
-    Large ones are built without storage, on PyTorch's meta device, where building a small one takes ten times as long
-    as on the CPU. No generator is touched.
+    In this context, large models are built without storage, on PyTorch's meta device. Small ones are built on the CPU,
+    where that is ten times faster. The random generators stay as they were.
     """
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(devices=[]))
@@ -47,23 +47,26 @@ def only_looked_at(hidden_size: int) -> Iterator[None]:
         yield
 
 
-def match_hidden_size(budget: int, model_of: Callable[[int], nn.Module], tolerance: float = 0.05) -> int:
-    """The hidden size whose model comes closest to ``budget`` parameters.
+def match_hidden_size(budget: int, make_model: Callable[[int], nn.Module], tolerance: float = 0.05) -> int:
+    """Return the hidden size whose model comes closest to a number of parameters.
 
-    ``model_of(hidden_size)`` is only counted, see `only_looked_at`.
+    Args:
+        budget: the number of parameters.
+        make_model: builds a model of a hidden size, whose parameters are counted (see `cheap_construction`).
+        tolerance: the share of the budget by which the number may differ.
 
     Raises:
-        InputError: if even the closest is more than ``tolerance`` away.
+        InputError: if even the closest number differs by more.
     """
 
     def count(hidden_size: int) -> int:
-        with only_looked_at(hidden_size):
-            return parameter_count(model_of(hidden_size))
+        with cheap_construction(hidden_size):
+            return parameter_count(make_model(hidden_size))
 
     enough = 1
     while enough < LARGEST_HIDDEN_SIZE and count(enough) < budget:
         enough *= 2
-    sizes = range(enough // 2 + 1, enough)  # the smallest with enough parameters is one of these, or the next
+    sizes = range(enough // 2 + 1, enough)  # The smallest size with enough parameters is one of these, or the next.
     above = enough // 2 + 1 + bisect_left(sizes, budget, key=count)
     candidates = {size: count(size) for size in (max(1, above - 1), above)}
     best = min(candidates, key=lambda size: abs(candidates[size] - budget))

@@ -1,1 +1,1 @@
-"""What an experiment has to run next, as a function of what is finished."""
+"""The runs that an experiment needs next, as a function of those that are finished."""

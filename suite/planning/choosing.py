@@ -1,4 +1,4 @@
-"""The one rule by which the better of two runs is chosen, always on validation data."""
+"""The one rule that chooses the better of two runs, always on validation data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def merit(
     loss, then the lower number.
 
     Args:
-        metrics: what the run has measured, ``measure`` among it.
+        metrics: the metrics of the run, ``measure`` among them.
         number: the number of the trial, or the seed.
         measure: ``"objective"`` or ``"validation_skill"``.
     """

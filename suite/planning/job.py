@@ -1,4 +1,4 @@
-"""A run to be done, and what is known of one that is finished."""
+"""A run that is to be done, and the outcome of one that is finished."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from typing import Any, overload
 from suite.experiment.run_config import RunConfig, canonical_json
 
 MEASURED = ("_seconds", "peak_memory_mb", "sequences_per_second")
-"""The ends of the names of metrics of time and memory: no two runs have the same."""
+"""Endings of the names of metrics of time and memory, which differ each time that a run is repeated."""
 
 
 @dataclass(frozen=True)
 class PrunerContext:
-    """What the pruner of a trial may look at: itself and the finished earlier generations."""
+    """Everything that the pruner of a trial may depend on."""
 
     name: str
+    """The name of the pruner."""
     study: str
     number: int
+    """The number of the trial."""
     earlier: tuple[tuple[tuple[int, float], ...], ...]
-    """The (step, validation skill) curve of each earlier trial."""
+    """The curve (step, validation skill) of each trial of the earlier generations."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run to be done, and the part it plays in its study."""
+    """A run that is to be done, and its part in its study."""
 
     key: str
     config: RunConfig = field(repr=False)
@@ -37,9 +39,9 @@ class Job:
     role: str
     """``trial`` or ``evaluation``."""
     number: int
-    """Of the trial, or the seed of the evaluation."""
+    """The number of the trial, or the seed of the evaluation."""
     params: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    """What was searched, by name."""
+    """The searched hyper-parameters by name."""
     pruner: PrunerContext | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -49,16 +51,16 @@ class Job:
 
     @property
     def place(self) -> str:
-        """Its place in the study: ``trial 3`` or ``seed 7``."""
+        """The place of the run in its study, such as ``trial 3`` or ``seed 7``."""
         return f"{'trial' if self.role == 'trial' else 'seed'} {self.number}"
 
 
 Point = tuple[int, Mapping[str, float]]
-"""(step, metrics)."""
+"""A point of a learning curve: a step, and the metrics that were measured at it."""
 
 
 class Curves(Sequence[Point]):
-    """Points that are read from their canonical JSON when somebody asks: of ten thousand runs few are looked at."""
+    """Points that are parsed from their canonical JSON on first use, because few of many runs are ever looked at."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -88,13 +90,13 @@ class Curves(Sequence[Point]):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What planning needs to know of a finished run."""
+    """The outcome of a finished run."""
 
     metrics: Mapping[str, float]
     curves: Sequence[Point] = ()
-    """(step, metrics) at each validation, and where gradients were measured; read where somebody asks for it."""
+    """The points at each validation, and those at which gradients were measured. They may be left out."""
     environment: str = ""
-    """Stands for where it was measured, see ``suite.store.environment``; empty where nobody noted it."""
+    """The digest of the environment of the run, see ``suite.store.environment``; empty if it is unknown."""
 
     @cached_property
     def curves_text(self) -> str:
@@ -103,11 +105,11 @@ class Outcome:
 
     @property
     def repeatable(self) -> dict[str, float]:
-        """The metrics that the same configuration gives again; the others are of a clock, or of the process."""
+        """The metrics that the same configuration gives again: all but those of time and memory."""
         return {name: value for name, value in self.metrics.items() if not name.endswith(MEASURED)}
 
     @property
     def curve(self) -> tuple[tuple[int, float], ...]:
-        """(step, validation skill)."""
+        """The curve (step, validation skill)."""
         name = "validation/skill"
         return tuple((step, metrics[name]) for step, metrics in self.curves if name in metrics)

@@ -1,4 +1,4 @@
-"""A plan: the studies of an experiment, and what is finished of them."""
+"""A plan: the studies of an experiment, and the runs of them that are finished."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from suite.planning.study_progress import StudyProgress
 
 @dataclass
 class Plan:
-    """An experiment's studies, and the outcomes of finished runs by key."""
+    """The studies of an experiment, and the outcomes of finished runs by key."""
 
     experiment: Experiment
     studies: list[Study]
     finished: dict[str, Outcome]
 
     def progress(self, study: Study) -> StudyProgress:
-        """Return how far a study has come by now."""
+        """Return the progress of a study up to now."""
         return StudyProgress(study, self.finished)
 
     @property
     def planned(self) -> int:
-        """How many runs the experiment comes to."""
+        """The number of runs of the whole experiment."""
         return len(self.studies) * self.experiment.runs_per_study
 
     @property
     def done(self) -> int:
-        """How many of them are finished."""
+        """The number of runs that are finished."""
         return sum(self.progress(study).done for study in self.studies)
 
     def missing(self) -> dict[str, Job]:
@@ -38,10 +38,10 @@ class Plan:
 
 
 def studies(experiment: Experiment) -> list[Study]:
-    """Return every study of an experiment, checked: after this nothing in the file can be wrong.
+    """Return every study of an experiment, after the last checks of its file.
 
     Raises:
-        InputError: if something is wrong.
+        InputError: if the experiment breaks a rule, or a model of it cannot be built.
     """
     checked = [Study(experiment, variant, level) for level in experiment.levels for variant in experiment.variants]
     if experiment.sweep.trials:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property, lru_cache
 from itertools import combinations, product
 from typing import Any
 
 from suite.errors import InputError
-from suite.experiment.experiment import Experiment, Level, Size, Variant
+from suite.experiment.experiment import Experiment
+from suite.experiment.levels import Level
 from suite.experiment.run_config import ModelConfig, RunConfig, Source, Training, canonical_json, digest
 from suite.experiment.search_space import TUNABLE_MODEL, TUNABLE_TRAINING, Range
 from suite.experiment.source_hash import source_of
-from suite.experiment.validation import parsed
+from suite.experiment.tables import Size
+from suite.experiment.validation import errors_at, validate
+from suite.experiment.variants import Variant
 from suite.model.sequence_model import build_model, model_of
-from suite.model.sizing import match_hidden_size, only_looked_at
-from suite.model.states import differentiable, leaves
+from suite.model.sizing import cheap_construction, match_hidden_size
+from suite.model.states import is_differentiable, leaves
 from suite.registry import architectures, make_task
 from tasks import Task
 
 
 class Study:
-    """One (architecture variant, task level) of an experiment."""
+    """A variant of an architecture on a task level of an experiment."""
 
     def __init__(self, experiment: Experiment, variant: Variant, level: Level) -> None:
         self.experiment = experiment
@@ -32,16 +35,17 @@ class Study:
         self.title = f"{variant.label} on {level.label}"
         self.sweep = experiment.sweep
         self.design: list[dict[str, Any]] = []
-        """The points of its Sobol design that were asked for so far."""
-        # Planning asks for each again after every run.
+        """The points of the Sobol design that have been drawn so far."""
+        # Planning needs each configuration again after every run.
         self._bases: dict[str, RunConfig] = {}
         self._configs: dict[tuple[str, int], RunConfig] = {}
 
     @cached_property
     def space(self) -> dict[str, Range | tuple[Any, ...]]:
-        """The dimensions of the experiment's space that exist here and are not fixed for this variant."""
-        mine = {*TUNABLE_TRAINING, *TUNABLE_MODEL, *architectures.options(self.variant.architecture, {})}
-        return {name: d for name, d in self.sweep.space.items() if name in mine and name not in self.variant.fixed}
+        """Those dimensions of the search space that this architecture has and this variant does not fix."""
+        options = architectures.options(self.variant.architecture, {})
+        names = {*TUNABLE_TRAINING, *TUNABLE_MODEL, *options} - self.variant.fixed.keys()
+        return {name: dimension for name, dimension in self.sweep.space.items() if name in names}
 
     @cached_property
     def defaults(self) -> dict[str, Any]:
@@ -66,16 +70,17 @@ class Study:
 
     @cached_property
     def source(self) -> Source:
+        """The fingerprints of the task and of the architecture."""
         return source_of(*self.classes)
 
     @cached_property
     def version(self) -> str:
-        """Stands for everything that determines which configuration is evaluated: budget, space, settings, sources."""
+        """A digest of everything that decides which configuration is evaluated: sweep, settings and sources."""
         parts = (self.level, self.variant, self.sweep, self.source)
         return digest(canonical_json([part.model_dump(exclude_defaults=True) for part in parts]))
 
     def config(self, params: Mapping[str, Any], seed: int) -> RunConfig:
-        """The run of these hyper-parameters on this seed; the hidden size is solved for where parameters are given."""
+        """Return the configuration of these hyper-parameters on a seed, with the hidden size that the budget allows."""
         text = canonical_json(params)
         if (text, seed) not in self._configs:
             if text not in self._bases:
@@ -85,15 +90,15 @@ class Study:
 
     def _new_config(self, params: Mapping[str, Any]) -> RunConfig:
         where = f"study {self.name!r}"
-        given = {**self.variant.fixed, **params}
-        training = {name: value for name, value in given.items() if name in TUNABLE_TRAINING}
+        settings = {**self.variant.fixed, **params}
+        training = {name: value for name, value in settings.items() if name in TUNABLE_TRAINING}
         model = {name: value for name, value in params.items() if name in TUNABLE_MODEL}
-        own = {name: value for name, value in given.items() if name not in (*TUNABLE_TRAINING, *TUNABLE_MODEL)}
+        own = {name: value for name, value in settings.items() if name not in (*TUNABLE_TRAINING, *TUNABLE_MODEL)}
         options = architectures.options(self.variant.architecture, own)
-        size: Size = parsed(Size, {**self.variant.size.model_dump(), **model}, where)
+        size: Size = validate(Size, {**self.variant.size.model_dump(), **model}, where)
         if size.parameters is not None:
-            try:
-                hidden_size = _matched(
+            with errors_at(where):
+                hidden_size = _match_hidden_size(
                     size.parameters,
                     self.variant.architecture,
                     canonical_json(options),
@@ -101,14 +106,12 @@ class Study:
                     size.depth,
                     size.bidirectional,
                 )
-            except InputError as error:
-                raise InputError(f"{where}: {error}") from error
         else:
             assert size.hidden_size is not None
             hidden_size = size.hidden_size
         return RunConfig(
             task=self.level.task,
-            model=parsed(
+            model=validate(
                 ModelConfig,
                 {
                     "architecture": self.variant.architecture,
@@ -120,7 +123,7 @@ class Study:
                 },
                 where,
             ),
-            training=parsed(Training, {**self.level.training.model_dump(), **training}, where),
+            training=validate(Training, {**self.level.training.model_dump(), **training}, where),
             seed=0,
             source=self.source,
         )
@@ -131,34 +134,39 @@ class Study:
         return task
 
     def check(self) -> None:
-        """Raise ``InputError`` unless every corner of the space gives a model that can be built."""
+        """Check that every corner of the search space gives a model that can be built.
+
+        Raises:
+            InputError: if one does not, or a default lies outside the space.
+        """
         if self.sweep.trials > 1 and not self.space:
             raise InputError(
                 f"study {self.name!r}: every dimension of [sweep.space] is fixed here, so no trial differs"
             )
-        corners: list[dict[str, Any]] = [{}]
         for name, dimension in self.space.items():
-            default = self.defaults[name]
-            inside = (
-                dimension.low <= default <= dimension.high if isinstance(dimension, Range) else default in dimension
-            )
-            if not inside:
+            if not _contains(dimension, self.defaults[name]):
                 raise InputError(
                     f"study {self.name!r}: trial 0 is the untuned default, so it must lie in [sweep.space]; "
-                    f"{name} = {default!r} does not"
+                    f"{name} = {self.defaults[name]!r} does not"
                 )
-            corners += [{name: end} for end in _ends(dimension)]
-        own = [name for name in self.space if name not in (*TUNABLE_TRAINING, *TUNABLE_MODEL)]
-        # Two options of an architecture may exclude each other.
-        for pair in combinations(own, 2):
-            corners += [dict(zip(pair, ends, strict=True)) for ends in product(*(_ends(self.space[n]) for n in pair))]
-        configs = [self.config({**self.defaults, **corner}, 0) for corner in corners]
+        configs = [self.config({**self.defaults, **corner}, 0) for corner in self._corners()]
         for config in {canonical_json(config.model.model_dump()): config for config in configs}.values():
-            self._check_builds(config)
+            self._check_model(config)
 
-    def _check_builds(self, config: RunConfig) -> None:
+    def _corners(self) -> Iterator[dict[str, Any]]:
+        """Yield the changes of the defaults that lead to the corners of the search space which have to be checked."""
+        yield {}
+        for name, dimension in self.space.items():
+            yield from ({name: end} for end in _ends(dimension))
+        options = [name for name in self.space if name not in (*TUNABLE_TRAINING, *TUNABLE_MODEL)]
+        for pair in combinations(options, 2):  # Two options of an architecture may exclude each other.
+            ends_of_both = product(*(_ends(self.space[name]) for name in pair))
+            yield from (dict(zip(pair, ends, strict=True)) for ends in ends_of_both)
+
+    def _check_model(self, config: RunConfig) -> None:
+        """Check that the model of a configuration can be built and trained."""
         try:
-            with only_looked_at(config.model.hidden_size):
+            with cheap_construction(config.model.hidden_size):
                 model = model_of(config.model, self._task)
         except (ValueError, TypeError) as error:
             raise InputError(f"study {self.name!r}: {error}") from error
@@ -168,25 +176,28 @@ class Study:
                 f"study {self.name!r}: all parameters of a model must have one type; got "
                 f"{', '.join(sorted(map(str, types)))}: keep complex ones as pairs of real numbers"
             )
-        if config.training.diagnostics and not any(map(differentiable, leaves(model.initial_state(1)))):
+        if config.training.diagnostics and not any(map(is_differentiable, leaves(model.initial_state(1)))):
             raise InputError(
                 f"study {self.name!r}: diagnostics follow the gradient through the state, and there is none here; "
                 "set diagnostics = false in [training]"
             )
 
 
+def _contains(dimension: Range | tuple[Any, ...], value: Any) -> bool:
+    return dimension.low <= value <= dimension.high if isinstance(dimension, Range) else value in dimension
+
+
 def _ends(dimension: Range | tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the ends of a range, or all choices of a dimension without an order."""
     return (dimension.low, dimension.high) if isinstance(dimension, Range) else dimension
 
 
 @lru_cache(maxsize=4096)
-def _matched(
-    budget: int, architecture: str, options: str, task_sizes: tuple[int, int], depth: int, bidirectional: bool
+def _match_hidden_size(
+    budget: int, architecture: str, options_json: str, task_sizes: tuple[int, int], depth: int, bidirectional: bool
 ) -> int:
-    """``match_hidden_size`` once per combination; options as canonical JSON, so that they can be a key."""
-    read = json.loads(options)
+    """Call `match_hidden_size` once per combination of arguments. The options are JSON, so that they can be a key."""
+    options = json.loads(options_json)
     inputs, outputs = task_sizes
-    return match_hidden_size(
-        budget,
-        lambda size: build_model(architecture, read, inputs, size, outputs, depth=depth, bidirectional=bidirectional),
-    )
+    shape: dict[str, Any] = {"depth": depth, "bidirectional": bidirectional}
+    return match_hidden_size(budget, lambda size: build_model(architecture, options, inputs, size, outputs, **shape))

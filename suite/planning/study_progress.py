@@ -1,7 +1,7 @@
-"""How far a study has come, and which of its runs can be named now.
+"""The progress of a study: which of its runs are finished, and which can be started now.
 
-Everything here depends on the study and on the outcomes of finished runs, taken in the order of trial numbers: neither
-the number of workers nor an interruption changes what is asked next.
+It depends on the study and on the outcomes of finished runs, in the order of trial numbers. Neither the number of
+workers nor an interruption changes which runs come next.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Finished = Mapping[str, Outcome]
 
 
 class StudyProgress:
-    """The runs of a study as they follow from what is finished at one moment; each is worked out once.
+    """The runs of a study at one moment, as they follow from the finished ones. Each part is computed once.
 
     Args:
         study: the study.
@@ -34,13 +34,13 @@ class StudyProgress:
 
     @cached_property
     def trials(self) -> list[Job]:
-        """The trials that can be named now: every generation up to the first that is not finished."""
-        from suite.planning import sweep  # Optuna takes a second to import, and what is read from a file needs none
+        """The trials that are known: those of every generation up to the first that is not finished."""
+        from suite.planning import sweep  # Optuna takes a second to import, and a written leaderboard does not need it.
 
         jobs: list[Job] = []
-        asked = self.study.sweep.trials
-        while len(jobs) < asked and self.are_finished(jobs):
-            numbers = range(len(jobs), min(len(jobs) + self.study.sweep.generation_size, asked))
+        count = self.study.sweep.trials
+        while len(jobs) < count and self.are_finished(jobs):
+            numbers = range(len(jobs), min(len(jobs) + self.study.sweep.generation_size, count))
             earlier = [(job, self.finished[job.key]) for job in jobs]
             suggested = sweep.suggest(self.study, numbers, earlier)
             jobs += [self._trial(number, params, earlier) for number, params in zip(numbers, suggested, strict=True)]
@@ -59,7 +59,7 @@ class StudyProgress:
     def best_params(self) -> Mapping[str, Any] | None:
         """The hyper-parameters to evaluate: those of the finalist with the best mean objective.
 
-        None while runs are missing that decide, and empty where nothing is tuned.
+        They are None while a run that decides is missing, and empty if nothing is tuned.
         """
         if not self.study.sweep.trials:
             return {}
@@ -69,11 +69,11 @@ class StudyProgress:
         def mean_objective(runs: list[Job]) -> float:
             return fmean(self.finished[job.key].metrics["objective"] for job in runs)
 
-        return max(self.finalists, key=mean_objective)[0].params  # of equals the first, which is the better trial
+        return max(self.finalists, key=mean_objective)[0].params  # The first of equals, which is the better trial.
 
     @cached_property
     def evaluations(self) -> list[Job]:
-        """The runs whose results are the study's: the best configuration on every seed; none before it is known."""
+        """The runs of the best configuration on every seed, which are the study's result; empty until it is known."""
         params = self.best_params
         if params is None:
             return []
@@ -86,7 +86,7 @@ class StudyProgress:
 
     @cached_property
     def jobs(self) -> list[Job]:
-        """Every run that can be named now, in each place that it takes; two places may share one run."""
+        """The known runs of every place in the study. Two places may share one run."""
         return [*self.trials, *self.reruns, *self.evaluations]
 
     @property
@@ -96,17 +96,17 @@ class StudyProgress:
 
     @property
     def done(self) -> int:
-        """How many places of the study are finished."""
+        """The number of places in the study whose runs are finished."""
         return sum(job.key in self.finished for job in self.jobs)
 
     @property
     def is_complete(self) -> bool:
-        """Whether every evaluation is finished."""
+        """True if every evaluation is finished."""
         return bool(self.evaluations) and self.are_finished(self.evaluations)
 
     @property
     def best_run(self) -> Job | None:
-        """The evaluation that did best on validation data; None while an evaluation is missing."""
+        """The best evaluation by validation data; None while an evaluation is missing."""
         if not self.is_complete:
             return None
         return min(
@@ -119,7 +119,7 @@ class StudyProgress:
         return all(job.key in self.finished for job in jobs)
 
     def outcomes(self, jobs: Iterable[Job]) -> list[tuple[Job, Outcome]]:
-        """Return those of these runs that are finished, with their outcomes."""
+        """Return the finished ones among these runs, with their outcomes."""
         return [(job, self.finished[job.key]) for job in jobs if job.key in self.finished]
 
     def _trial(self, number: int, params: Mapping[str, Any], earlier: Iterable[tuple[Job, Outcome]]) -> Job:
@@ -134,7 +134,7 @@ class StudyProgress:
         self, params: Mapping[str, Any], seed: int, role: str, number: int, pruner: PrunerContext | None = None
     ) -> Job:
         config: RunConfig = self.study.config(params, seed)
-        # What a pruned run measures depends on what it is compared with.
+        # The result of a run that may be pruned depends on the trials with which it is compared.
         key = digest(f"{config.key} {pruner}") if pruner else config.key
         variant, level = self.study.variant.label, self.study.level.label
         return Job(key, config, self.study.name, variant, level, role, number, params, pruner)

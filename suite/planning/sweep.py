@@ -1,4 +1,4 @@
-"""What Optuna does for a study: it suggests, it prunes, and it keeps the record."""
+"""The part of Optuna in a study: it suggests trials, prunes them, and keeps a record of them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from suite.experiment.run_config import derived_seed
 from suite.experiment.search_space import FEWEST_TRIALS, Range, Sweep
 from suite.planning.job import Job, Outcome, PrunerContext
 from suite.planning.study import Study
-from suite.registry import check_hidden, import_own
+from suite.registry import check_hidden, import_user_module
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 SAMPLERS: dict[str, Any] = {
-    "sobol": None,  # a design made here: Optuna's own keeps a counter that an interruption uses up
+    "sobol": None,  # Its design is made here, because an interruption uses up a counter of Optuna's own.
     "random": optuna.samplers.RandomSampler,
     "tpe": optuna.samplers.TPESampler,
     "gp": optuna.samplers.GPSampler,
@@ -39,30 +39,35 @@ PRUNERS: dict[str, Any] = {
 
 
 def check(sweep: Sweep) -> None:
-    """Raise ``InputError`` unless the sampler and the pruner exist."""
+    """Check that the sampler and the pruner of a sweep exist.
+
+    Raises:
+        InputError: if one of them does not.
+    """
     if sweep.sampler != "sobol":
-        _sampler(sweep.sampler, 0)
-    _pruner(sweep.pruner)
+        _make_sampler(sweep.sampler, 0)
+    _make_pruner(sweep.pruner)
 
 
-def _named(kind: str, name: str, known: Mapping[str, Any], base: type) -> Any:
-    if name in known:
-        return known[name]
-    _, _, cls = name.partition(":")
-    if not cls:
-        raise unknown(kind, name, known, other="package.module:Class")
+def _find_class(kind: str, name: str, own: Mapping[str, Any], base: type) -> Any:
+    """Return the sampler or the pruner of a name: one of memspan's ``own``, or a subclass of ``base``."""
+    if name in own:
+        return own[name]
+    _, _, class_name = name.partition(":")
+    if not class_name:
+        raise unknown(kind, name, own, other="package.module:Class")
     try:
-        found = getattr(import_own(kind, name), cls)
+        cls = getattr(import_user_module(kind, name), class_name)
     except AttributeError as error:
         check_hidden(kind, name)
         raise InputError(f"cannot import {kind} {name!r}: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, base)):
+    if not (isinstance(cls, type) and issubclass(cls, base)):
         raise InputError(f"{kind} {name!r} must be a subclass of {base.__name__}")
-    return found
+    return cls
 
 
-def _sampler(name: str, seed: int) -> BaseSampler:
-    make = _named("sampler", name, SAMPLERS, BaseSampler)
+def _make_sampler(name: str, seed: int) -> BaseSampler:
+    make = _find_class("sampler", name, SAMPLERS, BaseSampler)
     try:
         return make(seed=seed % 2**32)  # type: ignore[no-any-return]
     except TypeError:
@@ -71,12 +76,12 @@ def _sampler(name: str, seed: int) -> BaseSampler:
         raise InputError(f"sampler {name!r} needs a package that is not installed: {error}") from error
 
 
-def _pruner(name: str) -> BasePruner:
-    return _named("pruner", name, PRUNERS, BasePruner)()  # type: ignore[no-any-return]
+def _make_pruner(name: str) -> BasePruner:
+    return _find_class("pruner", name, PRUNERS, BasePruner)()  # type: ignore[no-any-return]
 
 
 def distributions(study: Study) -> dict[str, BaseDistribution]:
-    """The study's space in Optuna's terms."""
+    """Return the search space of a study in Optuna's terms."""
     return {name: _distribution(dimension) for name, dimension in sorted(study.space.items())}
 
 
@@ -89,58 +94,64 @@ def _distribution(dimension: Range | tuple[Any, ...]) -> BaseDistribution:
 
 
 def suggest(study: Study, numbers: range, earlier: Sequence[tuple[Job, Outcome]]) -> list[dict[str, Any]]:
-    """The hyper-parameters of the trials ``numbers``: one generation.
+    """Return the hyper-parameters of one generation of trials.
 
-    Trial 0 is the untuned default. The others depend on (sweep seed, study, trial number) and on ``earlier``, the
-    finished trials of the generations before: the sampler is made anew for each generation, with a seed of its own,
-    and is shown those and nothing else.
+    Trial 0 is the untuned default. Each generation has a new sampler with a seed of its own, which is told the finished
+    trials of the generations before and nothing else.
+
+    Args:
+        study: the study.
+        numbers: the numbers of the trials.
+        earlier: the trials of the generations before, with their outcomes.
     """
     if study.sweep.sampler == "sobol":
-        found = _sobol(study, numbers.stop)[numbers.start :]
+        suggestions = _sobol(study, numbers.stop)[numbers.start :]
     else:
-        sampler = _sampler(study.sweep.sampler, derived_seed(study.sweep.seed, study.name, numbers.start))
+        sampler = _make_sampler(study.sweep.sampler, derived_seed(study.sweep.seed, study.name, numbers.start))
         memory = optuna.create_study(study_name=study.name, direction="maximize", sampler=sampler)
         space = distributions(study)
-        memory.add_trials(frozen(job, outcome, space) for job, outcome in earlier)
-        found = [memory.ask(space).params for _ in numbers]
+        memory.add_trials(frozen_trial(job, outcome, space) for job, outcome in earlier)
+        suggestions = [memory.ask(space).params for _ in numbers]
     if numbers.start == 0:
-        found[0] = study.defaults
-    return [{name: params[name] for name in study.space} for params in found]
+        suggestions[0] = study.defaults
+    return [{name: params[name] for name in study.space} for params in suggestions]
 
 
 def _sobol(study: Study, count: int) -> list[dict[str, Any]]:
-    """The first ``count`` points of a scrambled Sobol design; a longer design begins with the same points."""
+    """Return the first points of a scrambled Sobol design. A longer design begins with the same points."""
     if len(study.design) >= count:
         return study.design[:count]
-    from scipy.stats import qmc  # takes a second
+    from scipy.stats import qmc  # This import takes a second.
 
     space = distributions(study)
     generator = np.random.default_rng(derived_seed(study.sweep.seed, study.name))
     design = qmc.Sobol(len(space), scramble=True, rng=generator)
     points = design.random_base2(max(1, math.ceil(math.log2(count))))
-    study.design = [{name: _at(d, u) for (name, d), u in zip(space.items(), point, strict=True)} for point in points]
+    study.design = [
+        {name: _quantile(d, u) for (name, d), u in zip(space.items(), point, strict=True)} for point in points
+    ]
     return study.design[:count]
 
 
-def _at(distribution: BaseDistribution, u: float) -> Any:
-    """The value at the quantile ``u`` in [0, 1)."""
+def _quantile(distribution: BaseDistribution, u: float) -> Any:
+    """Return the value of a distribution at the quantile ``u`` in [0, 1)."""
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[int(u * len(distribution.choices))]
     assert isinstance(distribution, FloatDistribution | IntDistribution)
-    whole = isinstance(distribution, IntDistribution)
-    # A whole number stands for the unit interval around it, so that the ends are as likely as the rest.
-    low, high = distribution.low - 0.5 * whole, distribution.high + 0.5 * whole
+    is_whole = isinstance(distribution, IntDistribution)
+    # A whole number stands for the unit interval around it, so that the ends are as likely as the others.
+    low, high = distribution.low - 0.5 * is_whole, distribution.high + 0.5 * is_whole
     value = math.exp(math.log(low) + u * math.log(high / low)) if distribution.log else low + u * (high - low)
-    if whole:
+    if is_whole:
         return min(max(round(value), int(distribution.low)), int(distribution.high))
-    return float(f"{value:.4g}")  # four digits are enough, and can be read
+    return float(f"{value:.4g}")  # Four digits are enough, and easy to read.
 
 
-def frozen(job: Job, outcome: Outcome, space: Mapping[str, BaseDistribution]) -> FrozenTrial:
-    """A finished trial in Optuna's terms. The objective is the validation skill (see ``training``)."""
-    pruned = bool(outcome.metrics["pruned"])
+def frozen_trial(job: Job, outcome: Outcome, space: Mapping[str, BaseDistribution]) -> FrozenTrial:
+    """Return a finished trial in Optuna's terms, with its objective (see `suite.training.train`)."""
+    is_pruned = bool(outcome.metrics["pruned"])
     return optuna.trial.create_trial(
-        state=TrialState.PRUNED if pruned else TrialState.COMPLETE,
+        state=TrialState.PRUNED if is_pruned else TrialState.COMPLETE,
         params={name: job.params[name] for name in space},
         distributions=dict(space),
         value=outcome.metrics["objective"],
@@ -150,14 +161,16 @@ def frozen(job: Job, outcome: Outcome, space: Mapping[str, BaseDistribution]) ->
 
 
 class GenerationPruner:
-    """Decides about one trial, comparing it with the finished earlier generations and nothing else.
+    """A pruner that compares one trial with the finished trials of earlier generations and with nothing else.
 
-    An Optuna study in memory is given those trials; those of the same generation stand there as failed, so that the
-    trial has its own number.
+    They stand in an Optuna study in memory. The other trials of the generation stand there as failed, so that the trial
+    gets its own number.
     """
 
     def __init__(self, context: PrunerContext) -> None:
-        self.study = optuna.create_study(study_name=context.study, direction="maximize", pruner=_pruner(context.name))
+        self.study = optuna.create_study(
+            study_name=context.study, direction="maximize", pruner=_make_pruner(context.name)
+        )
         for curve in context.earlier:
             self.study.add_trial(
                 optuna.trial.create_trial(
@@ -171,41 +184,57 @@ class GenerationPruner:
         self.trial = self.study.ask()
 
     def __call__(self, step: int, skill: float) -> bool:
+        """Tell whether the trial should end, given its validation skill at a step."""
         self.trial.report(skill, step)
         return self.trial.should_prune()
 
 
-def storage(place: str | Path) -> optuna.storages.BaseStorage:
-    """What keeps every study for Optuna's own tools: a database, by its address, or a journal file."""
-    if isinstance(place, str):
-        return optuna.storages.RDBStorage(place)
-    return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(place)))
+def open_storage(location: str | Path) -> optuna.storages.BaseStorage:
+    """Open the storage in which every study is recorded for Optuna's own tools.
+
+    Args:
+        location: the address of a database, or the path of a journal file.
+    """
+    if isinstance(location, str):
+        return optuna.storages.RDBStorage(location)
+    return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(location)))
 
 
-def record(study: Study, trials: Sequence[tuple[Job, Outcome]], store: optuna.storages.BaseStorage) -> None:
-    """Add the finished trials that the stored Optuna study lacks."""
-    kept = optuna.create_study(study_name=study.name, storage=store, direction="maximize", load_if_exists=True)
-    known = {trial.user_attrs.get("key") for trial in kept.get_trials(deepcopy=False)}
+def record_trials(study: Study, trials: Sequence[tuple[Job, Outcome]], storage: optuna.storages.BaseStorage) -> None:
+    """Record those finished trials of a study that its record in Optuna's storage lacks."""
+    record = optuna.create_study(study_name=study.name, storage=storage, direction="maximize", load_if_exists=True)
+    keys = {trial.user_attrs.get("key") for trial in record.get_trials(deepcopy=False)}
     space = distributions(study)
-    kept.add_trials(frozen(job, outcome, space) for job, outcome in trials if job.key not in known)
+    record.add_trials(frozen_trial(job, outcome, space) for job, outcome in trials if job.key not in keys)
 
 
 BEST_SHARE = 0.25
+"""The share of the trials that count as the best in `importances`."""
 
 
 def importances(
     study: Study, trials: Sequence[tuple[Job, Outcome]], resamples: int = 100
 ) -> dict[str, tuple[float, float, float]]:
-    """The share of each hyper-parameter in what sets the best quarter of the trials apart, with its 95 % interval.
+    """Return the importance of each hyper-parameter: its share in what distinguishes the best quarter of the trials.
 
-    PED-ANOVA (Watanabe, Bansal & Hutter 2023) in Optuna's form, normalised to a sum of 1; percentiles over resampled
-    trials. Pruned trials are left out. Some 7 ms per resample of 32 trials.
+    The method is PED-ANOVA (Watanabe, Bansal & Hutter 2023) as Optuna implements it. Pruned trials are left out. Each
+    resample of 32 trials takes some 7 ms.
+
+    Args:
+        study: the study.
+        trials: its finished trials.
+        resamples: the number of resamples of the trials.
+
+    Returns:
+        The importance of each hyper-parameter, which add up to 1, and the low and the high end of its 95 % interval,
+        which are percentiles over the resamples.
 
     Raises:
-        InputError: with fewer than ``FEWEST_TRIALS`` trials, fewer than two hyper-parameters, or equally good trials.
+        InputError: if there are fewer than ``FEWEST_TRIALS`` trials or fewer than two hyper-parameters, or if all
+            trials are equally good.
     """
     space = distributions(study)
-    done = [frozen(job, outcome, space) for job, outcome in trials if not outcome.metrics["pruned"]]
+    done = [frozen_trial(job, outcome, space) for job, outcome in trials if not outcome.metrics["pruned"]]
     if len(done) < FEWEST_TRIALS:
         raise InputError(f"importances need at least {FEWEST_TRIALS} finished trials; got {len(done)}")
     if len(space) < 2:
@@ -216,16 +245,16 @@ def importances(
     draws = generator.integers(len(done), size=(resamples, len(done)))
     point = _importances(done)
     resampled = [_importances([done[i] for i in draw]) for draw in draws]
-    low, high = np.quantile([[found[name] for name in space] for found in resampled], (0.025, 0.975), axis=0)
+    low, high = np.quantile([[shares[name] for name in space] for shares in resampled], (0.025, 0.975), axis=0)
     return {name: (point[name], float(low[i]), float(high[i])) for i, name in enumerate(space)}
 
 
 def _importances(trials: Sequence[FrozenTrial]) -> dict[str, float]:
-    import optuna.importance  # takes two seconds, for scikit-learn where that is installed
+    import optuna.importance  # This import takes two seconds if scikit-learn is installed.
 
     study = optuna.create_study(direction="maximize")
     study.add_trials(trials)
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=BEST_SHARE)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a resample may hold equally good trials alone; its importances are then equal
+        warnings.simplefilter("ignore")  # If all trials of a resample are equally good, so are the importances.
         return optuna.importance.get_param_importances(study, evaluator=evaluator)

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from suite.experiment.experiment import Experiment, Level
+from suite.experiment.experiment import Experiment
+from suite.experiment.levels import Level
 from suite.experiment.run_config import TaskConfig, canonical_json
 from suite.registry import make_task
 from suite.results.horizon import EXTRAPOLATED, POINTS, TRAINED

@@ -187,8 +187,8 @@ def _summarise_studies(plan: Plan, store: Store, leases: Leases) -> None:
         if not progress.is_complete or not leases.begin_once(name):
             continue
         if progress.trials:
-            journal = journal or retried(sweep.storage, store.journal)
-            retried(sweep.record, study, progress.outcomes(progress.trials), journal)
+            journal = journal or retried(sweep.open_storage, store.journal)
+            retried(sweep.record_trials, study, progress.outcomes(progress.trials), journal)
         evaluations = [outcome for _, outcome in progress.outcomes(progress.evaluations)]
         store.tracking.summarise(study, progress.best_params or {}, evaluations)
         leases.end_once(name)

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -156,7 +157,8 @@ def test_the_fingerprint_is_the_same_by_either_name() -> None:
     assert source_of("adding", "gru") == source_of("tasks.adding:Adding", "suite.architectures.gru:GRU")
 
 
-def test_a_class_without_a_file_is_refused_by_what_to_do() -> None:
-    cls = type("Typed", (architectures.get("gru"),), {"__module__": "__main__"})
-    with pytest.raises(InputError, match=r"the source of module '__main__' cannot be read.* put the class into a file"):
+def test_a_class_without_a_file_is_refused_by_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "typed_in", ModuleType("typed_in"))
+    cls = type("Typed", (architectures.get("gru"),), {"__module__": "typed_in"})
+    with pytest.raises(InputError, match=r"the source of module 'typed_in' cannot be read.* put the class into a file"):
         source_hash(cls)

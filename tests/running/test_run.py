@@ -174,9 +174,9 @@ def test_a_run_of_the_whole_way_and_the_same_command_again_does_nothing(tiny: Pa
 
     import optuna
 
-    from suite.planning.sweep import storage
+    from suite.planning.sweep import open_storage
 
-    kept = optuna.load_study(study_name="tiny/adding/gru", storage=storage(store.journal))
+    kept = optuna.load_study(study_name="tiny/adding/gru", storage=open_storage(store.journal))
     assert len(kept.trials) == 2
 
 

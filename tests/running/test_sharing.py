@@ -130,9 +130,9 @@ def test_two_commands_on_one_folder_share_the_work(tiny: Path, tmp_path: Path, a
 
     import optuna
 
-    from suite.planning.sweep import storage
+    from suite.planning.sweep import open_storage
 
-    kept = optuna.load_study(study_name="tiny/adding/gru", storage=storage(store.journal))
+    kept = optuna.load_study(study_name="tiny/adding/gru", storage=open_storage(store.journal))
     assert len(kept.trials) == 3
     studies = list(store.tracking.runs("tiny", "tags.role = 'study'"))
     assert sorted(run.info.status for run in studies) == ["FINISHED", "FINISHED"]

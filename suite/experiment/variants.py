@@ -1,0 +1,60 @@
+"""The variants of an experiment: its architectures, each with some of its options fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from suite.errors import InputError, unknown
+from suite.experiment.run_config import Frozen
+from suite.experiment.search_space import TUNABLE_TRAINING, Sweep
+from suite.experiment.tables import ArchitectureTable, Size
+from suite.experiment.validation import errors_at
+from suite.registry import architectures
+
+
+class Variant(Frozen):
+    """An architecture with some of its options fixed: a row of the leaderboard."""
+
+    label: str
+    architecture: str
+    fixed: dict[str, Any]
+    """The options of the architecture, of the model and of the training that no sweep changes."""
+    size: Size
+
+
+def make_variant(label: str, table: ArchitectureTable, model: Size, sweep: Sweep) -> Variant:
+    """Return the variant of an architecture table.
+
+    Args:
+        label: the label of the table.
+        table: the table.
+        model: the size in ``[model]``, which the table may change.
+        sweep: the sweep, which may search the hidden size.
+
+    Raises:
+        InputError: if a value of the table breaks a rule, or the size is missing or given twice.
+    """
+    name, where = table.architecture or label, f"[architectures.{label}]"
+    options = dict(table.model_extra or {})
+    with errors_at(where):
+        architectures.options(name, options)
+    own_size = table.model_dump(include=set(Size.model_fields), exclude_none=True)
+    replaced = {"parameters", "hidden_size"} if _size_keys(own_size) else set()
+    size = Size(**{**model.model_dump(exclude=replaced), **own_size})
+    is_searched = "hidden_size" in sweep.space and size.parameters is None
+    if (size.hidden_size is None) == (size.parameters is None) and not is_searched:
+        raise InputError(
+            f"{where}: give the size once, as hidden_size (equal width) or as parameters (equal parameters), "
+            f"here or in [model]; got {_size_keys(size.model_dump()) or 'neither'}"
+        )
+    for key in table.training:
+        if key not in TUNABLE_TRAINING:
+            raise unknown("key", key, TUNABLE_TRAINING, of=f"{where} training")
+    fixed_size = {key: value for key, value in own_size.items() if key != "parameters"}
+    return Variant(label=label, architecture=name, fixed={**options, **fixed_size, **table.training}, size=size)
+
+
+def _size_keys(settings: Mapping[str, Any]) -> str:
+    """Return those keys of some settings that give a size, as text; empty if there are none."""
+    return " and ".join(key for key in ("hidden_size", "parameters") if settings.get(key) is not None)
