@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -96,13 +97,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def working(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def working(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working folder that is searched last, as in a command."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     _search_path.search_last()
     importlib.invalidate_caches()
-    return tmp_path
+    yield tmp_path
+    for name in [name for name, module in sys.modules.items() if str(tmp_path) in str(getattr(module, "__file__", ""))]:
+        del sys.modules[name]
 
 
 # what is exported ----------------------------------------------------------------------------------------------------
@@ -313,7 +316,6 @@ def test_a_name_of_memspan_counts_with_the_definition_behind_it(
     write(working, {"by_memspan": CELL.format(imports=imports, bias=bias)})
     write(working, {"directly": CELL.format(imports=direct_imports, bias="bias")})
     importlib.invalidate_caches()
-    sys.modules.pop("by_memspan", None)
     by_memspan, directly = (
         {name: text for name, text in definitions_of("adding", cell).items() if name.startswith("suite.")}
         for cell in ("by_memspan:Echo", "directly:Echo")
