@@ -171,7 +171,10 @@ def test_two_commands_share_the_work_through_postgresql_and_an_mlflow_server(
 def test_runs_as_tasks_of_a_ray_cluster(
     tiny: Path, tmp_path: Path, shared_store: tuple[str, servers.MLflow], ray_cluster: servers.RayCluster
 ) -> None:
-    """One of its machines is lost on the way; its runs go elsewhere."""
+    """One of its machines is lost on the way. What lies in the working folder hides nothing from the others."""
+    for name in ("copy", "numpy", "suite/__init__", "tasks/__init__"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')", encoding="utf-8")
     (tmp_path / "cluster.toml").write_text(TINY.replace("steps = 40", "steps = 1500"), encoding="utf-8")
     storage, server = shared_store
     ray_cluster.start("127.0.0.6", "--num-cpus", "2")
