@@ -160,7 +160,7 @@ def compare(
         return load(name), open_existing(store, storage, tracking_uri, name)
 
     records = [record_at(name, partial(opener, name), curves=False)[0] for name in (first, second)]
-    found = changes.changes(*records)
+    found = changes.compare_records(*records)
     if as_json:
         print(changes.as_json(found))
     else:

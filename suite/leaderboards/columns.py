@@ -77,7 +77,7 @@ RANK = Column("rank", "rank", "rank", "rank_low", "rank_high", "rank_low", "low"
               "The places that an architecture takes when seeds are resampled, such as 2–4. This is not a test.")
 NAME = Column("architecture", "architecture", "name", help="The row of the experiment.", obvious=True)
 SKILL = Column("mean", "skill", "skill", "low", "high", best="high", interval=True,
-               help="A skill of 0 remembers nothing, and a skill of 1 is perfect. It is a mean over seeds with its 95 % interval.")
+               help="0 remembers nothing, and 1 is perfect. The number is a mean over seeds with its 95 % interval.")
 GROUP = Column("group", "group", "text",
                help="The test: architectures that share a letter do not differ significantly (paired over seeds, "
                f"adjusted after Holm, by more than {MARGIN}).")

@@ -1,4 +1,4 @@
-"""The pictures of a leaderboard, by the stem of their files."""
+"""The pictures of a leaderboard."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def figures(board: Leaderboard) -> Iterator[tuple[str, Figure]]:
-    """Each picture with its name, made when it is asked for; none for a leaderboard without ladders and sweeps."""
+    """Yield the stem of each picture's file and the picture. A leaderboard without ladders and sweeps has none."""
     if len(board.horizon_curves):
         from suite.plots.horizon import horizon_plot
 

@@ -17,19 +17,20 @@ from suite.leaderboards.text.latex import latex
 from suite.leaderboards.text.render import as_json, markdown
 
 FROZEN = "FROZEN"
-"""A file that says that a folder is not to be written again; it holds the digest."""
+"""The file that keeps a folder from being written again; it holds the digest."""
 PAGE = "index.html"
 TABLES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json", "leaderboard.tex")
 ALWAYS = (PAGE, *TABLES, manifests.RUNS, manifests.NAME)
-"""What every written leaderboard has."""
+"""The files that every written leaderboard has."""
 
 
 def write(board: Leaderboard, folder: Path) -> list[Path]:
-    """Write everything of a leaderboard into ``folder``; the same runs give the same bytes. Returns the paths.
+    """Write a leaderboard into a folder, and return the paths. The same runs give the same bytes.
 
-    ``index.html``, the page; ``leaderboard.md``, ``.csv``, ``.json``, ``.tex``; ``runs.parquet``, every run; where
-    there are ladders ``horizon.csv``, ``overfitting.csv`` and a picture of each; where enough trials search ``clip``
-    ``clipping.csv`` and a picture per architecture; and ``manifest.json`` with a digest of each.
+    It writes the page ``index.html``, the tables ``leaderboard.md``, ``.csv``, ``.json`` and ``.tex``, every run as
+    ``runs.parquet``, and ``manifest.json`` with a digest of each file. If the experiment has ladders, it writes
+    ``horizon.csv``, ``overfitting.csv`` and their pictures, and if enough trials search ``clip``, ``clipping.csv`` and
+    a picture for each architecture.
 
     Raises:
         InputError: if the folder holds a frozen leaderboard.
@@ -41,7 +42,7 @@ def write(board: Leaderboard, folder: Path) -> list[Path]:
     proof = manifests.manifest(record)
     if (folder / FROZEN).exists():
         raise InputError(
-            f"{str(folder)!r} holds a frozen leaderboard, which is never written again: give another folder"
+            f"{str(folder)!r} holds a frozen leaderboard, which is never written again; choose another folder"
         )
     folder.mkdir(parents=True, exist_ok=True)
     texts = dict(zip(TABLES, (markdown(board), _csv(board.rows), as_json(board), latex(board)), strict=True))
@@ -61,9 +62,9 @@ def write(board: Leaderboard, folder: Path) -> list[Path]:
 
 
 def freeze(board: Leaderboard, parent: Path) -> list[Path]:
-    """Write a finished leaderboard into a folder of its own, which is never written again.
+    """Write a finished leaderboard into a folder of its own, which is never written again, and return the paths.
 
-    The folder is called after the experiment and the beginning of the digest; what is there already stays.
+    The folder is named after the experiment and the beginning of the digest. If it is there already, it stays as it is.
 
     Raises:
         InputError: if runs are missing.
@@ -72,7 +73,7 @@ def freeze(board: Leaderboard, parent: Path) -> list[Path]:
     assert record is not None
     if not record.complete:
         raise InputError(
-            f"only a complete leaderboard can be frozen; {record.done} of {record.planned} runs are finished: "
+            f"only a complete leaderboard can be frozen; {record.done} of {record.planned} runs are finished, so run "
             f"`memspan run {board.experiment}` first"
         )
     digest = manifests.manifest(record)["digest"]

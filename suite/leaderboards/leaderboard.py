@@ -1,4 +1,4 @@
-"""The leaderboard as tables: from the record alone, always the same."""
+"""The leaderboard as tables, made from a record and from nothing else: the same record always gives the same tables."""
 
 from __future__ import annotations
 
@@ -32,72 +32,71 @@ AVERAGED = {
     "seconds_to_solve": "seconds_to_solve",
     "diverged": "diverged",
 }
-"""Columns that are plain means over seeds (overall: of the per-task means), and the metric of each."""
+"""The columns that are plain means over seeds, or overall over the means of the tasks, and the metric of each."""
 WITH_INTERVAL = ("gap", "sequences_per_second")
-"""Those that have Student's interval over seeds beside them, as ``_low`` and ``_high``."""
+"""The columns of these that have Student's interval over seeds beside them, as ``_low`` and ``_high``."""
 MEASURED = ("sequences_per_second", "sequences_per_second_low", "sequences_per_second_high", "seconds_to_solve")
-"""The columns that are time: no two runs of the same configuration have the same."""
-
+"""The columns that measure time, which differs between two runs of the same configuration."""
 MOST_NAMED = 6
-"""Rows in a note."""
+"""The largest number of rows that a note names."""
 OVERFITTING_AVERAGED = {name: name for name in overfitting.OTHERS}
-"""The same for the areas of an overfitting table."""
+"""The averaged columns of an overfitting table."""
 HORIZON = ("d50", "d50_low", "d50_high", "censored", "shortest", "longest")
-"""Columns of the horizon in the overall rows, there with the prefix ``horizon_``."""
+"""The columns of a horizon that the overall rows have, under the prefix ``horizon_``."""
 
 
 @dataclass(frozen=True)
 class Clipping:
-    """What the trials of experiments that search ``clip`` say; see ``suite.results.clipping``."""
+    """The tables that the trials of an experiment give if it searches ``clip``, see ``suite.results.clipping``."""
 
     cells: pd.DataFrame
     recommended: pd.DataFrame
     importances: pd.DataFrame
-    """Per architecture, task and parameter: ``importance``, ``low``, ``high``; or a ``note`` instead."""
+    """One row per architecture, task and parameter with ``importance``, ``low`` and ``high``, or with a ``note``."""
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Who remembers how much, by task and overall."""
+    """How much each architecture remembers, by task and overall."""
 
     experiment: str
     title: str
     rows: pd.DataFrame
     """One row per (scope, architecture), the best first in each scope."""
     scopes: list[str]
-    """``overall``, where there are several tasks, and the task levels in the order of the file."""
+    """``overall``, if there are several tasks, and the task levels in the order of the file."""
     longer: pd.DataFrame
-    """Mean skill at lengths beyond the training length: architecture, task, length, skill, low, high, seeds."""
+    """The mean skill at lengths beyond the training length: architecture, task, length, skill, low, high, seeds."""
     notes: list[str]
-    """What a reader has to know: missing runs, few seeds, what cannot be repeated."""
+    """Sentences about what a reader has to know, such as missing runs and few seeds."""
     horizons: pd.DataFrame = field(default_factory=pd.DataFrame)
-    """Per kind, ladder of delays and architecture, see ``horizon.horizons``; empty without ladders."""
+    """The horizons per kind, ladder of delays and architecture, see ``horizon.horizons``; empty without ladders."""
     horizon_curves: pd.DataFrame = field(default_factory=pd.DataFrame)
     """Skill against delay, see ``horizon.curves``."""
     overfitting: pd.DataFrame = field(default_factory=pd.DataFrame)
-    """Areas over training-set sizes, ranked as ``rows`` are, per ladder and overall; empty without ladders."""
+    """The areas over training-set sizes per ladder and overall, ranked as ``rows`` are; empty without ladders."""
     overfitting_curves: pd.DataFrame = field(default_factory=pd.DataFrame)
     """Each measure against the size of the training set, see ``overfitting.curves``."""
     comparisons: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    """Every pair of architectures by scope, see ``comparison.compare``."""
+    """Every pair of architectures by scope, see ``paired_tests.compare``."""
     runs: pd.DataFrame = field(default_factory=pd.DataFrame)
     """The evaluations, see `score_table`."""
     record: Record | None = None
-    """What it is made from."""
+    """The record that it is made from."""
 
     @cached_property
     def profiles(self) -> pd.DataFrame:
-        """The share of runs above each skill, see ``profiles.profiles``; made when asked for."""
+        """The share of runs above each skill, see ``profiles.profiles``."""
         return profiles(self.runs) if len(self.runs) else pd.DataFrame()
 
     @cached_property
     def budget(self) -> pd.DataFrame:
-        """What more trials are worth, see ``tuning.budget_curves``; empty where nothing is searched."""
+        """The worth of more trials, see ``tuning.budget_curves``; empty where nothing is searched."""
         return budget_curves(self.record) if self.record else pd.DataFrame()
 
     @cached_property
     def critical(self) -> CriticalDifferences | None:
-        """Average ranks over tasks; None where there are too few of them."""
+        """The average ranks over tasks, or None where there are too few tasks."""
         return critical_differences(self.runs) if len(self.runs) else None
 
     @property
@@ -107,7 +106,7 @@ class Leaderboard:
 
     @cached_property
     def clipping(self) -> Clipping | None:
-        """Made when asked for, which takes a second per study; None where ``searches`` has none of enough trials."""
+        """The tables of clipping, which take a second per study; None if no study in ``searches`` has enough trials."""
         enough = [(row.study, row.trials) for row in self.searches if len(row.trials) >= FEWEST_TRIALS]
         if not enough:
             return None
@@ -119,11 +118,11 @@ class Leaderboard:
         for study, tried in enough:
             row: dict[str, object] = {"architecture": study.variant.label, "task": study.level.label}
             try:
-                found = importances(study, tried)
+                shares = importances(study, tried)
             except InputError as error:
                 rows.append({**row, "note": str(error)})
                 continue
-            for name, (importance, low, high) in sorted(found.items()):
+            for name, (importance, low, high) in sorted(shares.items()):
                 rows.append({**row, "parameter": name, "importance": importance, "low": low, "high": high, "note": ""})
         columns = ["architecture", "task", "parameter", "importance", "low", "high", "note"]
         return Clipping(
@@ -132,7 +131,7 @@ class Leaderboard:
 
 
 def build_leaderboard(source: Record | Plan) -> Leaderboard:
-    """The leaderboard of what is finished; what is missing is named in the notes."""
+    """Return the leaderboard of the finished runs; its notes say what is missing."""
     record = Record.of(source) if isinstance(source, Plan) else source
     runs = score_table(record)
     levels = list(dict.fromkeys(row.study.level.label for row in record.rows))
@@ -141,23 +140,26 @@ def build_leaderboard(source: Record | Plan) -> Leaderboard:
     notes = []
     if not record.complete:
         others = record.others
-        hint = f" {others} finished runs in the store have other settings or other sources." if others else ""
+        hint = f" {others} finished runs in the store have other settings or sources." if others else ""
         notes.append(f"Incomplete: {record.done} of {record.planned} runs are finished.{hint}")
         if record.earlier:
             notes.append(earlier_text(record.earlier))
     if not experiment.sweep.repeatable:
         notes.append(
-            f"Sampler {experiment.sweep.sampler!r} with pruner {experiment.sweep.pruner!r} is not known to be "
-            "repeatable: the configurations may depend on interruptions and on the order in which runs finish."
+            f"The sampler {experiment.sweep.sampler!r} with the pruner {experiment.sweep.pruner!r} is not known to be "
+            "repeatable: configurations may depend on interruptions and on the order in which runs finish."
         )
     if runs.empty:
         return Leaderboard(experiment.name, experiment.title, runs, [], runs, notes, record=record)
     if int(runs.groupby(["architecture", "task"])["seed"].nunique().min()) < FEW_SEEDS:
-        notes.append(f"Fewer than {FEW_SEEDS} seeds: an indication, not a result to publish.")
-    if found := at_edges(record):
-        names = [f"{name} ({', '.join(sorted(params))})" for name, params in found.items()]
+        notes.append(f"Fewer than {FEW_SEEDS} seeds were evaluated: this is an indication and not a result to publish.")
+    if edges := at_edges(record):
+        names = [f"{name} ({', '.join(sorted(params))})" for name, params in edges.items()]
         shown = "; ".join(names[:MOST_NAMED]) + (f"; and {len(names) - MOST_NAMED} more" * (len(names) > MOST_NAMED))
-        notes.append(f"At an edge of the search space, where a wider one may hold better: {shown}.")
+        notes.append(
+            f"The best settings of these rows lie at an edge of the search space, so a wider one may hold "
+            f"better ones: {shown}."
+        )
     comparisons = {scope: compare(runs, scope) for scope in scopes if scope in (OVERALL, *runs["task"].unique())}
     rows = _ranked(runs, scopes, AVERAGED, comparisons)
     rows = rows.merge(interquartile_means(runs), on=["architecture", "task"], how="left")
@@ -187,7 +189,7 @@ def _ranked(
     averaged: Mapping[str, str],
     comparisons: Mapping[str, pd.DataFrame] | None = None,
 ) -> pd.DataFrame:
-    """One row per (scope, architecture): intervals, ranks, groups, and the plain means of ``averaged``."""
+    """Return one row per scope and architecture with intervals, ranks, groups, and the plain means of ``averaged``."""
     rows = summary(runs).merge(ranks(runs), on=["architecture", "task"], suffixes=("", "_rank"))
     rows = rows.rename(columns={"low_rank": "rank_low", "high_rank": "rank_high"})
     per_task = runs.groupby(["architecture", "task"], as_index=False)[list(averaged.values())].mean()
@@ -196,13 +198,13 @@ def _ranked(
     rows = rows.merge(averages, on=["architecture", "task"])
     rows = rows[rows["task"].isin(scopes)].assign(group="")
     for scope in scopes:
-        here = rows["task"] == scope
-        known = rows[here].dropna(subset="mean")
-        means = {str(name): float(mean) for name, mean in zip(known["architecture"], known["mean"], strict=True)}
+        inside = rows["task"] == scope
+        ranked = rows[inside].dropna(subset="mean")
+        means = {str(name): float(mean) for name, mean in zip(ranked["architecture"], ranked["mean"], strict=True)}
         letters = {}
         if len(means) > 1:
             letters = groups(means, comparisons[scope] if comparisons else compare(runs, scope))
-        rows.loc[here, "group"] = [letters.get(name, "") for name in rows.loc[here, "architecture"]]
+        rows.loc[inside, "group"] = [letters.get(name, "") for name in rows.loc[inside, "architecture"]]
     order = {scope: position for position, scope in enumerate(scopes)}
     rows = rows.assign(scope=rows["task"].map(order)).sort_values(
         ["scope", "mean", "architecture"], ascending=[True, False, True], ignore_index=True
@@ -211,32 +213,32 @@ def _ranked(
 
 
 def _with_intervals(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Student's intervals of `WITH_INTERVAL`; overall, of the means over tasks of each seed."""
+    """Add Student's intervals of `WITH_INTERVAL`; overall, they are those of each seed's mean over tasks."""
     for name in WITH_INTERVAL:
         values = runs[["architecture", "task", "seed"]].assign(value=runs[AVERAGED[name]])
         overall = values.groupby(["architecture", "seed"], as_index=False)["value"].mean().assign(task=OVERALL)
         both = pd.concat([values, overall]).groupby(["architecture", "task"])["value"]
-        found = pd.DataFrame(
-            [(*level, *mean_interval(here)[1:]) for level, here in both],
+        intervals = pd.DataFrame(
+            [(*level, *mean_interval(numbers)[1:]) for level, numbers in both],
             columns=["architecture", "task", f"{name}_low", f"{name}_high"],
         )
-        rows = rows.merge(found, on=["architecture", "task"], how="left")
+        rows = rows.merge(intervals, on=["architecture", "task"], how="left")
     return rows
 
 
 def _with_horizon(rows: pd.DataFrame, horizons: pd.DataFrame) -> pd.DataFrame:
-    """The trained horizon beside the overall rows: that of the only ladder, or the one over all of them."""
+    """Add the trained horizon to the overall rows: that of the only ladder, or the one over all ladders."""
     if horizons.empty or not (horizons["kind"] == horizon.TRAINED).any():
         return rows
     trained = horizons[horizons["kind"] == horizon.TRAINED]
     ladder = OVERALL if trained["ladder"].nunique() > 1 else trained["ladder"].iloc[0]
     names = {name: f"horizon_{name}" for name in HORIZON}
-    chosen = trained[trained["ladder"] == ladder].set_index("architecture")[list(names)].rename(columns=names)
-    return rows.join(chosen.assign(task=OVERALL).set_index("task", append=True), on=["architecture", "task"])
+    shown = trained[trained["ladder"] == ladder].set_index("architecture")[list(names)].rename(columns=names)
+    return rows.join(shown.assign(task=OVERALL).set_index("task", append=True), on=["architecture", "task"])
 
 
 def _overfitting(sizes: pd.DataFrame) -> pd.DataFrame:
-    """Ranked by the area of test skill, with the loss's own interval."""
+    """Return the architectures ranked by the area of test skill, with the interval of the loss."""
     areas = overfitting.areas(sizes)
     areas = areas.assign(task=areas["ladder"], skill=areas["test_skill"])
     if areas.empty:
@@ -257,12 +259,13 @@ def _overfitting(sizes: pd.DataFrame) -> pd.DataFrame:
 
 
 def _longer(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean skill with its interval for each architecture, task and longer length."""
     prefix = "skill_at_length_"
     lengths = sorted(int(name.removeprefix(prefix)) for name in runs.columns if name.startswith(prefix))
     lines: list[tuple[str, str, int, float, float, float, int]] = []
     for length in lengths:
-        known = runs.assign(skill=runs[f"{prefix}{length}"]).dropna(subset="skill")
-        bootstrap = Bootstrap.draw(known)
+        tested = runs.assign(skill=runs[f"{prefix}{length}"]).dropna(subset="skill")
+        bootstrap = Bootstrap.draw(tested)
         for k, task in enumerate(bootstrap.tasks):
             intervals = bootstrap.intervals([k]).tolist()
             for a, architecture in enumerate(bootstrap.architectures):

@@ -22,7 +22,7 @@ from suite.engines import Inline
 from suite.errors import InputError
 from suite.experiment.loading import load
 from suite.experiment.run_config import canonical_json, digest
-from suite.leaderboards.changes import changes
+from suite.leaderboards.changes import compare_records
 from suite.leaderboards.files import freeze, write
 from suite.leaderboards.leaderboard import build_leaderboard
 from suite.leaderboards.proof import manifest as manifests
@@ -160,10 +160,10 @@ def test_a_file_of_runs_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read"):
         Record.read(tmp_path / "none.parquet")
     (tmp_path / "text.parquet").write_text("text", encoding="utf-8")
-    with pytest.raises(InputError, match="no file of runs"):
+    with pytest.raises(InputError, match="not a file of runs"):
         Record.read(tmp_path / "text.parquet")
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "other.parquet")
-    with pytest.raises(InputError, match="no file of runs"):
+    with pytest.raises(InputError, match="not a file of runs"):
         Record.read(tmp_path / "other.parquet")
 
 
@@ -420,7 +420,7 @@ def test_changes_between_two_leaderboards() -> None:
         return Record.of(made_up(tables, lambda job: {"skill": skill[job.variant] + rng.uniform(0, 0.01)}))
 
     first = record({"a": 0.2, "b": 0.5, "old": 0.3})
-    found = changes(first, record({"a": 0.6, "b": 0.5, "new": 0.3}, steps=200))
+    found = compare_records(first, record({"a": 0.6, "b": 0.5, "new": 0.3}, steps=200))
     rows = found.rows.set_index(["task", "architecture"])
     assert rows.loc[("overall", "a"), "verdict"] == "better"
     assert rows.loc[("overall", "a"), "difference"] == pytest.approx(0.4, abs=0.01)
@@ -428,14 +428,14 @@ def test_changes_between_two_leaderboards() -> None:
     assert rows.loc[("adding", "old"), "verdict"] == "gone"
     assert rows.loc[("adding", "new"), "verdict"] == "new"
     assert "setting training.steps: 100, then 200" in found.causes
-    same = changes(first, first)
+    same = compare_records(first, first)
     assert set(same.rows["verdict"]) == {"same runs"}
     assert same.causes == []
     places = [{"files": {"mine.py": "1", "module.py": text, f"{text}.py": "2"}, "packages": {}} for text in ("a", "b")]
-    moved = changes(*(replace(first, environments={"": place}) for place in places))
+    moved = compare_records(*(replace(first, environments={"": place}) for place in places))
     assert moved.causes == ["code: module.py"]  # and not what was added or taken away beside it
     with pytest.raises(InputError, match="no task in common"):
-        changes(record({"a": 0.2}, tasks=("adding",)), record({"a": 0.2}, tasks=("counting",)))
+        compare_records(record({"a": 0.2}, tasks=("adding",)), record({"a": 0.2}, tasks=("counting",)))
 
 
 def test_the_commands(whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""How a leaderboard was measured, in sentences; on what; and how to cite it."""
+"""How a leaderboard was measured in sentences, the machines that measured it, and how to cite it."""
 
 from __future__ import annotations
 
@@ -10,51 +10,51 @@ from suite.statistics.bootstrap import CONFIDENCE, FEW_SEEDS, RESAMPLES
 from suite.statistics.paired_tests import MARGIN
 
 PACKAGES = ("memspan", "torch", "lightning", "numba")
-"""Named on the page; the manifest has all."""
+"""The packages that the page names; the manifest has all of them."""
 
 
 def sentences(record: Record) -> Iterator[str]:
-    """The protocol, as it was for this experiment."""
+    """Yield the protocol of an experiment, a paragraph at a time."""
     experiment = record.experiment
     sweep, seeds = experiment.sweep, len(experiment.evaluation.seed_list)
-    size = experiment.model.parameters
-    if size:
-        yield f"Architectures have {size:,} parameters to 5 %, unless their row says otherwise."
+    if experiment.model.parameters:
+        yield f"Architectures have {experiment.model.parameters:,} parameters to 5 %, unless their row says otherwise."
     if sweep.trials:
-        searched = ", ".join(sweep.space)
         yield (
-            f"Each architecture was tuned on each task by itself, with {sweep.trials} trials of as many steps "
-            f"({searched}; sampler {sweep.sampler}, pruner {sweep.pruner}); trial 0 is the untuned default. "
-            "Hyper-parameters were chosen on validation data."
+            f"Each architecture was tuned on each task by itself, with {sweep.trials} trials of the same number of "
+            f"steps. The search was over {', '.join(sweep.space)}, with the sampler {sweep.sampler} and the pruner "
+            f"{sweep.pruner}; trial 0 is the untuned default. Hyper-parameters were chosen on validation data."
         )
     else:
         yield "Nothing was tuned: every architecture was trained with the settings of the experiment."
     yield (
-        f"The configuration that was chosen was trained on {seeds} seeds that tuning had not used; each varies "
+        f"The configuration that was chosen was trained on {seeds} seeds that tuning had not used. A seed varies "
         "initialisation, data and their order together. Data depend on the task and the seed alone, so that "
         "architectures are compared in pairs. Scores are those on test data, at the best validation point."
     )
     yield (
-        "Skill is (score − chance)/(1 − chance): 0 remembers nothing, 1 is perfect. A diverged run has skill 0. "
-        "Overall is the mean of the means of the tasks."
+        "Skill is (score − chance)/(1 − chance): 0 remembers nothing, and 1 is perfect. A diverged run has skill 0. "
+        "The overall skill is the mean of the means of the tasks."
     )
     yield (
-        f"Intervals hold with {CONFIDENCE:.0%}: a bootstrap over seeds, stratified by task and paired over "
-        f"architectures ({RESAMPLES:,} resamples), that counts one unseen seed. Ranks are those inside each resample. A is above B "
-        f"where the paired difference, adjusted after Holm, excludes 0 and exceeds {MARGIN}; A and B are tied where "
-        f"the whole interval lies within ±{MARGIN}; otherwise unresolved. Fewer than {FEW_SEEDS} seeds are an "
-        "indication."
+        f"Intervals hold with {CONFIDENCE:.0%}. They come from a bootstrap over seeds with {RESAMPLES:,} resamples, "
+        "stratified by task and paired over architectures, that counts one unseen seed. Ranks are those inside each "
+        f"resample. One architecture is above another if their paired difference, adjusted after Holm, excludes 0 and "
+        f"exceeds {MARGIN}. The two are tied if the whole interval lies within ±{MARGIN}, and unresolved otherwise. "
+        f"Fewer than {FEW_SEEDS} seeds are an indication and not a result."
     )
     yield (
         "Solve rates have Wilson's interval. Steps to solve are restricted means: a run that never solved the task "
-        "counts with its whole budget. Sequences per second are those of training, at the load of the machine then."
+        "counts with its whole budget. Sequences per second are those of training, at the load of the machine at that "
+        "time."
     )
 
 
 def facts(record: Record) -> dict[str, str]:
-    """Versions and machines, each once."""
-    found: dict[str, list[str]] = {}
+    """Return the versions and machines of the runs by name; several are separated by commas."""
+    facts: dict[str, set[str]] = {}
     for environment in record.environments.values():
+        packages = environment.get("packages", {})
         values = {
             "processor": environment.get("processor", ""),
             "instructions": environment.get("cpu_capability", ""),
@@ -62,18 +62,16 @@ def facts(record: Record) -> dict[str, str]:
             "threads per run": str(environment.get("threads", "")),
             "system": environment.get("system", ""),
             "Python": environment.get("python", ""),
-            **{
-                name: environment.get("packages", {}).get(name, "")
-                for name in ("memspan", "torch", "lightning", "numba")
-            },
+            **{name: packages.get(name, "") for name in PACKAGES},
         }
         for name, value in values.items():
-            if value and value not in found.setdefault(name, []):
-                found[name].append(value)
-    return {name: ", ".join(sorted(values)) for name, values in found.items()}
+            if value:
+                facts.setdefault(name, set()).add(value)
+    return {name: ", ".join(sorted(values)) for name, values in facts.items()}
 
 
 def citation(experiment: str, digest: str) -> dict[str, str]:
+    """Return a citation as a sentence and as BibTeX, with the digest of the manifest."""
     short = digest.removeprefix("sha256:")[:12]
     title = f"memspan leaderboard: {experiment}"
     bibtex = "\n".join(

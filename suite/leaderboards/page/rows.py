@@ -1,4 +1,4 @@
-"""What the page says of a row: one architecture on one task level."""
+"""The details of a row, which is one architecture on one task level, for the page."""
 
 from __future__ import annotations
 
@@ -48,53 +48,57 @@ def _details(row: Row) -> dict[str, Any]:
 
 
 def _setting(value: Any) -> Any:
-    """A value of a configuration for people: a threshold that is infinite is off, the digits are all there."""
+    """Return a value of a configuration for people: with all of its digits, and off for an infinite threshold."""
     if isinstance(value, float):
         short = setting_text(value)
         return short if math.isinf(value) or float(short) == value else repr(value)
     if isinstance(value, Mapping):
-        return {name: _setting(one) for name, one in value.items()}
+        return {name: _setting(part) for name, part in value.items()}
     return value if isinstance(value, str | int) or value is None else canonical_json(value)
 
 
 def _learning_curve(runs: Sequence[Run]) -> dict[str, Any]:
-    """Means over the seeds by step; a run that has stopped counts on with its last skill, and no longer in losses."""
+    """Return means over the seeds by step.
+
+    A run that has stopped counts on with its last skill, and no longer counts in losses.
+    """
     steps = sorted({step for _, outcome in runs for step, point in outcome.curves if "validation/skill" in point})
     skills = np.array([_held(outcome.curve, steps) for _, outcome in runs]) if steps else np.empty((1, 0))
-    found: dict[str, Any] = {"step": steps, "skill": skills.mean(axis=0)}
-    found |= {"skill_low": skills.min(axis=0), "skill_high": skills.max(axis=0)}
+    curve: dict[str, Any] = {"step": steps, "skill": skills.mean(axis=0)}
+    curve |= {"skill_low": skills.min(axis=0), "skill_high": skills.max(axis=0)}
     for name in ("train", "validation"):
         losses: dict[int, list[float]] = {}
         for _, outcome in runs:
             for step, point in outcome.curves:
                 if f"{name}/loss" in point:
                     losses.setdefault(step, []).append(point[f"{name}/loss"])
-        found[f"{name}_loss"] = [float(np.mean(losses[step])) if step in losses else None for step in steps]
-    return found
+        curve[f"{name}_loss"] = [float(np.mean(losses[step])) if step in losses else None for step in steps]
+    return curve
 
 
 def _held(curve: Iterable[tuple[int, float]], steps: Sequence[int]) -> list[float]:
-    known, held, last = dict(curve), [], 0.0
+    """Return the value of a curve at each step, or its last value before it."""
+    values, held, last = dict(curve), [], 0.0
     for step in steps:
-        last = known.get(step, last)
+        last = values.get(step, last)
         held.append(last)
     return held
 
 
 def _gradient(runs: Sequence[Run]) -> dict[str, Any] | None:
-    """Means over the seeds of log₁₀ norm by lag, at the moments at which it was measured."""
-    values: dict[str, dict[int, list[float]]] = {}
+    """Return means over the seeds of log₁₀ norm by lag, for each moment at which it was measured."""
+    norms: dict[str, dict[int, list[float]]] = {}
     for _, outcome in runs:
         for lag, point in outcome.curves:
             for name, value in point.items():
                 if name.startswith("gradient/"):
-                    values.setdefault(name.removeprefix("gradient/"), {}).setdefault(lag, []).append(value)
-    if not values:
+                    norms.setdefault(name.removeprefix("gradient/"), {}).setdefault(lag, []).append(value)
+    if not norms:
         return None
-    lags = sorted({lag for found in values.values() for lag in found})
+    lags = sorted({lag for by_lag in norms.values() for lag in by_lag})
     moments: dict[str, list[float | None]] = {
-        moment: [float(np.mean(here)) if (here := values[moment].get(lag)) else None for lag in lags]
+        moment: [float(np.mean(norms[moment][lag])) if lag in norms[moment] else None for lag in lags]
         for moment in ("start", "half", "end")
-        if moment in values
+        if moment in norms
     }
     return {"lag": lags, **moments}
