@@ -1,4 +1,4 @@
-"""The one loop that hands out work to an engine and waits for it, with the same Ctrl-C everywhere."""
+"""The one loop that gives work to an engine and waits for it, with the same Ctrl-C everywhere."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from typing import Any
 from suite.engines._base import Engine, EngineTask, TaskResult
 
 POLL_SECONDS = 2.0
-"""Seconds between two looks at what others do, or at whether an engine has room."""
+"""The seconds between two checks of what other commands do, or of whether an engine has room."""
 
 
 class Work(ABC):
-    """Tasks that are to be done, which may follow from the results of others."""
+    """A set of tasks that are to be done. Results may lead to further tasks."""
 
     @abstractmethod
     def is_left(self) -> bool:
-        """Tell whether anything is left that is not under way."""
+        """Tell whether any task is left that is not under way."""
 
     @abstractmethod
     def next_task(self) -> tuple[str, EngineTask] | None:
-        """Return the key of a task and the task itself; None if none can be started now."""
+        """Return a task with its key; None if no task can be started now."""
 
     @abstractmethod
     def on_result(self, key: str, result: TaskResult) -> None:
-        """Take the result of a task."""
+        """Receive the result of a task."""
 
-    def on_idle(self) -> None:
-        """Take notice that nothing is under way and nothing could be started."""
+    def on_idle(self) -> None:  # noqa: B027  (not every kind of work has to know it)
+        """Learn that no task is under way and none could be started."""
 
 
 def dispatch(work: Work, engine: Engine, on_stopping: Callable[[], None] = lambda: None) -> bool:
-    """Do all of the work, and leave the engine.
+    """Execute all tasks of some work, and leave the context of the engine.
 
-    After Ctrl-C or SIGTERM nothing new is started, and what is under way is asked to keep a checkpoint and end. After
-    a second one, KeyboardInterrupt is raised at once.
+    After Ctrl-C or SIGTERM, no task is started any more, and those under way are asked to keep a checkpoint and end. A
+    second Ctrl-C raises KeyboardInterrupt at once.
 
     Args:
-        work: hands out tasks and takes their results.
-        engine: where they execute.
-        on_stopping: is called after the first Ctrl-C, from the handler of the signal.
+        work: the tasks, and the receiver of their results.
+        engine: the engine that executes them.
+        on_stopping: is called after the first Ctrl-C, by the handler of the signal.
 
     Returns:
-        True if all of the work is done, and False after Ctrl-C.
+        True if all tasks are done, and False after Ctrl-C.
     """
     with engine, _interruptible(engine, on_stopping) as signals:
         while engine.pending or (work.is_left() and not signals):
@@ -64,8 +64,8 @@ def dispatch(work: Work, engine: Engine, on_stopping: Callable[[], None] = lambd
 
 @contextmanager
 def _interruptible(engine: Engine, on_stopping: Callable[[], None]) -> Iterator[list[int]]:
-    """Collect the numbers of the signals that arrive: the first stops the engine, a second one interrupts as usual."""
-    signals: list[int] = []  # A handler may interrupt anything, so there is no lock.
+    """Collect the numbers of the signals that arrive. The first one stops the engine, and a second one interrupts."""
+    signals: list[int] = []  # A handler may interrupt any line, so there must be no lock.
     if threading.current_thread() is not threading.main_thread():
         yield signals
         return
@@ -77,9 +77,9 @@ def _interruptible(engine: Engine, on_stopping: Callable[[], None]) -> Iterator[
         engine.stop()
         on_stopping()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield signals
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)

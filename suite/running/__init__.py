@@ -1,1 +1,1 @@
-"""Getting an experiment done: alone, or together with others on the same store."""
+"""The execution of the runs of an experiment, which several commands and machines can share."""

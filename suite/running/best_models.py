@@ -1,7 +1,7 @@
 """The best model of each row of an experiment, kept in the store.
 
-Training is repeatable, so a row's model is made by training its best run once more: an experiment that was finished
-long ago gets its models as well, and runs need not keep weights that nobody asks for.
+Training is repeatable, so the model of a row is made by training its best run once more. Runs therefore need not keep
+their weights, and an experiment that was finished long ago can still get its models.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BestModel:
-    """The model of a row whose evaluations are finished: its best run, and the file to which it belongs."""
+    """The model of a row whose evaluations are finished, given by its best run and its file."""
 
     study: Study
     job: Job
@@ -37,7 +37,7 @@ class BestModel:
 
     @property
     def is_made(self) -> bool:
-        """Whether the file is there and holds the model of this run."""
+        """True if the file exists and holds the model of this run."""
         try:
             return read(self.path).config.key == self.job.key
         except InputError:
@@ -46,19 +46,19 @@ class BestModel:
 
 @dataclass(frozen=True)
 class ModelResult:
-    """What became of the model of a row."""
+    """The result of keeping the model of a row."""
 
     model: BestModel
     state: Literal["made", "there", "failed"]
     note: str = ""
-    """What somebody has to know: why it failed, or that it is not quite the model that was recorded."""
+    """The reason of a failure, or the remark that the model is not quite the recorded one."""
 
 
 def best_models(plan: Plan, folder: Path) -> list[BestModel]:
     """Return the models that can be made now, in the order of the plan.
 
     Raises:
-        InputError: if two rows would have the same file.
+        InputError: if two rows would share a file.
     """
     models: dict[Path, BestModel] = {}
     for study in plan.studies:
@@ -76,22 +76,22 @@ def best_models(plan: Plan, folder: Path) -> list[BestModel]:
 
 
 def keep_models(plan: Plan, store: Store, engine: Engine, listener: RunListener | None = None) -> list[ModelResult]:
-    """Write the model of each finished row that the store lacks, and list them all in MLflow.
+    """Make the model of each finished row that the store lacks, and list all models in MLflow.
 
-    Interrupted and called again, it goes on with what is missing.
+    After an interruption, the next call goes on with the models that are missing.
 
     Args:
         plan: the plan whose rows get models.
-        store: models are in ``models/EXPERIMENT/TASK-LEVEL/VARIANT.pt`` of its folder.
-        engine: where they are trained; it is left at the end.
-        listener: is told what happens; ``on_done`` of each model that is made.
+        store: the store. Its folder gets the files ``models/EXPERIMENT/TASK-LEVEL/VARIANT.pt``.
+        engine: the engine that trains them. Its context is left at the end.
+        listener: is told about each model; ``on_done`` is called when one is made.
 
     Returns:
-        What became of each row, in the order of the plan; those that are not finished are left out.
+        The result for each finished row, in the order of the plan.
 
     Raises:
-        InputError: if two rows would have the same file.
-        KeyboardInterrupt: after Ctrl-C or SIGTERM. After the first, what was under way has kept a checkpoint.
+        InputError: if two rows would share a file.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM. Trainings under way have kept a checkpoint, unless it came twice.
         StoreError: if a file cannot be written.
     """
     listener = listener or RunListener()
@@ -106,7 +106,7 @@ def keep_models(plan: Plan, store: Store, engine: Engine, listener: RunListener 
                 from suite.store.mlflow_models import list_model
 
                 list_model(store.tracking, result.model.study, result.model.path, read(result.model.path))
-    except Exception as error:  # the files are there; the same command lists what is not listed
+    except Exception as error:  # The files are there, and the same command lists the models later.
         listener.on_trouble(f"the models could not be listed in MLflow: {redacted(str(error))}")
     return results
 
@@ -138,9 +138,9 @@ class _MissingModels(Work):
         model = self.running.pop(key)
         if result.status is TaskStatus.DONE:
             _write(model.path, result.value)
-            made = Outcome(unpack(result.value).metrics)
-            self.listener.on_done(model.job, made)
-            note = _difference(self.plan.finished[model.job.key], made)
+            outcome = Outcome(unpack(result.value).metrics)
+            self.listener.on_done(model.job, outcome)
+            note = _difference(self.plan.finished[model.job.key], outcome)
             self.results[key] = ModelResult(model, "made", note)
         elif result.status is TaskStatus.LOST:
             self.ready.append(model)
@@ -160,7 +160,7 @@ class _MissingModels(Work):
 
 
 def train_model(job: Job, experiment: str, checkpoint: Path, signals: Signals) -> bytes:
-    """Train the run of a row once more, and return its model file."""
+    """Train a run once more, and return the bytes of its model file."""
     from suite.store.environment import environment
     from suite.training.lightning_module import Watcher
     from suite.training.train import train
@@ -174,21 +174,21 @@ def train_model(job: Job, experiment: str, checkpoint: Path, signals: Signals) -
     return pack(saved)
 
 
-def _difference(recorded: Outcome, made: Outcome) -> str:
-    """Say that a model is not quite the one that was recorded, as on another platform; empty if it is."""
-    before, after = recorded.repeatable, made.repeatable
+def _difference(recorded: Outcome, outcome: Outcome) -> str:
+    """Say by which metrics a model differs from the recorded one, as on another platform; empty if by none."""
+    before, after = recorded.repeatable, outcome.repeatable
     different = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
     if not different:
         return ""
     name = next((name for name in ("test_skill", "validation_skill") if name in different), different[0])
     return (
-        f"trained here, {len(different)} of {len(after)} metrics differ from those recorded, as with another platform "
-        f"or version ({name} {after.get(name)} instead of {before.get(name)}); the file has its own"
+        f"{len(different)} of {len(after)} metrics differ from the recorded ones, as they may on another platform or "
+        f"version ({name} is {after.get(name)} instead of {before.get(name)}); the file holds those of this training"
     )
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Put a model file where it belongs, and clear away what a killed process has left of it."""
+    """Write a model file, and delete whatever a killed process has left half-written of it."""
     try:
         write_whole(path, data)
         remove(path, itself=False)

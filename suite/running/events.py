@@ -1,4 +1,4 @@
-"""What happens while an experiment is under way, for whoever watches."""
+"""The events of an experiment that is under way."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from suite.planning.job import Job, Outcome
 
 
 class RunListener:
-    """Is told what happens to runs. A subclass overrides what it wants to know; each call returns at once."""
+    """A listener that ignores every event. A subclass overrides the methods that it needs. They must return at once."""
 
     def on_step(self, job: Job, step: int) -> None:
-        """A run has done so many optimiser steps. This is called now and then, also from another thread."""
+        """A run has reached an optimiser step. This is called now and then, also from other threads."""
 
     def on_done(self, job: Job, outcome: Outcome) -> None:
-        """A run is finished, here or elsewhere."""
+        """A run is finished, in this command or in another."""
 
     def on_failed(self, job: Job, result: TaskResult, given_up: bool) -> None:
-        """A run has failed, and is tried again unless it is given up."""
+        """A run has failed. It is tried again unless it is given up."""
 
     def on_stopping(self) -> None:
-        """Ctrl-C was pressed: the runs under way keep checkpoints and end."""
+        """Ctrl-C was pressed. The runs under way keep checkpoints and end."""
 
     def on_waiting(self, ready: int, elsewhere: int) -> None:
-        """Nothing is under way here: ``ready`` runs have no room, and others do ``elsewhere`` runs."""
+        """No run is under way here. ``ready`` runs wait for room, and ``elsewhere`` runs are done by other commands."""
 
     def on_trouble(self, text: str) -> None:
-        """Something went wrong that does not touch any result."""
+        """Something has gone wrong that changes no result."""

@@ -1,4 +1,4 @@
-"""One run, done and recorded."""
+"""The execution of one run, and its record."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from suite.store.store import Store
 
 @cache
 def open_store(location: StoreLocation) -> Store:
-    """Open the store of a location, once in each process."""
+    """Return the store of a location. It is opened once in each process."""
     return Store.at(location)
 
 
 def execute(
     job: Job, location: StoreLocation, experiment: str, study_run: str, owner: str, signals: Signals
 ) -> Outcome | None:
-    """Do one run and record it.
+    """Execute one run and record it.
 
     Args:
         job: the run.
-        location: the store in which it is recorded.
-        experiment: the name of its experiment.
-        study_run: MLflow's id of the run of its study, under which it is nested.
-        owner: who holds the run, see `Leases`.
-        signals: tells how far it has come, and whether to stop.
+        location: the location of the store.
+        experiment: the name of the experiment.
+        study_run: MLflow's id of the run of the study, under which this run is nested.
+        owner: the owner that holds the run, see `Leases`.
+        signals: the link to the process that started the run.
 
     Returns:
-        What was measured; None if the run belongs to another owner by the time it is done.
+        The outcome; None if the run belongs to another owner by the time it is finished.
 
     Raises:
-        StoppedError: if it was asked to stop; a checkpoint is kept.
+        StoppedError: if the run was asked to stop. It has kept a checkpoint.
     """
     from suite.plots.learning_curve import learning_curve
     from suite.store.environment import environment

@@ -1,4 +1,4 @@
-"""Getting an experiment done: alone, or together with others on the same store."""
+"""The runner: it executes every missing run of an experiment, and shares the work with others on the same store."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def open_plan(experiment: Experiment, store: Store, curves: bool = False) -> Pla
     """Return the studies of an experiment, checked, with the finished runs of a store.
 
     Args:
-        experiment: what is asked.
-        store: where its runs are recorded.
+        experiment: the experiment.
+        store: the store of its runs.
         curves: whether the learning curves of finished runs are needed.
 
     Raises:
-        InputError: if anything in the experiment is wrong.
+        InputError: if the experiment breaks a rule, or a model of it cannot be built.
     """
     checked = studies(experiment)
     needed = curves or experiment.sweep.pruner != "none"
@@ -48,26 +48,25 @@ def run(
     attempts: int = 3,
     execute_run: Any = execute,
 ) -> dict[str, str]:
-    """Do every run of a plan that the store lacks; afterwards ``plan.finished`` has them all.
+    """Execute every run of a plan that the store lacks. Afterwards, ``plan.finished`` has them all.
 
-    A study's runs are taken up in the order in which it names them. Interrupted and called again, it goes on with what
-    is missing; called several times at once, also on several machines, the callers share the work, and each returns
-    when all of it is done.
+    After an interruption, the next call goes on with the runs that are missing. Several callers at once share
+    the runs, also on several machines, and each of them returns when all runs are finished.
 
     Args:
-        plan: what to do.
-        store: where it is recorded.
-        engine: where runs execute; it is left at the end.
-        listener: is told what happens.
-        attempts: a run that has failed so often is given up.
-        execute_run: does one run, see `execute`.
+        plan: the plan.
+        store: the store in which runs are recorded.
+        engine: the engine that executes them. Its context is left at the end.
+        listener: is told about each run.
+        attempts: the number of failures after which a run is given up.
+        execute_run: executes one run, see `execute`.
 
     Returns:
         The reason of each run that was given up, by key; empty if the plan is complete.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C or SIGTERM. After the first, runs under way have kept a checkpoint.
-        StoreError: if the store is full or stays away.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM. The runs under way have kept a checkpoint, unless it came twice.
+        StoreError: if the store is full or does not answer.
     """
     listener = listener or RunListener()
     name = plan.experiment.name
@@ -84,14 +83,14 @@ def run(
             raise KeyboardInterrupt
         try:
             _summarise_studies(plan, store, leases)
-        except Exception as error:  # every result is in the ledger; what is lacking here is made up for next time
+        except Exception as error:  # Every result is in the ledger, and the next call makes up for the summaries.
             text = f"the studies could not be summarised in MLflow and Optuna: {redacted(str(error))}"
             listener.on_trouble(text)
     return runs.given_up
 
 
 class _MissingRuns(Work):
-    """The runs of a plan that are not finished. Each that can be named is in one of four tables, by key."""
+    """The runs of a plan that are not finished. Each known run stands in one of four tables, by its key."""
 
     def __init__(self, plan: Plan, store: Store, leases: Leases, listener: RunListener, execute_run: Any) -> None:
         self.plan = plan
@@ -103,16 +102,17 @@ class _MissingRuns(Work):
         self.running: dict[str, Job] = {}
         self.elsewhere: dict[str, Job] = {}
         self.given_up: dict[str, str] = {}
-        """Why each of these runs was given up."""
+        """The reason for which each of these runs was given up."""
         self.studies = {study.name: study for study in plan.studies}
         self.waiting_studies: dict[str, set[str]] = {}
-        """The studies that wait for each run: two may ask for the same configuration."""
-        self.looked = time.monotonic()
+        """The names of the studies that wait for each run. Two studies may need the same one."""
+        self.last_poll = time.monotonic()
+        """The time at which the ledger was last asked about the runs elsewhere."""
         for study in plan.studies:
             self._add_runs_of(study)
 
     def _add_runs_of(self, study: Study) -> None:
-        """Enter the runs that a study names now."""
+        """Enter the runs of a study that can be started now."""
         for key, job in self.plan.progress(study).missing.items():
             self.waiting_studies.setdefault(key, set()).add(study.name)
             if not any(key in table for table in (self.running, self.elsewhere, self.given_up)):
@@ -122,8 +122,8 @@ class _MissingRuns(Work):
         return bool(self.ready or self.elsewhere)
 
     def next_task(self) -> tuple[str, EngineTask] | None:
-        if self.elsewhere and time.monotonic() - self.looked > POLL_SECONDS:
-            self.looked = time.monotonic()
+        if self.elsewhere and time.monotonic() - self.last_poll > POLL_SECONDS:
+            self.last_poll = time.monotonic()
             self.ready.update(self.elsewhere)
             self.elsewhere.clear()
         while self.ready:
@@ -159,7 +159,7 @@ class _MissingRuns(Work):
         if result.status is TaskStatus.DONE:
             if result.value is not None:
                 self._finish(job, result.value)
-            else:  # the run belongs to somebody else by now
+            else:  # The run belongs to another owner by now.
                 self.elsewhere[key] = job
             return
         failed = result.status is TaskStatus.FAILED
@@ -179,7 +179,7 @@ class _MissingRuns(Work):
 
 
 def _summarise_studies(plan: Plan, store: Store, leases: Leases) -> None:
-    """Sum up each finished study in its own run, and put its trials into Optuna's storage, for Optuna's own tools."""
+    """Summarise each finished study in MLflow, and record its trials in Optuna's storage."""
     journal: Any = None
     for study in plan.studies:
         progress = plan.progress(study)

@@ -1,4 +1,4 @@
-"""What a result depends on beside its configuration: versions, processor, threads, and the code that trains."""
+"""The environment of a run: the versions, the processor, the threads and the code on which its result depends."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from typing import Any
 from suite.experiment.run_config import PROTOCOL, digest
 
 PACKAGES = ("memspan", "torch", "lightning", "mlflow", "optuna", "numba", "llvmlite", "numpy", "scipy", "pandas")
+"""The packages whose versions are recorded."""
 FILES = ("suite/data.py", "suite/numerics.py", "suite/registry.py")
 FOLDERS = (
     *("suite/experiment", "suite/model", "suite/planning", "suite/diagnostics", "suite/training"),
     *("suite/architectures", "suite/kernels", "tasks"),
 )
-"""The code that says how a run is trained, chosen and measured, relative to the folder of the project."""
+"""The files and folders of the code that trains, chooses and measures runs, relative to the folder of the project."""
 VARIABLES = ("ATEN_", "MKL_", "OMP_", "NUMBA_", "MEMSPAN_KERNELS")
-"""Environment variables that begin like this can change a bit of a result."""
+"""Environment variables whose names begin like this can change the bits of a result."""
 SAME_BITS = ("python", "system", "processor", "cpu", "cpu_capability", "threads", "device", "packages", "variables")
-"""Where two environments agree in all of these fields, the same configuration gives the same bits."""
+"""If two environments agree in all of these fields, the same configuration gives the same bits."""
 BITS_PACKAGES = ("torch", "lightning", "numba", "llvmlite", "numpy")
-"""The packages that calculate; the versions of others may differ."""
+"""The packages whose versions must agree for the same bits."""
 
 
 @cache
@@ -61,13 +62,13 @@ def environment_digest(environment: Mapping[str, Any]) -> str:
 
 
 def bits(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of an environment on which the bits of a result depend."""
+    """Return those fields of an environment on which the bits of a result depend."""
     fields = {name: environment.get(name) for name in SAME_BITS}
     return {**fields, "packages": {name: (fields["packages"] or {}).get(name) for name in BITS_PACKAGES}}
 
 
 def training_files() -> Iterator[Path]:
-    """Yield every file that says how runs are trained, relative to the folder of the project."""
+    """Yield every file of the code that trains runs, relative to the folder of the project."""
     yield from map(Path, FILES)
     for folder in FOLDERS:
         yield from sorted(path.relative_to(_root()) for path in (_root() / folder).glob("*.py"))
@@ -79,6 +80,7 @@ def file_digest(path: Path) -> str:
 
 
 def _root() -> Path:
+    """Return the folder of the project."""
     return Path(__file__).parents[2]
 
 
@@ -90,7 +92,7 @@ def _version(package: str) -> str:
 
 
 def _instructions() -> str:
-    """The processor for which Numba compiles; empty without Numba."""
+    """Return the name of the processor for which Numba compiles; empty without Numba."""
     with suppress(ImportError):
         import llvmlite.binding
 
@@ -99,6 +101,7 @@ def _instructions() -> str:
 
 
 def _processor() -> str:
+    """Return the name of the processor as its maker gives it, if the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

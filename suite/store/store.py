@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from suite.errors import InputError, redacted
 from suite.planning.job import Outcome
-from suite.store.addresses import StoreLocation, database_address, tracking_address
+from suite.store.addresses import StoreLocation, check_database_address, check_tracking_address
 from suite.store.environment import environment_digest
 from suite.store.files import write_whole
 from suite.store.ledger import Ledger
@@ -39,8 +39,8 @@ class Store:
     def __init__(self, folder: Path | str, storage: str | None = None, tracking: str | None = None) -> None:
         self.location = StoreLocation(
             Path(folder).resolve(),
-            database_address(storage) if storage else None,
-            tracking_address(tracking) if tracking else None,
+            check_database_address(storage) if storage else None,
+            check_tracking_address(tracking) if tracking else None,
         )
         self.folder = self.location.folder
         _prepare(self.folder)

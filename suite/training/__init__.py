@@ -1,1 +1,1 @@
-"""One run: a configuration in, its metrics out."""
+"""The training of one run, from its configuration to its metrics."""

@@ -1,4 +1,4 @@
-"""Checkpoints: a run that is interrupted goes on where it was, and gives the same bits."""
+"""Checkpoints, from which an interrupted run goes on and gives the same bits."""
 
 from __future__ import annotations
 
@@ -17,24 +17,23 @@ from suite.store.retrying import seconds
 from suite.training.gradient_callback import GradientCallback
 from suite.training.lightning_module import TrainingModule
 
+FORMAT = 2
+"""The format of a checkpoint. It is raised when the content changes. A checkpoint of another format is not used."""
 
-def seconds_between() -> float:
+
+def checkpoint_interval() -> float:
     """Return the seconds between two checkpoints of a run (``MEMSPAN_CHECKPOINT_SECONDS``): half a minute."""
     return seconds("MEMSPAN_CHECKPOINT_SECONDS", 30.0)
 
 
-FORMAT = 2
-"""The format of a checkpoint. It is raised when what a checkpoint holds changes; one of another format is not used."""
-
-
 class Checkpoint:
-    """Keeps the state of a training in one file, every half minute and when the training is asked to stop.
+    """The file that keeps the state of a training. It is written every half minute and when the training should stop.
 
-    A checkpoint is whole or not there. It holds tensors and plain values, and reading it runs no code.
+    The file is whole or not there. It holds tensors and plain values, and reading it runs no code.
 
     Args:
-        path: the file, whose folder is made when it is not there; None keeps nothing.
-        should_stop: asked after each block of steps; true ends the training after a checkpoint.
+        path: the file, whose folder is made if it is missing. With None, nothing is kept.
+        should_stop: is called after each block of steps. If it returns True, the training ends after a checkpoint.
     """
 
     def __init__(self, path: Path | None, should_stop: Callable[[], bool] = lambda: False) -> None:
@@ -42,12 +41,12 @@ class Checkpoint:
         self.should_stop = should_stop
         self.stopped = False
         self.earlier_seconds = 0.0
-        """Wall seconds of the run before it was interrupted."""
+        """The wall time of the run before it was interrupted."""
         self.started = self.saved = time.monotonic()
         self.diagnostics: GradientCallback | None = None
 
     def restore(self, module: TrainingModule, diagnostics: GradientCallback | None) -> None:
-        """Put ``module`` where the checkpoint is, if there is one that can be read."""
+        """Put a training into the state of the checkpoint, if there is one that can be read."""
         self.diagnostics = diagnostics
         module.after_block = self.after_block
         state = self._read()
@@ -59,7 +58,7 @@ class Checkpoint:
             diagnostics.resume(state["diagnostics"])
 
     def _read(self) -> dict[str, Any] | None:
-        """What the file holds; None where there is none of this format. A broken one is deleted."""
+        """Return the content of the file; None if there is no checkpoint of this format. A broken file is deleted."""
         if self.path is None:
             return None
         try:
@@ -68,17 +67,17 @@ class Checkpoint:
                 raise RuntimeError("a checkpoint of another version")
         except FileNotFoundError:
             return None
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):  # of another version, or of a broken disk
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
             self.path.unlink(missing_ok=True)
             return None
         return state
 
     def after_block(self, module: TrainingModule) -> None:
-        """Keep the state if it is time to, and end the training if somebody wants it to end."""
+        """Write a checkpoint if one is due, and end the training if it should stop."""
         if module.trainer.should_stop or module.steps == module.training_config.steps:
-            return  # the last block; what is left takes a moment
+            return  # This was the last block, and the test takes only a moment.
         self.stopped = self.should_stop()
-        if self.stopped or time.monotonic() - self.saved >= seconds_between():
+        if self.stopped or time.monotonic() - self.saved >= checkpoint_interval():
             self.save(module)
         if self.stopped:
             module.trainer.should_stop = True
@@ -93,6 +92,6 @@ class Checkpoint:
             "seconds": self.earlier_seconds + time.monotonic() - self.started,
             "diagnostics": self.diagnostics.state() if self.diagnostics is not None else None,
         }
-        with suppress(OSError, RuntimeError):  # a full disk: a run needs no checkpoint as long as nothing happens to it
+        with suppress(OSError, RuntimeError):  # On a full disk, the run goes on without a checkpoint.
             write_whole(self.path, partial(torch.save, state))
         self.saved = time.monotonic()

@@ -1,4 +1,4 @@
-"""A model's parameters as one vector, so that clipping and the optimiser are one operation each."""
+"""The parameters of a model as one vector, which makes clipping and an optimiser step single operations."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from torch import Tensor, nn
 
 
 class FlatParameters:
-    """``values``: all trainable parameters of a model in one vector, ``values.grad`` their gradients.
+    """All trainable parameters of a model in one vector, ``values``, with their gradients in ``values.grad``.
 
-    The model's own parameters and gradients become views of the two: autograd adds to them in place, and an update of
-    the vector is an update of the model. An optimiser that treats every number alike (SGD, RMSprop, Adam) gives what
-    it gives for the parameters one by one; one that gets no gradient has a gradient of 0. Make it after the model is on
-    its device.
+    The parameters of the model and their gradients become views of the two vectors. Autograd adds to the gradients in
+    place, and an update of ``values`` is an update of the model. An optimiser that treats every number alike (SGD,
+    RMSprop, Adam) gives the same result as with separate parameters. A parameter without a gradient has the gradient 0.
 
-    They must all have one type; planning refuses others.
+    All parameters must have one type, which planning checks. The model must be on its device already.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -30,10 +29,11 @@ class FlatParameters:
             parameter.data, parameter.grad = value.view_as(parameter), gradient.view_as(parameter)
 
     def clear_gradient(self) -> None:
+        """Set the gradient to 0, in place."""
         self.gradient.zero_()
 
     def clip_gradient(self, threshold: float) -> Tensor:
-        """Scale the gradient to the norm ``threshold`` if it is longer; returns its norm before (a scalar).
+        """Scale the gradient to the norm ``threshold`` if its norm is larger, and return the norm before (a scalar).
 
         Source: Pascanu, Mikolov & Bengio 2013, §3.2.
         """

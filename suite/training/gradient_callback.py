@@ -1,4 +1,4 @@
-"""Gradient flow in the course of a run: at initialisation, half-way if it is long enough, and at the end."""
+"""The gradient flow during a run: at its start, half-way if it is long enough, and at its end."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from suite.experiment.run_config import derived_seed
 from suite.training.lightning_module import TrainingModule
 
 SEQUENCES = 16
-"""Of the validation split; the same, with the same random vectors, at each moment."""
+"""The number of sequences, from the validation split. They and the random vectors are the same at each moment."""
 HALF_FROM = 500
-"""Steps of a run that has ``half`` as well. A moment costs as much as five to eight steps of training, and three are to
-stay below a twentieth of a run that uses its budget."""
+"""A run of at least this many steps is measured half-way too. A measurement costs as much as five to eight steps, and
+three of them should take less than a twentieth of a run."""
 
 
 class GradientMeasurement(NamedTuple):
-    """One of the moments."""
+    """The measurement at one moment of a run."""
 
     step: int
-    """Optimiser steps done."""
+    """The number of optimiser steps before it."""
     flow: GradientFlow
 
 
 class GradientCallback(pl.Callback):
-    """Measures at ``start``, at ``half`` (the first block of steps that ends there or later) and at ``end``.
+    """A callback that measures the gradient flow at the ``start``, at ``half`` and at the ``end`` of a training.
 
-    The weights are those of that moment, not the best ones. There is no ``half`` in a run of fewer than ``HALF_FROM``
-    steps, nor in one that stops before half of its steps.
-    Nothing of the training is touched: the model is copied, and the random vectors have a generator of their own.
+    It measures the weights of that moment, which need not be the best ones. ``half`` is the end of the first block that
+    reaches half of the steps. A run of fewer than ``HALF_FROM`` steps has no ``half``, nor has one that stops earlier.
+    The training stays the same, because the model is copied and the random vectors have their own generator.
     """
 
     def __init__(self, seed: int) -> None:
@@ -43,13 +43,14 @@ class GradientCallback(pl.Callback):
         self.seconds = 0.0
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint: plain values and tensors."""
+        """Return the measurements for a checkpoint, as plain values and tensors."""
         return {
             "seconds": self.seconds,
-            "measured": {moment: (found.step, tuple(found.flow)) for moment, found in self.measured.items()},
+            "measured": {moment: (step, tuple(flow)) for moment, (step, flow) in self.measured.items()},
         }
 
     def resume(self, state: Mapping[str, Any]) -> None:
+        """Take over the measurements of a checkpoint."""
         self.seconds = state["seconds"]
         self.measured = {
             moment: GradientMeasurement(step, GradientFlow(*flow)) for moment, (step, flow) in state["measured"].items()
@@ -79,18 +80,18 @@ class GradientCallback(pl.Callback):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Of each moment: the slope of log norm per step, −1/slope, and log norm at τ = T. Not all need be finite."""
-        found = {"diagnostics_seconds": self.seconds}
+        """For each moment, the slope of the log norm per step, −1/slope, and the log norm at τ = T, finite or not."""
+        metrics = {"diagnostics_seconds": self.seconds}
         for moment, (_, flow) in self.measured.items():
             decay = effective_memory(flow.state)
-            found[f"gradient_slope_{moment}"] = decay.slope
-            found[f"effective_memory_{moment}"] = decay.memory
-            found[f"gradient_log_norm_{moment}"] = flow.state[-1].item()
-        return found
+            metrics[f"gradient_slope_{moment}"] = decay.slope
+            metrics[f"effective_memory_{moment}"] = decay.memory
+            metrics[f"gradient_log_norm_{moment}"] = flow.state[-1].item()
+        return metrics
 
 
 def lag_curves(measured: Mapping[str, GradientMeasurement]) -> list[tuple[int, dict[str, float]]]:
-    """(τ, {gradient/MOMENT: log₁₀ ‖vᵀ ∂s_T/∂s_{T−τ}‖}) at τ = 1, 2, 4, … T; without what is not finite."""
+    """Return the points (τ, {gradient/MOMENT: log₁₀ ‖vᵀ ∂s_T/∂s_{T−τ}‖}) at τ = 1, 2, 4, … T, if they are finite."""
     points: dict[int, dict[str, float]] = {}
     for moment, (_, flow) in measured.items():
         last = len(flow.state) - 1
@@ -102,7 +103,7 @@ def lag_curves(measured: Mapping[str, GradientMeasurement]) -> list[tuple[int, d
 
 
 def as_data(measured: Mapping[str, GradientMeasurement]) -> dict[str, Any]:
-    """The curves for a JSON file; null is a logarithm that is not finite: the gradient is 0, or not a number."""
+    """Return the curves for a JSON file. A logarithm is null if the gradient is 0 or not a number."""
     return {
         moment: {
             "step": step,

@@ -1,4 +1,4 @@
-"""The LightningModule: how a model learns a task, and how well it answers."""
+"""The LightningModule, which trains a model on a task and evaluates it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from suite.training.flat_parameters import FlatParameters
 from tasks import Batch, Task
 
 BLOCK = 20
-"""Optimiser steps in one ``training_step``: Lightning's own work per call is then paid once in twenty steps."""
+"""The number of optimiser steps in one ``training_step``, so that the overhead of Lightning counts once in 20 steps."""
 CHUNK = 256
-"""Sequences evaluated at a time."""
-KEPT = (
+"""The number of sequences that are evaluated at a time."""
+PROGRESS = (
     "steps",
     "training_seconds",
     "validation_seconds",
@@ -34,13 +34,13 @@ KEPT = (
     "solved_step",
     "diverged",
 )
-"""What a checkpoint keeps of a module, beside weights, optimiser and random numbers."""
+"""The attributes of a module in a checkpoint, which also holds its weights, its optimiser and its random numbers."""
 
-type_of_optimizer = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop, "sgd": torch.optim.SGD}
+OPTIMIZERS = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop, "sgd": torch.optim.SGD}
 
 
-class Evaluation(NamedTuple):
-    """How well a model answers."""
+class EvaluationResult(NamedTuple):
+    """The quality of the answers of a model."""
 
     loss: float
     score: float
@@ -49,32 +49,31 @@ class Evaluation(NamedTuple):
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, task: Task, batch: Batch) -> Evaluation:
-    """Loss, score, skill and success of ``model`` on all sequences of ``batch`` together."""
+def evaluate(model: nn.Module, task: Task, batch: Batch) -> EvaluationResult:
+    """Evaluate a model on all sequences of a batch together."""
     outputs = torch.cat([model(inputs)[0] for inputs in torch.split(batch.inputs, CHUNK)])
     score = task.score(outputs, batch)
-    return Evaluation(task.loss(outputs, batch).item(), score, task.skill(score), task.success(outputs, batch))
+    return EvaluationResult(task.loss(outputs, batch).item(), score, task.skill(score), task.success(outputs, batch))
 
 
 @dataclass
 class Watcher:
-    """What somebody may want to know while a run is under way; each call returns at once."""
+    """The functions that a training calls while it is under way. Each of them should return at once."""
 
     on_step: Callable[[int], None] = lambda step: None
-    """After each block, with the number of optimiser steps done."""
+    """It is called after each block, with the number of optimiser steps so far."""
     on_metrics: Callable[[int, dict[str, float]], None] = lambda step, metrics: None
-    """After each validation, with the metrics of the curve at that step."""
+    """It is called after each validation, with the step and its point of the learning curve."""
     should_prune: Callable[[int, float], bool] = lambda step, skill: False
-    """After each validation, with its skill: whether to stop an unpromising trial."""
+    """It is called after each validation, with the step and the skill. True ends an unpromising trial."""
     should_stop: Callable[[], bool] = lambda: False
-    """After each block: whether to keep a checkpoint and end, to be taken up again later."""
+    """It is called after each block. True ends the training after a checkpoint, from which it can go on later."""
 
 
 class TrainingModule(pl.LightningModule):
-    """Trains a model on a task by Lightning's manual optimisation, a block of steps at a time.
+    """A model and its training on a task, by Lightning's manual optimisation, one block of steps at a time.
 
-    Divergence (a loss that is not finite) ends the training and is an outcome. Gradient norms are those before
-    clipping.
+    A loss that is not finite means that the training has diverged. This ends the training and is a valid outcome.
     """
 
     def __init__(self, model: SequenceModel, data: Data, training: Training, watcher: Watcher) -> None:
@@ -89,8 +88,10 @@ class TrainingModule(pl.LightningModule):
         self.steps = 0
         self.training_seconds = 0.0
         self.validation_seconds = 0.0
-        self.losses: list[Tensor] = []  # since the last validation
-        self.norms: list[Tensor] = []  # of the whole run
+        self.losses: list[Tensor] = []
+        """The losses since the last validation."""
+        self.norms: list[Tensor] = []
+        """The norms of all gradients of the run, before clipping."""
         self.curves: list[tuple[int, dict[str, float]]] = []
         self.best_step = 0
         self.best_loss = math.inf
@@ -102,7 +103,7 @@ class TrainingModule(pl.LightningModule):
         self.after_block: Callable[[TrainingModule], None] = lambda module: None
 
     def state(self) -> dict[str, Any]:
-        """Everything that the rest of the training depends on, and everything measured so far."""
+        """Return the state on which the rest of the training depends, with the measurements so far."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
         return {
@@ -112,26 +113,26 @@ class TrainingModule(pl.LightningModule):
             "random_cuda": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
             "norms": torch.stack(self.norms),
             "losses": torch.stack(self.losses) if self.losses else torch.empty(0),
-            **{name: getattr(self, name) for name in KEPT},
+            **{name: getattr(self, name) for name in PROGRESS},
         }
 
     def resume(self, state: dict[str, Any]) -> None:
-        """Go on from a `state`; call it before the training starts."""
+        """Go on from a `state`. Call this before the training starts."""
         self.resumed = state
-        for name in KEPT:
+        for name in PROGRESS:
             setattr(self, name, state[name])
         self.norms, self.losses = list(state["norms"]), list(state["losses"])
         self.model.load_state_dict(state["weights"])
-        for step, metrics in self.curves:  # so that whoever watches knows what an uninterrupted run would have told
+        for step, metrics in self.curves:  # The watcher should know as much as after an uninterrupted run.
             self.watcher.on_metrics(step, metrics)
             self.watcher.should_prune(step, metrics["validation/skill"])
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         config = self.training_config
-        make: Any = type_of_optimizer[config.optimizer]
+        optimizer_type: Any = OPTIMIZERS[config.optimizer]
         options = {"fused": True} if config.optimizer != "rmsprop" else {"foreach": True}
         self.flat = FlatParameters(self.model)
-        optimizer: torch.optim.Optimizer = make(
+        optimizer: torch.optim.Optimizer = optimizer_type(
             [self.flat.values], lr=config.learning_rate, weight_decay=config.weight_decay, **options
         )
         if self.resumed is not None:
@@ -139,26 +140,27 @@ class TrainingModule(pl.LightningModule):
         return optimizer
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Zeros in place, whatever ``set_to_none`` says: the gradients are views of one vector."""
+        """Set the gradients to 0 in place, whatever ``set_to_none`` says, because they are views of one vector."""
         self.flat.clear_gradient()
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """The steps of each block: at most ``BLOCK``, and none across a validation."""
+        """Return the steps of each block that is left. A block has at most ``BLOCK`` steps and ends at a validation."""
         every, last = self.training_config.validate_every, self.training_config.steps
         ends = sorted({*range(every, last, every), last})
         spans = zip([0, *ends], ends, strict=False)
         blocks = [range(i, min(i + BLOCK, end)) for start, end in spans for i in range(start, end, BLOCK)]
-        left = [block for block in blocks if block.start >= self.steps]
-        return DataLoader(left, batch_size=None)  # type: ignore[arg-type]  # a list is a dataset
+        remaining = [block for block in blocks if block.start >= self.steps]
+        return DataLoader(remaining, batch_size=None)  # type: ignore[arg-type]  # A list is a dataset.
 
     def training_step(self, block: Sequence[int]) -> None:
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
-        if self.resumed is not None:  # not before, for a data loader that starts draws a number
+        if self.resumed is not None:  # It is too early before, because a data loader draws a number when it starts.
             torch.set_rng_state(self.resumed["random"])
             if self.resumed["random_cuda"] is not None and self.device.type == "cuda":
                 torch.cuda.set_rng_state(self.resumed["random_cuda"], self.device)
-            self.norms, self.losses = ([one.to(self.device) for one in kept] for kept in (self.norms, self.losses))
+            self.norms = [norm.to(self.device) for norm in self.norms]
+            self.losses = [loss.to(self.device) for loss in self.losses]
             self.resumed = None
         started = time.perf_counter()
         for step in block:
@@ -184,40 +186,40 @@ class TrainingModule(pl.LightningModule):
         self.after_block(self)
 
     def validate(self) -> None:
-        """Measure the validation split, keep the best weights, and decide whether to go on."""
+        """Evaluate the model on the validation split, keep the best weights, and decide whether to go on."""
         config, task = self.training_config, self.data.task
         self.model.eval()
-        found = evaluate(self.model, task, self.validation_batch.to(self.device))
+        result = evaluate(self.model, task, self.validation_batch.to(self.device))
         self.model.train()
-        self.diverged = self.diverged or not math.isfinite(found.loss)
-        solved = not self.diverged and found.success > task.solved_at
+        self.diverged = self.diverged or not math.isfinite(result.loss)
+        solved = not self.diverged and result.success > task.solved_at
         if solved and self.solved_step is None:
             self.solved_step = self.steps
-        stop_here = solved and config.stop_when_solved
-        if not self.diverged and (found.loss < self.best_loss or stop_here):
-            self.best_step, self.best_loss, self.best_weights = self.steps, found.loss, _copy(self.model)
+        stops_here = solved and config.stop_when_solved
+        if not self.diverged and (result.loss < self.best_loss or stops_here):
+            self.best_step, self.best_loss, self.best_weights = self.steps, result.loss, _copy(self.model)
         recent = torch.stack(self.norms[-len(self.losses) :])
-        metrics = finite(
+        metrics = finite_metrics(
             {
                 "train/loss": torch.stack(self.losses).mean().item(),
                 "train/gradient_norm": recent.median().item(),
-                "validation/loss": found.loss,
-                "validation/score": found.score,
-                "validation/skill": 0.0 if self.diverged else found.skill,
+                "validation/loss": result.loss,
+                "validation/score": result.score,
+                "validation/skill": 0.0 if self.diverged else result.skill,
             }
         )
         self.losses.clear()
         self.curves.append((self.steps, metrics))
         self.watcher.on_metrics(self.steps, metrics)
-        last = self.steps == config.steps or stop_here or self.diverged
+        last = self.steps == config.steps or stops_here or self.diverged
         if not last and self.watcher.should_prune(self.steps, metrics["validation/skill"]):
             self.pruned = True
         if last or self.pruned:
             self.trainer.should_stop = True
 
 
-def finite(metrics: dict[str, float]) -> dict[str, float]:
-    """The metrics that are finite numbers; a figure that does not exist is left out rather than made up."""
+def finite_metrics(metrics: dict[str, float]) -> dict[str, float]:
+    """Return the metrics that are finite numbers. A metric that does not exist is left out."""
     return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
 
 

@@ -1,4 +1,4 @@
-"""The peak memory of a stretch of work."""
+"""The peak memory of a part of a run."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import torch
 
 
 class PeakMemory:
-    """Measures the peak memory while it is entered, in MiB (2²⁰ bytes), as ``peak_mb``.
+    """A context that measures the peak memory in it, ``peak_mb``, in MiB (2²⁰ bytes).
 
-    On a GPU: what torch allocated. On a CPU: the resident set of the process, whose recorded peak Linux lets us reset;
-    elsewhere the peak of the process since its start.
+    On a GPU, it is the memory that torch has allocated. On a CPU, it is the resident set of the process. Linux lets a
+    process reset the recorded peak; elsewhere, the peak counts from the start of the process.
     """
 
     def __init__(self, device: str) -> None:
@@ -26,8 +26,7 @@ class PeakMemory:
         if self.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
         else:
-            # Not Linux, or not allowed: the peak since the start of the process is what remains.
-            with suppress(OSError):
+            with suppress(OSError):  # This is not Linux, or the process may not write there.
                 Path("/proc/self/clear_refs").write_text("5")
         return self
 
@@ -38,9 +37,10 @@ class PeakMemory:
 
 
 def _resident_peak() -> int:
+    """Return the largest resident set of this process, in bytes."""
     try:
         status = Path("/proc/self/status").read_text()
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) * 1024
     except (OSError, StopIteration):
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024  # bytes on macOS, KiB elsewhere
+        return peak if sys.platform == "darwin" else peak * 1024  # The unit is bytes on macOS, and KiB elsewhere.

@@ -1,4 +1,4 @@
-"""One run: a RunConfig in, its metrics out."""
+"""The training and the test of one run."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from suite.model.sizing import parameter_count, state_size
 from suite.numerics import numerics
 from suite.training.checkpoint import Checkpoint
 from suite.training.gradient_callback import GradientCallback, GradientMeasurement
-from suite.training.lightning_module import TrainingModule, Watcher, evaluate, finite
+from suite.training.lightning_module import TrainingModule, Watcher, evaluate, finite_metrics
 from suite.training.peak_memory import PeakMemory
 
 
 @dataclass
-class Result:
-    """What a run measured."""
+class TrainingResult:
+    """The result of a run."""
 
     metrics: dict[str, float]
-    """One number each, by name; a figure that does not exist (steps to solve, when never solved) is absent."""
+    """The metrics by name. One that does not exist is left out, such as ``steps_to_solve`` of an unsolved task."""
     curves: list[tuple[int, dict[str, float]]]
-    """(step, metrics) at each validation."""
+    """The step and the metrics of each validation."""
     model: SequenceModel
-    """The model at its best validation point."""
+    """The model with the weights of its best validation."""
     gradient_flow: dict[str, GradientMeasurement] = field(default_factory=dict)
-    """By moment of the run; empty without ``Training.diagnostics``."""
+    """The gradient flow by moment of the run; empty without ``Training.diagnostics``."""
 
 
 def train(
@@ -48,58 +48,59 @@ def train(
     device: str = "cpu",
     threads: int = 1,
     checkpoint: Path | None = None,
-) -> Result:
+) -> TrainingResult:
     """Train and test one configuration.
 
-    The result depends on ``config`` alone (and, in the last bits, on machine, library versions and ``threads``).
+    The result depends on ``config`` alone. Its last bits also depend on the machine, the versions of the libraries and
+    ``threads``.
 
     Args:
-        config: what to train on what, and how.
-        watcher: is told of the progress and may prune.
+        config: the configuration.
+        watcher: is called with the progress, and may prune or stop the run.
         device: ``"cpu"`` or ``"cuda"``.
-        threads: threads inside one operation; one is the fastest at these sizes, and leaves the other cores to others.
-        checkpoint: the file from which an interrupted run goes on, and in which it keeps its state every half minute;
-            left there, for the caller to discard once the result is safe.
+        threads: the number of threads in one operation. A small model is fastest with one.
+        checkpoint: the file from which an interrupted run goes on, and in which it keeps its state every half minute.
+            The caller deletes it once the result is safe.
 
     Raises:
-        StoppedError: if the watcher asked for it; the checkpoint is there.
+        StoppedError: if the watcher stops the run, after a checkpoint.
     """
     watcher = watcher or Watcher()
     with numerics(threads), torch.random.fork_rng(), PeakMemory(device) as memory:
-        torch.manual_seed(derived_seed("training", config.seed))  # for cells that draw, as dropout does
+        torch.manual_seed(derived_seed("training", config.seed))  # Cells that draw numbers need it, as for dropout.
         started = time.perf_counter()
         data = Data(config.task, config.seed, config.training.batch_size)
         model = model_of(config.model, data.task, seed=derived_seed("weights", config.seed))
         _compile(model, data)
         module = TrainingModule(model, data, config.training, watcher)
-        diagnostics = [GradientCallback(config.seed)] if config.training.diagnostics else []
+        diagnostics = GradientCallback(config.seed) if config.training.diagnostics else None
         state = Checkpoint(checkpoint, watcher.should_stop)
-        state.restore(module, diagnostics[0] if diagnostics else None)
+        state.restore(module, diagnostics)
         started -= state.earlier_seconds
-        _fit(module, device, diagnostics)
+        _fit(module, device, [diagnostics] if diagnostics else [])
         if state.stopped:
             raise StoppedError(f"stopped after {module.steps} of {config.training.steps} steps")
         model.to(device)
-        testing = time.perf_counter()
-        metrics = _test(module, device)
-        metrics["testing_seconds"] = time.perf_counter() - testing
-        for found in diagnostics:
-            metrics.update(found.metrics)
+        test_started = time.perf_counter()
+        metrics = _measure(module, device)
+        metrics["testing_seconds"] = time.perf_counter() - test_started
+        if diagnostics:
+            metrics.update(diagnostics.metrics)
         metrics["wall_seconds"] = time.perf_counter() - started
     metrics["peak_memory_mb"] = memory.peak_mb
-    flow = {moment: measured for found in diagnostics for moment, measured in found.measured.items()}
-    return Result(finite(metrics), module.curves, model, flow)
+    flow = diagnostics.measured if diagnostics else {}
+    return TrainingResult(finite_metrics(metrics), module.curves, model, flow)
 
 
 def _compile(model: SequenceModel, data: Data) -> None:
-    """One pass forward and back, so that compiling kernels is not charged to the throughput."""
+    """Go forward and backward once, so that the measured throughput does not include the compilation of kernels."""
     outputs, _ = model(data.sample("train", 2).inputs)
     outputs.sum().backward()
     model.zero_grad(set_to_none=True)
 
 
 class _OwnSignals(pl.Callback):
-    """Gives SIGTERM back to whoever had it: Lightning would end the training on it, without a checkpoint."""
+    """A callback that restores the handler of SIGTERM. Lightning's own would end a training without a checkpoint."""
 
     def __init__(self) -> None:
         self.handler = signal.getsignal(signal.SIGTERM)
@@ -124,12 +125,35 @@ def _fit(module: TrainingModule, device: str, callbacks: Sequence[pl.Callback]) 
         )
         try:
             trainer.fit(module)
-        except SystemExit as error:  # what Lightning makes of Ctrl-C
+        except SystemExit as error:  # Lightning raises it after Ctrl-C.
             raise KeyboardInterrupt from error
 
 
-def _test(module: TrainingModule, device: str) -> dict[str, float]:
-    """Every figure of a finished training; leaves the best weights in the model."""
+def _measure(module: TrainingModule, device: str) -> dict[str, float]:
+    """Return every metric of a finished training. Afterwards, the model has its best weights."""
+    config, model = module.training_config, module.model
+    metrics = _evaluate_splits(module, device)
+    is_solved = module.solved_step is not None and not module.diverged
+    return {
+        **metrics,
+        "objective": _objective(metrics["validation_skill"], module.solved_step if is_solved else None, config),
+        "steps": module.steps,
+        "best_step": module.best_step,
+        "solved": float(is_solved),
+        "steps_to_solve": float(module.solved_step) if is_solved and module.solved_step is not None else math.nan,
+        "diverged": float(module.diverged),
+        "pruned": float(module.pruned),
+        **_gradient_norms(module),
+        "parameters": parameter_count(model),
+        "state_size": state_size(model),
+        "training_seconds": module.training_seconds,
+        "validation_seconds": module.validation_seconds,
+        "sequences_per_second": module.steps * config.batch_size / module.training_seconds,
+    }
+
+
+def _evaluate_splits(module: TrainingModule, device: str) -> dict[str, float]:
+    """Evaluate the final and the best weights on each split, and the best ones on each further test length."""
     model, data, config, task = module.model, module.data, module.training_config, module.data.task
     model.eval()
     samples = {
@@ -141,10 +165,10 @@ def _test(module: TrainingModule, device: str) -> dict[str, float]:
     for prefix, weights in (("final_", None), ("", module.best_weights)):
         if weights is not None:
             model.load_state_dict(weights)
-        at_best_already = not prefix and module.best_step == module.steps
+        is_evaluated = not prefix and module.best_step == module.steps  # The final weights are the best ones.
         for split, batch in samples.items():
             names = [f"{prefix}{split}_{measure}" for measure in ("loss", "score", "skill")]
-            if at_best_already:
+            if is_evaluated:
                 values = [metrics[f"final_{name}"] for name in names]
             else:
                 values = list(evaluate(model, task, batch)[:3])
@@ -152,42 +176,34 @@ def _test(module: TrainingModule, device: str) -> dict[str, float]:
         metrics[f"{prefix}gap_loss"] = metrics[f"{prefix}test_loss"] - metrics[f"{prefix}train_loss"]
         metrics[f"{prefix}gap_skill"] = metrics[f"{prefix}train_skill"] - metrics[f"{prefix}test_skill"]
     for length in data.config.test_lengths:
-        longer = data.sample("test", config.test_size, length).to(device)
-        metrics[f"skill_at_length_{length}"] = evaluate(model, task, longer).skill
-    if module.diverged:
-        # A diverged run remembers nothing, whatever it could do before; its losses are left as measured.
+        batch = data.sample("test", config.test_size, length).to(device)
+        metrics[f"skill_at_length_{length}"] = evaluate(model, task, batch).skill
+    if module.diverged:  # A diverged run remembers nothing, whatever it could do before. Its losses stay as measured.
         metrics.update({name: 0.0 for name in metrics if "skill" in name})
+    return metrics
 
+
+def _gradient_norms(module: TrainingModule) -> dict[str, float]:
+    """Return the quantiles of the gradient norms before clipping, and the share of them that were clipped."""
     norms = torch.stack(module.norms).double().cpu()
     is_finite = norms.isfinite()
-    known = norms[is_finite] if is_finite.any() else norms.new_full((1,), math.nan)
-    p50, p90, p99 = known.quantile(torch.tensor([0.5, 0.9, 0.99], dtype=torch.double)).tolist()
-    solved = module.solved_step is not None and not module.diverged
+    finite_norms = norms[is_finite] if is_finite.any() else norms.new_full((1,), math.nan)
+    p50, p90, p99 = finite_norms.quantile(torch.tensor([0.5, 0.9, 0.99], dtype=torch.double)).tolist()
     return {
-        **metrics,
-        "objective": _objective(metrics["validation_skill"], module.solved_step if solved else None, config),
-        "steps": module.steps,
-        "best_step": module.best_step,
-        "solved": float(solved),
-        "steps_to_solve": float(module.solved_step) if solved and module.solved_step is not None else math.nan,
-        "diverged": float(module.diverged),
-        "pruned": float(module.pruned),
         "gradient_norm_p50": p50,
         "gradient_norm_p90": p90,
         "gradient_norm_p99": p99,
-        "gradient_norm_max": known.max().item(),
+        "gradient_norm_max": finite_norms.max().item(),
         "gradient_norm_nonfinite": float((~is_finite).sum()),
-        "clip_fraction": (norms > config.clip).double().mean().item(),
-        "parameters": parameter_count(model),
-        "state_size": state_size(model),
-        "training_seconds": module.training_seconds,
-        "validation_seconds": module.validation_seconds,
-        "sequences_per_second": module.steps * config.batch_size / module.training_seconds,
+        "clip_fraction": (norms > module.training_config.clip).double().mean().item(),
     }
 
 
 def _objective(skill: float, solved_step: int | None, config: Training) -> float:
-    """What a sweep maximises, on validation: the skill; where solving stops the run, the earlier the better."""
+    """Return the objective that a sweep maximises: the skill on validation.
+
+    Where solving the task ends the run, a run that solves it has an objective above 1, which is higher for fewer steps.
+    """
     if solved_step is None or not config.stop_when_solved:
         return skill
     return 1.0 + (1.0 - solved_step / config.steps)
@@ -195,7 +211,7 @@ def _objective(skill: float, solved_step: int | None, config: Training) -> float
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Without Lightning's remarks on loggers, workers and devices, which are for its own training loop."""
+    """Silence the remarks of Lightning on loggers, workers and devices, which concern its own training loop."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)

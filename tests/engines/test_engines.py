@@ -202,11 +202,11 @@ def test_options_that_do_not_go_together_are_refused(options: dict[str, object],
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import sys
 
-    from suite.store.addresses import database_address
+    from suite.store.addresses import check_database_address
 
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(InputError, match=r"pip install 'memspan\[ray\]'"):
         engines.make("ray")
     with pytest.raises(InputError, match=r"pip install 'memspan\[postgresql\]'"):
-        database_address("postgresql://host/db")
+        check_database_address("postgresql://host/db")

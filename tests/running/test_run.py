@@ -30,7 +30,7 @@ from suite.running import runner
 from suite.store.process import machine
 from suite.store.store import Store
 from suite.training.flat_parameters import FlatParameters
-from suite.training.lightning_module import Watcher, type_of_optimizer
+from suite.training.lightning_module import OPTIMIZERS, Watcher
 from suite.training.train import train
 
 TINY = """
@@ -125,7 +125,7 @@ def test_training_one_vector_is_training_every_parameter(optimizer: str, clip: f
     ours, theirs = (build_model("lstm", {}, 2, 9, 1, depth=2, seed=1) for _ in range(2))
     inputs = torch.randn(8, 12, 2, generator=torch.Generator().manual_seed(0))
     flat = FlatParameters(ours)
-    make = type_of_optimizer[optimizer]
+    make = OPTIMIZERS[optimizer]
     optimizers = make([flat.values], lr=0.01, weight_decay=0.1), make(theirs.parameters(), lr=0.01, weight_decay=0.1)
     for _ in range(5):
         flat.clear_gradient()

@@ -15,7 +15,7 @@ import pytest
 
 import suite
 from suite import engines
-from suite.console.status import status
+from suite.console.status import collect_status
 from suite.experiment.loading import load
 from suite.leaderboards.leaderboard import MEASURED, build_leaderboard
 from suite.leaderboards.text.render import as_json
@@ -241,7 +241,7 @@ def test_a_run_that_fails_three_times_is_reported_and_stops_nobody(tiny: Path, t
 def test_status_shows_what_runs_elsewhere(tiny: Path, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     plan = runner.open_plan(load(tiny), store)
-    found = status(plan, store.ledger)
+    found = collect_status(plan, store)
     assert found.totals == {"done": 0, "running": 0, "failed": 0, "missing": 22}
     with Leases(store.ledger, "tiny") as hand:
         hand.take(next(iter(plan.missing().values())))
@@ -249,7 +249,7 @@ def test_status_shows_what_runs_elsewhere(tiny: Path, tmp_path: Path) -> None:
         assert re.search(
             r"running tiny/adding/rnn trial 0: for \d+ s by process \d+ of .*heartbeat \d s ago", " ".join(text.split())
         )
-    assert status(plan, store.ledger).totals["running"] == 0
+    assert collect_status(plan, store).totals["running"] == 0
 
 
 def test_a_ledger_that_is_lost_is_made_again_from_mlflow(tiny: Path, tmp_path: Path) -> None:
@@ -320,7 +320,7 @@ def test_a_space_of_few_points_is_complete_when_they_are_done(tiny: Path, tmp_pa
     text = TINY.replace("{ low = 1e-3, high = 1e-2, log = true }", "[1e-3, 1e-2]").replace("trials = 3", "trials = 6")
     plan = _do_nothing(tiny, text, tmp_path / "store")
     assert plan.done == plan.planned == 28
-    assert status(plan, Store(tmp_path / "store").ledger).complete
+    assert collect_status(plan, Store(tmp_path / "store")).complete
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the size of files, as on Linux")

@@ -16,7 +16,7 @@ from suite.errors import InputError, StoreError, redacted
 from suite.experiment.run_config import ModelConfig, RunConfig, TaskConfig, Training
 from suite.planning.job import Job, Outcome
 from suite.store import lease as module
-from suite.store.addresses import database_address, tracking_address
+from suite.store.addresses import check_database_address, check_tracking_address
 from suite.store.lease import Lease, Leases, LeaseStatus
 from suite.store.ledger import Ledger
 from suite.store.ledger_tables import DONE, RUNNING, WAITING
@@ -43,7 +43,7 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'ledger.db'}"
     server: PostgreSQL = request.getfixturevalue("postgresql")
-    return database_address(server.create(f"ledger {tmp_path.name}"))
+    return check_database_address(server.create(f"ledger {tmp_path.name}"))
 
 
 def test_a_run_is_taken_once_and_finished_once_and_its_numbers_come_back_to_the_last_bit(address: str) -> None:
@@ -159,7 +159,7 @@ def test_what_is_done_once_is_done_by_one(address: str) -> None:
 def test_a_database_that_is_away_for_a_moment_is_waited_for(
     postgresql: PostgreSQL, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ledger = Ledger(database_address(postgresql.create(f"away {tmp_path.name}")))
+    ledger = Ledger(check_database_address(postgresql.create(f"away {tmp_path.name}")))
     hand = Leases(ledger, "e")
     assert hand.take(job(0)).status is LeaseStatus.ACQUIRED
     postgresql.stop()
@@ -176,12 +176,12 @@ def test_a_database_that_is_away_for_a_moment_is_waited_for(
 def test_a_database_that_stays_away_is_an_error_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMSPAN_PATIENCE", "0.5")
     with pytest.raises(StoreError, match="did not answer") as error:
-        Ledger(database_address("postgresql://postgres:s3cret@127.0.0.1:1/x"))
+        Ledger(check_database_address("postgresql://postgres:s3cret@127.0.0.1:1/x"))
     assert "s3cret" not in str(error.value)
 
 
 def test_a_wrong_password_is_said_at_once(postgresql: PostgreSQL) -> None:
-    address = database_address(postgresql.address("postgres").replace(postgresql.password, "wr0ng-word"))
+    address = check_database_address(postgresql.address("postgres").replace(postgresql.password, "wr0ng-word"))
     started = time.monotonic()
     with pytest.raises(StoreError, match=r"the store cannot be used.*password authentication failed") as error:
         Ledger(address)
@@ -248,7 +248,7 @@ def test_passwords_are_not_shown(text: str, shown: str) -> None:
     ],
 )
 def test_an_address_that_is_none_is_refused(address: str) -> None:
-    for check in (database_address, tracking_address):
+    for check in (check_database_address, check_tracking_address):
         with pytest.raises(InputError) as error:
             check(address)
         assert "hush" not in str(error.value)

@@ -23,7 +23,7 @@ from suite.planning.job import MEASURED, PrunerContext
 from suite.planning.sweep import GenerationPruner
 from suite.registry import architectures
 from suite.training.lightning_module import Watcher
-from suite.training.train import Result, train
+from suite.training.train import TrainingResult, train
 
 
 class Noisy(Cell[Tensor]):
@@ -53,7 +53,7 @@ def config(architecture: str = "gru", train_size: int | None = None, **training:
     )
 
 
-def facts(result: Result) -> dict[str, Any]:
+def facts(result: TrainingResult) -> dict[str, Any]:
     """Everything of a result but measured time and memory."""
     return {
         "metrics": {name: value for name, value in result.metrics.items() if not name.endswith(MEASURED)},
@@ -66,7 +66,7 @@ def facts(result: Result) -> dict[str, Any]:
     }
 
 
-def in_pieces(run: RunConfig, path: Path, every: int, watch: Any = Watcher) -> tuple[Result, list[Watcher]]:
+def in_pieces(run: RunConfig, path: Path, every: int, watch: Any = Watcher) -> tuple[TrainingResult, list[Watcher]]:
     """Stopped after every so many blocks, and taken up again with a new watcher."""
     watchers = []
     while True:
