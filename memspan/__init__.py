@@ -7,25 +7,37 @@ and torch with them, when they are first used.
 
 from __future__ import annotations
 
-from memspan import _search_path
+from memspan._own_packages import call, own_packages
+
+own_packages()
+
+import suite  # noqa: E402
+from suite.imports import search_path  # noqa: E402
+
+search_path.first_call = call
+search_path.name_what_is_hidden()
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
-
-    import pandas as pd
-
-    from suite.architectures._base import Cell, bias, gate_biases, input_weight, recurrent_weight
-    from suite.errors import InputError
-    from suite.model.sequence_model import SequenceModel
-    from tasks._base import Batch, Task, one_hot
-    from tasks._data_set import DataSet, Parts
-    from tasks._regression import Regression
+    from suite import (
+        Batch,
+        Cell,
+        DataSet,
+        InputError,
+        Parts,
+        Regression,
+        Task,
+        bias,
+        gate_biases,
+        input_weight,
+        leaderboard,
+        load_model,
+        one_hot,
+        recurrent_weight,
+        run,
+    )
 
     __version__: str
-
-_search_path.own_packages()
 
 __all__ = [
     "Batch",
@@ -46,104 +58,12 @@ __all__ = [
     "run",
 ]
 
-ORIGINS = {
-    "Batch": "tasks._base",
-    "Cell": "suite.architectures._base",
-    "DataSet": "tasks._data_set",
-    "InputError": "suite.errors",
-    "Parts": "tasks._data_set",
-    "Regression": "tasks._regression",
-    "Task": "tasks._base",
-    "bias": "suite.architectures._base",
-    "gate_biases": "suite.architectures._base",
-    "input_weight": "suite.architectures._base",
-    "one_hot": "tasks._base",
-    "recurrent_weight": "suite.architectures._base",
-}
-"""The module that defines each name that is loaded when it is first used."""
-
-
-def run(experiment: str | Path, *, store: str | Path = "mlruns", workers: int = 1, **selection: Any) -> pd.DataFrame:
-    """Do every run of an experiment that the store lacks, and return its leaderboard.
-
-    Args:
-        experiment: a name (``memspan list``) or the path of a TOML file.
-        store: the folder of the tracking store.
-        workers: runs at a time; with more than one, call this below ``if __name__ == "__main__":``.
-        selection: ``architectures``, ``tasks`` (labels), ``seeds``, ``trials``, ``steps``: see ``Experiment.select``.
-
-    Raises:
-        InputError: if any argument or the experiment is wrong; no run has been started then.
-        RuntimeError: if runs have failed three times; the others are done.
-    """
-    from suite import engines
-    from suite.experiment.loading import load
-    from suite.leaderboards.leaderboard import build_leaderboard
-    from suite.running import runner
-    from suite.store.store import Store
-
-    opened = Store(store)
-    plan = runner.open_plan(load(experiment).select(**selection), opened)
-    failed = runner.run(plan, opened, engines.make(workers=workers))
-    if failed:
-        raise RuntimeError(f"{len(failed)} runs failed: {'; '.join(sorted(set(failed.values())))}")
-    return build_leaderboard(plan).rows
-
-
-def leaderboard(experiment: str | Path, *, store: str | Path = "mlruns", **selection: Any) -> pd.DataFrame:
-    """Return the leaderboard of the recorded runs of an experiment: a row per (task or overall, architecture).
-
-    Raises:
-        InputError: if any argument or the experiment is wrong, or the store holds nothing to rank.
-    """
-    from suite.errors import InputError
-    from suite.experiment.loading import load
-    from suite.leaderboards.leaderboard import build_leaderboard
-    from suite.running import runner
-    from suite.store.store import Store
-
-    board = build_leaderboard(runner.open_plan(load(experiment).select(**selection), Store(store)))
-    if not board.scopes:
-        raise InputError(f"nothing to rank in store {str(store)!r}: {' '.join(board.notes)}")
-    return board.rows
-
-
-def load_model(path: str | Path) -> tuple[SequenceModel, Task]:
-    """Return the model of a file that ``memspan run EXPERIMENT --keep-models`` has written, and its task.
-
-    The model is a ``torch.nn.Module`` in eval mode, on the CPU. Inputs ``[batch, time, input_size]``, float32, give
-    outputs ``[batch, time, output_size]`` and the states after the last step. Its skill on a new batch is::
-
-        model, task = memspan.load_model("mlruns/models/quick/adding/gru.pt")
-        batch = task.sample(64, 30, torch.Generator().manual_seed(0))  # 64 sequences of length 30
-        with torch.no_grad():
-            outputs, state = model(batch.inputs)
-        task.skill(task.score(outputs, batch))  # 0 remembers nothing, 1 is perfect
-
-    You get a warning if the source of the architecture or of the task has changed since the model was made.
-
-    Raises:
-        InputError: if the file is missing, is not a model file that this memspan can read, or needs an architecture or
-            a task that cannot be imported.
-    """
-    from suite.model import model_file
-
-    return model_file.load(path)
-
-
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
-        from importlib import import_module
-
-        if name == "__version__":
-            value = import_module("importlib.metadata").version("memspan")
-        elif name in ORIGINS:
-            value = getattr(import_module(ORIGINS[name]), name)
-        else:
+        if name not in __all__:
             raise AttributeError(f"module 'memspan' has no attribute {name!r}")
-        globals()[name] = value
-        return value
+        return getattr(suite, name)
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

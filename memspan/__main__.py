@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from memspan import _search_path
+import memspan  # noqa: F401  first, so that `suite` is its own
+from suite.imports.search_path import search_last
 
 
 def main() -> None:
     """Run the command. Modules of one's own are found in the working folder, which is searched last."""
-    _search_path.search_last()
+    search_last()
     from suite.cli import main as command
 
     command()

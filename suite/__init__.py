@@ -1,11 +1,129 @@
-"""The rooms of memspan. What users need of them is exported by ``memspan``, and found here under the same names."""
+"""The rooms of memspan. What users need of them is here, and ``import memspan`` hands it on.
+
+Nothing is imported before it is used, so that ``memspan --help`` is instant.
+"""
 
 from __future__ import annotations
 
-import memspan
+from suite.imports.exports import ORIGINS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    import pandas as pd
+
+    from suite.architectures._base import Cell, bias, gate_biases, input_weight, recurrent_weight
+    from suite.errors import InputError
+    from suite.model.sequence_model import SequenceModel
+    from tasks._base import Batch, Task, one_hot
+    from tasks._data_set import DataSet, Parts
+    from tasks._regression import Regression
+
+    __version__: str
+
+__all__ = [
+    "Batch",
+    "Cell",
+    "DataSet",
+    "InputError",
+    "Parts",
+    "Regression",
+    "Task",
+    "__version__",
+    "bias",
+    "gate_biases",
+    "input_weight",
+    "leaderboard",
+    "load_model",
+    "one_hot",
+    "recurrent_weight",
+    "run",
+]
 
 
-def __getattr__(name: str) -> object:
-    if name in memspan.__all__:
-        return getattr(memspan, name)
-    raise AttributeError(f"module 'suite' has no attribute {name!r}")
+def run(experiment: str | Path, *, store: str | Path = "mlruns", workers: int = 1, **selection: Any) -> pd.DataFrame:
+    """Do every run of an experiment that the store lacks, and return its leaderboard.
+
+    Args:
+        experiment: a name (``memspan list``) or the path of a TOML file.
+        store: the folder of the tracking store.
+        workers: runs at a time; with more than one, call this below ``if __name__ == "__main__":``.
+        selection: ``architectures``, ``tasks`` (labels), ``seeds``, ``trials``, ``steps``: see ``Experiment.select``.
+
+    Raises:
+        InputError: if any argument or the experiment is wrong; no run has been started then.
+        RuntimeError: if runs have failed three times; the others are done.
+    """
+    from suite import engines
+    from suite.experiment.loading import load
+    from suite.leaderboards.leaderboard import build_leaderboard
+    from suite.running import runner
+    from suite.store.store import Store
+
+    opened = Store(store)
+    plan = runner.open_plan(load(experiment).select(**selection), opened)
+    failed = runner.run(plan, opened, engines.make(workers=workers))
+    if failed:
+        raise RuntimeError(f"{len(failed)} runs failed: {'; '.join(sorted(set(failed.values())))}")
+    return build_leaderboard(plan).rows
+
+
+def leaderboard(experiment: str | Path, *, store: str | Path = "mlruns", **selection: Any) -> pd.DataFrame:
+    """Return the leaderboard of the recorded runs of an experiment: a row per (task or overall, architecture).
+
+    Raises:
+        InputError: if any argument or the experiment is wrong, or the store holds nothing to rank.
+    """
+    from suite.errors import InputError
+    from suite.experiment.loading import load
+    from suite.leaderboards.leaderboard import build_leaderboard
+    from suite.running import runner
+    from suite.store.store import Store
+
+    board = build_leaderboard(runner.open_plan(load(experiment).select(**selection), Store(store)))
+    if not board.scopes:
+        raise InputError(f"nothing to rank in store {str(store)!r}: {' '.join(board.notes)}")
+    return board.rows
+
+
+def load_model(path: str | Path) -> tuple[SequenceModel, Task]:
+    """Return the model of a file that ``memspan run EXPERIMENT --keep-models`` has written, and its task.
+
+    The model is a ``torch.nn.Module`` in eval mode, on the CPU. Inputs ``[batch, time, input_size]``, float32, give
+    outputs ``[batch, time, output_size]`` and the states after the last step. Its skill on a new batch is::
+
+        model, task = memspan.load_model("mlruns/models/quick/adding/gru.pt")
+        batch = task.sample(64, 30, torch.Generator().manual_seed(0))  # 64 sequences of length 30
+        with torch.no_grad():
+            outputs, state = model(batch.inputs)
+        task.skill(task.score(outputs, batch))  # 0 remembers nothing, 1 is perfect
+
+    You get a warning if the source of the architecture or of the task has changed since the model was made.
+
+    Raises:
+        InputError: if the file is missing, is not a model file that this memspan can read, or needs an architecture or
+            a task that cannot be imported.
+    """
+    from suite.model import model_file
+
+    return model_file.load(path)
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        from importlib import import_module
+
+        if name == "__version__":
+            value = import_module("importlib.metadata").version("memspan")
+        elif name in ORIGINS:
+            value = getattr(import_module(ORIGINS[name]), name)
+        else:
+            raise AttributeError(f"module 'suite' has no attribute {name!r}")
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from memspan._search_path import hidden
 from suite.errors import InputError, first_problem, unknown
+from suite.imports.search_path import hidden
 
 if TYPE_CHECKING:
     from suite.architectures import Cell

@@ -23,7 +23,7 @@ FLOORS = (
     ("experiment",),
     ("registry",),
     ("statistics", "architectures", "engines"),
-    ("kernels", "tasks", "errors", "numerics"),
+    ("kernels", "tasks", "errors", "numerics", "imports"),
 )
 """From the top down; CONTRIBUTING says in a sentence what each room is for."""
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -90,7 +90,9 @@ def test_a_heavy_library_has_one_importer(path: Path) -> None:
 def test_tasks_and_cells_stand_on_torch_alone() -> None:
     for path in FILES:
         room = room_of(".".join(path.with_suffix("").parts))
-        allowed = {"tasks": ("torch", "tasks", "memspan"), "architectures": ("torch", "suite", "memspan")}.get(str(room))
+        allowed = {"tasks": ("torch", "tasks", "memspan"), "architectures": ("torch", "suite", "memspan")}.get(
+            str(room)
+        )
         names = {name.split(".")[0] for name in imported(path)} - set(sys.stdlib_module_names)
         assert allowed is None or names <= set(allowed), f"{path} imports {names - set(allowed)}"
 

@@ -18,11 +18,12 @@ import pytest
 import memspan
 import suite
 import tasks as tasks_package
-from memspan import _search_path
 from suite import architectures as architectures_package
 from suite.errors import InputError
 from suite.experiment.experiment import Sweep
 from suite.experiment.source_hash import definitions_of, source_hash
+from suite.imports import search_path
+from suite.imports.exports import ORIGINS
 from suite.planning import sweep
 from suite.registry import architectures, tasks
 
@@ -101,7 +102,7 @@ def working(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working folder that is searched last, as in a command."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    _search_path.search_last()
+    search_path.search_last()
     importlib.invalidate_caches()
     yield tmp_path
     for name in [name for name, module in sys.modules.items() if str(tmp_path) in str(getattr(module, "__file__", ""))]:
@@ -113,7 +114,7 @@ def working(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_everything_that_a_user_needs_is_exported() -> None:
     assert set(memspan.__all__) == set(PROMISED) <= set(dir(memspan))
-    for name, module in memspan.ORIGINS.items():
+    for name, module in ORIGINS.items():
         assert getattr(memspan, name) is getattr(importlib.import_module(module), name)
     assert memspan.Cell is architectures_package.Cell
     assert memspan.Task is tasks_package.Task
@@ -187,7 +188,7 @@ def test_without_an_installation_the_folder_of_memspan_stands_before_another_mem
 ) -> None:
     write(tmp_path, {"other/memspan/__init__": ""})
     other, here = str(tmp_path / "other"), str(tmp_path)
-    monkeypatch.setattr(_search_path, "HOME", here)
+    monkeypatch.setattr(search_path, "HOME", here)
     monkeypatch.chdir(here)
     for before, after in {
         ("", "/lib", "/site"): ["/lib", "/site", here],
@@ -195,9 +196,9 @@ def test_without_an_installation_the_folder_of_memspan_stands_before_another_mem
         ("/lib", here): ["/lib", here],
     }.items():
         monkeypatch.setattr(sys, "path", [*before])
-        _search_path.search_last()
+        search_path.search_last()
         assert sys.path == after
-        _search_path.search_last()
+        search_path.search_last()
         assert sys.path == after, "a second time changes nothing"
 
 

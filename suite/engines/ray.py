@@ -11,11 +11,10 @@ from contextlib import chdir, suppress
 from functools import partial
 from typing import Any
 
-import memspan
-from memspan._search_path import call_pickled
 from suite.engines._base import Engine, EngineTask, Signals, TaskResult, TaskStatus, run_task
 from suite.engines.devices import CPU, available
 from suite.errors import InputError
+from suite.imports.search_path import HOME, call_pickled
 
 POLL_SECONDS = 1.0
 """The shortest time between two exchanges of progress and stop requests with a task."""
@@ -47,7 +46,7 @@ class Ray(Engine):
         self.joined_here = not ray.is_initialized()
         try:
             _check_reachable(cluster)
-            with chdir(os.path.dirname(memspan.__file__)):  # Ray's workers search this folder before all others.
+            with chdir(HOME):  # Ray's workers search this folder before all others.
                 ray.init(cluster, log_to_driver=False, ignore_reinit_error=True, logging_level=logging.ERROR)
         except (OSError, RuntimeError, ValueError) as error:
             raise InputError(

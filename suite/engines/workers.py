@@ -15,9 +15,9 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from memspan._search_path import call
 from suite.engines._base import Engine, EngineTask, Signals, StepListener, TaskResult, TaskStatus, run_task
 from suite.engines.devices import CPU, available
+from suite.imports import search_path
 
 REPORT_SECONDS = 0.25
 """The shortest time between two progress reports of a worker."""
@@ -120,7 +120,9 @@ class _Worker:
         receiver, sender = _context.Pipe(duplex=False)
         arguments = (_start, sender, self.stopping, self.device)
         with _safe_path():  # The executor's locks start a process too.
-            self.pool = ProcessPoolExecutor(1, mp_context=_context, initializer=call, initargs=arguments)
+            self.pool = ProcessPoolExecutor(
+                1, mp_context=_context, initializer=search_path.first_call, initargs=arguments
+            )
         threading.Thread(target=self._listen, args=(receiver,), daemon=True).start()
 
     def _listen(self, reports: Connection) -> None:

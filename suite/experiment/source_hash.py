@@ -18,15 +18,15 @@ from importlib.util import resolve_name
 from pathlib import Path
 from typing import Any
 
-import memspan
 from suite.errors import InputError
 from suite.experiment.run_config import Source
+from suite.imports.exports import ORIGINS
 from suite.registry import architectures, tasks
 
 OUTSIDE = ("torch", "abc", "builtins", "typing")
 """Packages whose classes are not part of a fingerprint, even as base classes."""
 INTERFACE = ("memspan", "suite")
-"""Packages that define nothing themselves. They re-export the names in ``memspan.ORIGINS``."""
+"""Packages that define nothing themselves. They re-export the names in `ORIGINS`."""
 UNSEEN = ("annotation", "ctx", "kind", "returns", "type_comment")
 """Fields of a syntax tree that do not change any result."""
 
@@ -97,8 +97,8 @@ def _definitions_behind(origin: str, attribute: str, own: set[str]) -> set[tuple
         attribute: the attribute that is used of it, if there is one.
         own: the packages of the class. The definitions of others do not count.
     """
-    if origin in INTERFACE and attribute in memspan.ORIGINS:
-        module, names = memspan.ORIGINS[attribute], {attribute}
+    if origin in INTERFACE and attribute in ORIGINS:
+        module, names = ORIGINS[attribute], {attribute}
     elif origin in sys.modules:  # A module without an attribute may be used as a whole.
         module = origin
         names = {attribute} if attribute else set(_scope(origin).bound) if _home(origin) in own else set()
@@ -150,7 +150,7 @@ def _origins(statement: ast.Import | ast.ImportFrom, package: str) -> dict[str, 
 
 def _origin(module: str, name: str) -> str:
     """Return the full name behind ``from module import name``; for a name that memspan exports, where it is defined."""
-    return f"{memspan.ORIGINS.get(name, module) if module in INTERFACE else module}.{name}"
+    return f"{ORIGINS.get(name, module) if module in INTERFACE else module}.{name}"
 
 
 def _bound_names(statement: ast.stmt) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Where Python looks for modules: `suite` and `tasks` are memspan's own, and the working folder is searched last.
+"""The working folder is searched last, and what that hides is named.
 
 This file imports only what Python has loaded by itself when it runs ``python -m memspan``. Until the working folder
 stands last, anything else could be a file that lies there.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,47 +16,25 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-"""The folder that holds ``memspan``, and beside it `OWN`."""
-OWN = ("suite", "tasks")
-"""Packages of memspan whose names are common enough to lie in a user's folder too."""
-
-
-class _OwnPackages:
-    """Finds `OWN` beside memspan, whatever stands before it on ``sys.path``."""
-
-    @staticmethod
-    def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        return PathFinder.find_spec(name, [HOME], target) if name in OWN else None
+HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+"""The folder that holds the packages of memspan."""
 
 
 class _HiddenModules:
-    """Is asked last. It finds nothing, and says so by name where a user's folder is hidden by one of `OWN`."""
+    """Is asked last. It finds nothing, and says so by name where a package of memspan hides a user's folder."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        reason = hidden(name) if name.partition(".")[0] in OWN else ""
+        reason = hidden(name) if _is_of_memspan(name.partition(".")[0]) else ""
         if reason:
             raise ModuleNotFoundError(reason, name=name)
         return None
 
 
-def own_packages() -> None:
-    """Make every later ``import suite`` and ``import tasks`` of this process find memspan's.
-
-    Raises:
-        ImportError: if another package of that name has been imported before.
-    """
-    for name in OWN:
-        places = _places(sys.modules[name]) if name in sys.modules else []
-        if places and os.path.realpath(os.path.join(HOME, name)) not in places:
-            raise ImportError(
-                f"memspan has a package {name!r} of its own, but another one has been imported before, from "
-                f"{places[0]}; rename that one",
-                name=name,
-            )
-    sys.meta_path.insert(0, _OwnPackages)
-    sys.meta_path.append(_HiddenModules)
+def name_what_is_hidden() -> None:
+    """Make every later ``import`` of this process that fails for a hidden module say so."""
+    if _HiddenModules not in sys.meta_path:
+        sys.meta_path.append(_HiddenModules)
 
 
 def search_last(folder: str = "") -> None:
@@ -73,11 +51,13 @@ def search_last(folder: str = "") -> None:
 
 
 def call(function: Callable[..., object], *arguments: Any) -> object:
-    """Call ``function`` in a process that has just been started.
-
-    Whoever unpickles this function has loaded memspan, so the ``suite`` of those that follow is memspan's own.
-    """
+    """Call ``function`` in a process that has just been started."""
     return function(*arguments)
+
+
+first_call = call
+"""What a new process is given to call. memspan puts a function of its own here: whoever unpickles that one has loaded
+memspan, so that the ``suite`` of what follows is memspan's own."""
 
 
 def call_pickled(pickled: bytes, folder: str, *arguments: Any) -> object:
@@ -117,11 +97,17 @@ def hidden(module: str, *, exactly: bool = False) -> str:
 
 
 def _owner(top: str) -> str:
-    if top in OWN:
+    if _is_of_memspan(top):
         return "a package of memspan"
     if top in sys.stdlib_module_names:
         return "a module of Python"
     return f"found in {os.path.dirname(_places(sys.modules[top])[0])}"
+
+
+def _is_of_memspan(top: str) -> bool:
+    """Tell whether a package that has been imported is one of memspan's."""
+    places = _places(sys.modules[top]) if top in sys.modules else []
+    return bool(places) and os.path.dirname(places[0]) == os.path.realpath(HOME) and os.path.isdir(places[0])
 
 
 def _places(module: ModuleType) -> list[str]:
