@@ -49,15 +49,15 @@ def open_existing(folder: Path, storage: str | None, tracking_uri: str | None, r
 def record_at(name: str, opener: Callable[[], tuple[Experiment, Store]], curves: bool) -> tuple[Record, Store | None]:
     """The record of an experiment in a store, or the one in a written leaderboard (its folder or a file of it)."""
     from suite.experiment.loading import available
-    from suite.leaderboards.proof import manifest
+    from suite.leaderboards.proof.manifest import MANIFEST_FILE, RUNS_FILE, read_manifest
     from suite.results.record import Record
 
     path = Path(name)
     if name in available():  # a folder of that name is ./NAME
         path = Path()
-    if path.suffix == ".json" or (path / manifest.NAME).is_file():
-        found = manifest.read(path)
-        runs = found.path.parent / manifest.RUNS
+    if path.suffix == ".json" or (path / MANIFEST_FILE).is_file():
+        found = read_manifest(path)
+        runs = found.path.parent / RUNS_FILE
         return (Record.read(runs) if runs.is_file() else found.record()), None
     if path.suffix == ".parquet":
         return Record.read(path), None

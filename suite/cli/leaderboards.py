@@ -113,31 +113,31 @@ def verify(
     """
     from suite import engines
     from suite.console.progress import counting_bar
-    from suite.leaderboards.proof import manifest as manifests
-    from suite.leaderboards.proof.checks import check, chosen
-    from suite.leaderboards.proof.retraining import retrain, runs_again
+    from suite.leaderboards.proof.checks import check_manifest, choose_rows
+    from suite.leaderboards.proof.manifest import read_manifest
+    from suite.leaderboards.proof.retraining import retrain, runs_to_repeat
 
-    found = manifests.read(manifest)
-    names = chosen(found, rows, everything)
-    console.print(f"{found.path}: {len(found.rows)} rows, {found.digest}", highlight=False, soft_wrap=True)
-    findings = check(found, names)
-    for note in findings.notes:
+    proof = read_manifest(manifest)
+    names = choose_rows(proof, rows, everything)
+    console.print(f"{proof.path}: {len(proof.rows)} rows, {proof.digest}", highlight=False, soft_wrap=True)
+    checked = check_manifest(proof, names)
+    for note in checked.notes:
         console.print(f"note: {note}", highlight=False, markup=False, style="yellow")
-    for wrong in findings.wrong:
+    for wrong in checked.wrong:
         console.print(f"wrong: {wrong}", highlight=False, markup=False, style="red", soft_wrap=True)
-    if findings.wrong and not findings.suspects:
+    if checked.wrong and not checked.suspects:
         return 1
-    again = runs_again(found, [] if findings.wrong else names, findings, with_trials)
-    exact = sum(run.exact for run in again)
-    how = "bit for bit" if exact == len(again) else f"{exact} bit for bit, the others by their skill over the seeds"
-    console.print(f"training {len(again)} runs of {len({run.row for run in again})} rows again: {how}", highlight=False)
-    with counting_bar("runs", len(again), errors) as tick:
+    runs = runs_to_repeat(proof, [] if checked.wrong else names, checked, with_trials)
+    exact = sum(run.exact for run in runs)
+    how = "bit for bit" if exact == len(runs) else f"{exact} bit for bit, the others by their skill over the seeds"
+    console.print(f"training {len(runs)} runs of {len({run.row for run in runs})} rows again: {how}", highlight=False)
+    with counting_bar("runs", len(runs), errors) as tick:
         # What was measured on a CPU must come out the same on a CPU.
         engine = engines.make(workers=workers, devices=devices or ("cpu" if exact else None))
-        wrong_runs = retrain(again, engine, lambda run, differs: tick())
+        wrong_runs = retrain(runs, engine, lambda run, differs: tick())
     for wrong in wrong_runs:
         console.print(f"wrong: {wrong}", highlight=False, markup=False, style="red", soft_wrap=True)
-    if findings.wrong or wrong_runs:
+    if checked.wrong or wrong_runs:
         return 1
     console.print(f"all of it holds: {', '.join(names)}", highlight=False, style="green", soft_wrap=True)
     return 0
@@ -160,8 +160,8 @@ def compare(
         return load(name), open_existing(store, storage, tracking_uri, name)
 
     records = [record_at(name, partial(opener, name), curves=False)[0] for name in (first, second)]
-    found = changes.compare_records(*records)
+    difference = changes.compare_records(*records)
     if as_json:
-        print(changes.as_json(found))
+        print(changes.as_json(difference))
     else:
-        changes.show(found, console)
+        changes.show(difference, console)

@@ -11,8 +11,14 @@ from suite.leaderboards.figures import figures
 from suite.leaderboards.leaderboard import Leaderboard
 from suite.leaderboards.page.data import page_data
 from suite.leaderboards.page.html import render
-from suite.leaderboards.proof import manifest as manifests
-from suite.leaderboards.proof.manifest import file_digest
+from suite.leaderboards.proof.manifest import (
+    MANIFEST_FILE,
+    RUNS_FILE,
+    build_manifest,
+    file_digest,
+    manifest_text,
+    origin_of,
+)
 from suite.leaderboards.text.latex import latex
 from suite.leaderboards.text.render import as_json, markdown
 
@@ -20,7 +26,7 @@ FROZEN = "FROZEN"
 """The file that keeps a folder from being written again; it holds the digest."""
 PAGE = "index.html"
 TABLES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json", "leaderboard.tex")
-ALWAYS = (PAGE, *TABLES, manifests.RUNS, manifests.NAME)
+ALWAYS = (PAGE, *TABLES, RUNS_FILE, MANIFEST_FILE)
 """The files that every written leaderboard has."""
 
 
@@ -39,7 +45,7 @@ def write(board: Leaderboard, folder: Path) -> list[Path]:
 
     record = board.record
     assert record is not None, "a leaderboard without a record cannot be written"
-    proof = manifests.manifest(record)
+    manifest = build_manifest(record)
     if (folder / FROZEN).exists():
         raise InputError(
             f"{str(folder)!r} holds a frozen leaderboard, which is never written again; choose another folder"
@@ -50,15 +56,15 @@ def write(board: Leaderboard, folder: Path) -> list[Path]:
     if board.clipping is not None:
         tables["clipping"] = board.clipping.cells
     texts |= {f"{name}.csv": _csv(frame) for name, frame in tables.items() if len(frame)}
-    texts[PAGE] = render(page_data(board, proof, [*texts, manifests.RUNS, manifests.NAME]))
+    texts[PAGE] = render(page_data(board, manifest, [*texts, RUNS_FILE, MANIFEST_FILE]))
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
-    record.write(folder / manifests.RUNS, manifests.origin_of(proof))
+    record.write(folder / RUNS_FILE, origin_of(manifest))
     pictures = [path for name, figure in figures(board) for path in save(figure, folder / name)]
-    written = [folder / PAGE, *(folder / name for name in texts if name != PAGE), folder / manifests.RUNS, *pictures]
-    proof["outputs"] = {path.name: file_digest(path) for path in written}
-    (folder / manifests.NAME).write_text(manifests.text_of(proof), encoding="utf-8")
-    return [*written, folder / manifests.NAME]
+    written = [folder / PAGE, *(folder / name for name in texts if name != PAGE), folder / RUNS_FILE, *pictures]
+    manifest["outputs"] = {path.name: file_digest(path) for path in written}
+    (folder / MANIFEST_FILE).write_text(manifest_text(manifest), encoding="utf-8")
+    return [*written, folder / MANIFEST_FILE]
 
 
 def freeze(board: Leaderboard, parent: Path) -> list[Path]:
@@ -76,7 +82,7 @@ def freeze(board: Leaderboard, parent: Path) -> list[Path]:
             f"only a complete leaderboard can be frozen; {record.done} of {record.planned} runs are finished, so run "
             f"`memspan run {board.experiment}` first"
         )
-    digest = manifests.manifest(record)["digest"]
+    digest = build_manifest(record)["digest"]
     folder = parent / f"{board.experiment}-{digest.removeprefix('sha256:')[:12]}"
     if (folder / FROZEN).exists():
         return [path for path in sorted(folder.iterdir()) if path.name != FROZEN]

@@ -26,8 +26,8 @@ from suite.leaderboards.changes import compare_records
 from suite.leaderboards.files import freeze, write
 from suite.leaderboards.leaderboard import build_leaderboard
 from suite.leaderboards.proof import manifest as manifests
-from suite.leaderboards.proof.checks import CheckResult, check, chosen
-from suite.leaderboards.proof.retraining import RepeatedRun, _rows_elsewhere, retrain, runs_again
+from suite.leaderboards.proof.checks import CheckResult, check_manifest, choose_rows
+from suite.leaderboards.proof.retraining import RepeatedRun, differing_rows, retrain, runs_to_repeat
 from suite.leaderboards.text import render
 from suite.leaderboards.text.latex import escape
 from suite.planning.job import Outcome
@@ -116,19 +116,19 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def verified(folder: Path, rows: str = "1", everything: bool = False) -> tuple[CheckResult, list[str]]:
-    found = manifests.read(folder)
-    names = chosen(found, rows, everything)
-    findings = check(found, names)
+    found = manifests.read_manifest(folder)
+    names = choose_rows(found, rows, everything)
+    findings = check_manifest(found, names)
     if findings.wrong and not findings.suspects:
         return findings, []
-    again = runs_again(found, [] if findings.wrong else names, findings)
+    again = runs_to_repeat(found, [] if findings.wrong else names, findings)
     return findings, retrain(again, Inline(), lambda run, differs: None)
 
 
 def test_the_same_runs_give_the_same_bytes_from_every_source(whole: Path, tmp_path: Path) -> None:
     for name, record in {
         "store": recorded(whole),
-        "parquet": Record.read(whole / "board" / manifests.RUNS),
+        "parquet": Record.read(whole / "board" / manifests.RUNS_FILE),
     }.items():
         write(build_leaderboard(record), tmp_path / name)
         assert files(tmp_path / name) == files(whole / "board")
@@ -148,7 +148,7 @@ def test_neither_the_order_of_runs_nor_another_process_changes_a_byte(whole: Pat
 
 
 def test_a_record_keeps_every_run_with_its_order(whole: Path) -> None:
-    first, second = recorded(whole), Record.read(whole / "board" / manifests.RUNS)
+    first, second = recorded(whole), Record.read(whole / "board" / manifests.RUNS_FILE)
     assert [row.name for row in second.rows] == [row.name for row in first.rows]
     assert [row.runs for row in second.rows] == [row.runs for row in first.rows]
     assert (second.experiment, second.planned, second.done) == (first.experiment, 24, 24)
@@ -170,21 +170,21 @@ def test_a_file_of_runs_that_is_none_is_refused(tmp_path: Path) -> None:
 def test_rows_hold_when_they_are_trained_again(whole: Path) -> None:
     findings, wrong = verified(whole / "board", everything=True)
     assert (findings.wrong, findings.notes, wrong) == ([], [], [])
-    assert len(chosen(manifests.read(whole / "board"), "2")) == 2
-    assert chosen(manifests.read(whole / "board"), "rnn on adding") == ["rnn on adding"]
+    assert len(choose_rows(manifests.read_manifest(whole / "board"), "2")) == 2
+    assert choose_rows(manifests.read_manifest(whole / "board"), "rnn on adding") == ["rnn on adding"]
     with pytest.raises(InputError, match="did you mean 'rnn on adding'"):
-        chosen(manifests.read(whole / "board"), "rnn on addin")
+        choose_rows(manifests.read_manifest(whole / "board"), "rnn on addin")
 
 
 def test_a_changed_digit_is_found_and_the_figure_is_named(board: Path) -> None:
-    data = json.loads((board / manifests.NAME).read_text(encoding="utf-8"))
+    data = json.loads((board / manifests.MANIFEST_FILE).read_text(encoding="utf-8"))
     row = next(row for row in data["rows"] if manifests.row_name(row) == "rnn on adding")
     losses = row["metrics"]["test_loss"]
     true, digit = losses[-1], repr(losses[-1])[4]
     losses[-1] = float(repr(true)[:4] + ("1" if digit != "1" else "2") + repr(true)[5:])
-    (board / manifests.NAME).write_text(manifests.text_of(data), encoding="utf-8")
+    (board / manifests.MANIFEST_FILE).write_text(manifests.manifest_text(data), encoding="utf-8")
     findings, wrong = verified(board)
-    assert any("rnn on adding, evaluation 1: its figures do not go with their digest" in one for one in findings.wrong)
+    assert any("rnn on adding, evaluation 1: its figures do not match their digest" in one for one in findings.wrong)
     told = f"test_loss is {losses[-1]!r} in the manifest, and {true!r} when it is trained again"
     assert wrong == [f"rnn on adding, evaluation 1: {told}"]
 
@@ -192,69 +192,75 @@ def test_a_changed_digit_is_found_and_the_figure_is_named(board: Path) -> None:
 def sealed(data: dict[str, Any]) -> str:
     """A manifest whose digests were made to fit after it was changed."""
     for row in data["rows"]:
-        row["digests"] = manifests._run_digests(row)
+        row["digests"] = manifests.run_digests(row)
     data["digests"] = {name: digest(canonical_json(data[name])) for name in manifests.SECTIONS}
-    data["digest"] = manifests.digest_of(data["digests"])
+    data["digest"] = manifests.combined_digest(data["digests"])
     data["outputs"] = {}
-    return manifests.text_of(data)
+    return manifests.manifest_text(data)
 
 
 def test_a_forged_figure_with_digests_that_fit_does_not_follow_or_does_not_train(board: Path) -> None:
-    data = json.loads((board / manifests.NAME).read_text(encoding="utf-8"))
+    data = json.loads((board / manifests.MANIFEST_FILE).read_text(encoding="utf-8"))
     row = next(row for row in data["rows"] if manifests.row_name(row) == "rnn on adding")
     row["metrics"]["test_skill"][-1] += 0.1
-    (board / manifests.NAME).write_text(sealed(data), encoding="utf-8")
+    (board / manifests.MANIFEST_FILE).write_text(sealed(data), encoding="utf-8")
     findings, _ = verified(board)
     assert any("leaderboard.json does not follow from the runs" in one for one in findings.wrong)
     (board / "leaderboard.json").unlink()
-    (board / manifests.RUNS).unlink()
+    (board / manifests.RUNS_FILE).unlink()
     findings, wrong = verified(board, "rnn on adding")
     assert findings.wrong == []
     assert any("rnn on adding, evaluation 1: test_skill is" in one for one in wrong)
 
 
 def test_settings_that_tuning_did_not_choose_are_found(board: Path) -> None:
-    data = json.loads((board / manifests.NAME).read_text(encoding="utf-8"))
+    data = json.loads((board / manifests.MANIFEST_FILE).read_text(encoding="utf-8"))
     row = next(row for row in data["rows"] if manifests.row_name(row) == "leaky on adding")
     better = 1 - row["params"][:2].index(row["params"][-1])  # the trial that was not chosen
     row["metrics"]["objective"][better] = 2.0
-    (board / manifests.NAME).write_text(sealed(data), encoding="utf-8")
-    wrong = check(manifests.read(board), []).wrong
+    (board / manifests.MANIFEST_FILE).write_text(sealed(data), encoding="utf-8")
+    wrong = check_manifest(manifests.read_manifest(board), []).wrong
     assert wrong == ["leaky on adding: its evaluations are not those of its best trial"]
 
 
 def test_honest_keys_on_other_settings_or_seeds_are_found(board: Path) -> None:
-    data = json.loads((board / manifests.NAME).read_text(encoding="utf-8"))
+    data = json.loads((board / manifests.MANIFEST_FILE).read_text(encoding="utf-8"))
     row = next(row for row in data["rows"] if manifests.row_name(row) == "rnn on adding")
     row["configs"][row["config"][-1]]["training"]["steps"] = 300
     row["seed"][-2], row["number"][-2] = 17, 17
-    (board / manifests.NAME).write_text(sealed(data), encoding="utf-8")
-    wrong = check(manifests.read(board), []).wrong
+    (board / manifests.MANIFEST_FILE).write_text(sealed(data), encoding="utf-8")
+    wrong = check_manifest(manifests.read_manifest(board), []).wrong
     assert "rnn on adding, evaluation 1: its key is not that of its configuration and seed" in wrong
-    assert "rnn on adding, evaluation 17: its seed 17 is none of the experiment's" in wrong
+    assert "rnn on adding, evaluation 17: its seed 17 is not one of the experiment's" in wrong
 
 
 def test_rows_and_seeds_that_were_left_out_are_found(board: Path) -> None:
-    data = json.loads((board / manifests.NAME).read_text(encoding="utf-8"))
+    data = json.loads((board / manifests.MANIFEST_FILE).read_text(encoding="utf-8"))
     data["rows"] = data["rows"][1:]
-    (board / manifests.NAME).write_text(sealed(data), encoding="utf-8")
-    assert "it says 24 of 24 runs; there are 20 of 24" in check(manifests.read(board), []).wrong
+    (board / manifests.MANIFEST_FILE).write_text(sealed(data), encoding="utf-8")
+    assert (
+        "the manifest says that 24 of 24 runs are done, but it has 20 of 24"
+        in check_manifest(manifests.read_manifest(board), []).wrong
+    )
     data["counts"] |= {"planned": 20, "done": 20}
-    (board / manifests.NAME).write_text(sealed(data), encoding="utf-8")
-    assert "it says 20 of 20 runs; there are 20 of 24" in check(manifests.read(board), []).wrong
+    (board / manifests.MANIFEST_FILE).write_text(sealed(data), encoding="utf-8")
+    assert (
+        "the manifest says that 20 of 20 runs are done, but it has 20 of 24"
+        in check_manifest(manifests.read_manifest(board), []).wrong
+    )
 
 
 def test_other_runs_or_tables_beside_the_manifest_are_found(board: Path) -> None:
-    record = Record.read(board / manifests.RUNS)
+    record = Record.read(board / manifests.RUNS_FILE)
     job, outcome = record.rows[0].evaluations[0]
     forged = Outcome({**outcome.metrics, "test_skill": 0.99}, outcome.curves, outcome.environment)
     rows = [record.rows[0]._replace(evaluations=[(job, forged), *record.rows[0].evaluations[1:]]), *record.rows[1:]]
-    replace(record, rows=rows).write(board / manifests.RUNS, record.origin)
+    replace(record, rows=rows).write(board / manifests.RUNS_FILE, record.origin)
     page = board / "leaderboard.md"
     page.write_text(page.read_text(encoding="utf-8") + "and more", encoding="utf-8")
-    data = json.loads((board / manifests.NAME).read_text(encoding="utf-8"))
-    (board / manifests.NAME).write_text(sealed(data), encoding="utf-8")
-    found = check(manifests.read(board), [])
+    data = json.loads((board / manifests.MANIFEST_FILE).read_text(encoding="utf-8"))
+    (board / manifests.MANIFEST_FILE).write_text(sealed(data), encoding="utf-8")
+    found = check_manifest(manifests.read_manifest(board), [])
     assert found.wrong == [f"runs.parquet has other runs of {record.rows[0].name}"]
     assert found.notes == ["leaderboard.md is not what memspan makes of these runs here"]
 
@@ -270,11 +276,11 @@ def test_other_runs_or_tables_beside_the_manifest_are_found(board: Path) -> None
     ],
 )
 def test_a_damaged_manifest_is_one_message(board: Path, damage: Callable[[Any], Any]) -> None:
-    data = json.loads((board / manifests.NAME).read_text(encoding="utf-8"))
+    data = json.loads((board / manifests.MANIFEST_FILE).read_text(encoding="utf-8"))
     damage(data)
-    (board / manifests.NAME).write_text(json.dumps(data), encoding="utf-8")
-    with pytest.raises(InputError, match="is no manifest of memspan"):
-        manifests.read(board)
+    (board / manifests.MANIFEST_FILE).write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(InputError, match="is not a manifest of memspan"):
+        manifests.read_manifest(board)
 
 
 def test_a_record_remembers_the_sources_and_machines_of_its_runs_alone(whole: Path, tmp_path: Path) -> None:
@@ -285,11 +291,11 @@ def test_a_record_remembers_the_sources_and_machines_of_its_runs_alone(whole: Pa
     record = record_of(plan, store)
     assert record.others == 1
     assert record.environments == recorded(whole).environments
-    read = Record.read(whole / "board" / manifests.RUNS)
+    read = Record.read(whole / "board" / manifests.RUNS_FILE)
     assert read.origin["definitions"]["leaky on adding"]["proof_cell.Leaky"]
     old = {name: {"old": "1"} for name in read.origin["definitions"]}
     moved = replace(read, origin={**read.origin, "definitions": old})
-    assert {str(row["definitions"]) for row in manifests.manifest(moved)["rows"]} == {"{'old': '1'}"}
+    assert {str(row["definitions"]) for row in manifests.build_manifest(moved)["rows"]} == {"{'old': '1'}"}
 
 
 def test_incomplete_leaderboards_are_written(tmp_path: Path) -> None:
@@ -309,22 +315,22 @@ def test_incomplete_leaderboards_are_written(tmp_path: Path) -> None:
         jobs = {job.key: job for study in plan.studies for job in StudyProgress(study, plan.finished).jobs}
         plan.finished = {key: outcome for key, outcome in plan.finished.items() if kept(jobs[key])}
         written = write(build_leaderboard(plan), tmp_path / name)
-        assert check(manifests.read(written[0].parent), []).wrong == []
+        assert check_manifest(manifests.read_manifest(written[0].parent), []).wrong == []
 
 
 def test_changed_data_are_found(board: Path) -> None:
-    data = json.loads((board / manifests.NAME).read_text(encoding="utf-8"))
+    data = json.loads((board / manifests.MANIFEST_FILE).read_text(encoding="utf-8"))
     data["data"]["adding"]["test"] = "0" * 16
-    (board / manifests.NAME).write_text(sealed(data), encoding="utf-8")
+    (board / manifests.MANIFEST_FILE).write_text(sealed(data), encoding="utf-8")
     (board / "leaderboard.csv").write_text("", encoding="utf-8")
-    wrong = check(manifests.read(board), []).wrong
+    wrong = check_manifest(manifests.read_manifest(board), []).wrong
     assert any("adding: its data are not those of the manifest" in one for one in wrong)
     shutil.copy(board / "leaderboard.json", board / "leaderboard.csv")
 
 
 def test_an_output_that_was_changed_is_named(board: Path) -> None:
     (board / "leaderboard.csv").write_text("", encoding="utf-8")
-    assert check(manifests.read(board), []).wrong == ["changed after it was written: leaderboard.csv"]
+    assert check_manifest(manifests.read_manifest(board), []).wrong == ["changed after it was written: leaderboard.csv"]
 
 
 def test_a_changed_line_of_a_cell_is_named_before_anything_is_trained(whole: Path, tmp_path: Path) -> None:
@@ -333,27 +339,27 @@ def test_a_changed_line_of_a_cell_is_named_before_anything_is_trained(whole: Pat
     cell.write_text(cell.read_text(encoding="utf-8").replace("(1 - self.rate)", "(0.99 - self.rate)"), encoding="utf-8")
     done = memspan("verify", "board", "--rows", "leaky on adding", "--workers", "1", cwd=folder)
     assert done.returncode == 1
-    assert "its source is another than when it was trained: proof_cell.Leaky" in " ".join(done.stdout.split())
+    assert "its source has changed since it was trained: proof_cell.Leaky" in " ".join(done.stdout.split())
     assert "again" not in done.stdout
     other = memspan("verify", "board", "--rows", "rnn on adding", "--workers", "1", cwd=folder)
     assert other.returncode == 0, other.stdout  # that row is not touched by it
-    assert "note: leaky on adding: its source is another" in " ".join(other.stdout.split())
+    assert "note: leaky on adding: its source has changed" in " ".join(other.stdout.split())
 
 
 def test_another_platform_is_named_and_rows_are_judged_by_their_skill(board: Path) -> None:
-    data = json.loads((board / manifests.NAME).read_text(encoding="utf-8"))
+    data = json.loads((board / manifests.MANIFEST_FILE).read_text(encoding="utf-8"))
     for environment in data["environments"].values():
         environment["processor"] = "another"
         environment["packages"]["torch"] = "1.0"
         environment["files"]["suite/training/train.py"] = "0" * 16
-    (board / manifests.NAME).write_text(sealed(data), encoding="utf-8")
-    found = manifests.read(board)
-    findings = check(found, ["rnn on adding"])
+    (board / manifests.MANIFEST_FILE).write_text(sealed(data), encoding="utf-8")
+    found = manifests.read_manifest(board)
+    findings = check_manifest(found, ["rnn on adding"])
     assert findings.wrong == []
     assert any(note.startswith("processor: another there") for note in findings.notes)
     assert any("torch 1.0 there" in note for note in findings.notes)
-    assert "code of memspan that differs here: suite/training/train.py" in findings.notes
-    again = runs_again(found, ["rnn on adding"], findings)
+    assert "code of memspan differs here: suite/training/train.py" in findings.notes
+    again = runs_to_repeat(found, ["rnn on adding"], findings)
     assert not any(run.exact for run in again)
     assert retrain(again, Inline(), lambda run, differs: None) == []
 
@@ -365,7 +371,7 @@ def test_on_another_platform_only_a_difference_that_is_shown_is_wrong() -> None:
             for seed, apart in enumerate(differences):
                 results[len(runs)] = Outcome({"test_skill": 0.5 + apart})
                 runs.append(RepeatedRun(f"row {name}", f"evaluation {seed}", None, {"test_skill": 0.5}, "", False))  # type: ignore[arg-type]
-        return list(_rows_elsewhere(runs, results))
+        return list(differing_rows(runs, results))
 
     rng = np.random.default_rng(0)
     assert judged(np.zeros(10)) == []
@@ -383,10 +389,10 @@ def test_the_leaderboard_of_quick_that_comes_with_memspan_holds() -> None:
 
 def test_what_is_no_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read the manifest"):
-        manifests.read(tmp_path)
-    (tmp_path / manifests.NAME).write_text('{"format": 1}', encoding="utf-8")
-    with pytest.raises(InputError, match="is no manifest of memspan"):
-        manifests.read(tmp_path)
+        manifests.read_manifest(tmp_path)
+    (tmp_path / manifests.MANIFEST_FILE).write_text('{"format": 1}', encoding="utf-8")
+    with pytest.raises(InputError, match="is not a manifest of memspan"):
+        manifests.read_manifest(tmp_path)
 
 
 def test_frozen_stays_as_it_is(whole: Path, tmp_path: Path) -> None:

@@ -36,12 +36,12 @@ FILES = {
 }
 
 
-def page_data(board: Leaderboard, proof: Mapping[str, Any], files: Sequence[str]) -> dict[str, Any]:
+def page_data(board: Leaderboard, manifest: Mapping[str, Any], files: Sequence[str]) -> dict[str, Any]:
     """Return everything that `render` of ``page/html.py`` shows.
 
     Args:
         board: a leaderboard with its record.
-        proof: its manifest.
+        manifest: its manifest.
         files: the names of what lies beside the page.
     """
     record = board.record
@@ -73,7 +73,7 @@ def page_data(board: Leaderboard, proof: Mapping[str, Any], files: Sequence[str]
             },
             "rows": row_details(record),
             "measured": {"sentences": list(sentences(record)), "facts": facts(record)},
-            "cite": citation(board.experiment, str(proof["digest"])),
+            "cite": citation(board.experiment, str(manifest["digest"])),
             "files": [{"name": name, "what": FILES.get(name, "")} for name in files],
         }
     )

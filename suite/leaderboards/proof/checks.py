@@ -1,4 +1,4 @@
-"""Proof of a leaderboard, first part: what a manifest says, checked without training."""
+"""The first part of proving a leaderboard: everything in a manifest that can be checked without training."""
 
 from __future__ import annotations
 
@@ -6,99 +6,113 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
 from suite.errors import InputError, unknown
-from suite.experiment.experiment import Evaluation, Experiment
+from suite.experiment.experiment import Experiment
 from suite.experiment.run_config import PROTOCOL, RunConfig, digest
 from suite.experiment.source_hash import definitions_of, source_of
-from suite.leaderboards.proof.manifest import RUNS, Manifest, file_digest, fingerprint, row_name, run_table
+from suite.experiment.tables import Evaluation
+from suite.leaderboards.proof.manifest import RUNS_FILE, Manifest, file_digest, fingerprint, row_columns, row_name
+from suite.planning.choosing import merit
 from suite.planning.plan import Plan, studies
 from suite.results.record import Record
 from suite.store.environment import bits, environment
 
-Looked = tuple[list[str], list[str]]
-"""What is wrong, and what is to be known."""
-
 SEARCHING = ("optuna", "scipy", "numpy")
-"""The packages on which it depends which trials a sweep asks for."""
+"""The packages that decide which trials a sweep asks for."""
 CLOSE = 1e-6
-"""Figures of tables that were made elsewhere agree to this."""
+"""The difference up to which figures of tables agree if they were made elsewhere."""
 
 
 @dataclass
 class CheckResult:
-    """What was found: what does not hold, and what is to be known."""
+    """The result of checks."""
 
     wrong: list[str] = field(default_factory=list)
+    """Sentences about what does not hold."""
     notes: list[str] = field(default_factory=list)
+    """Sentences about what a reader should know."""
     suspects: list[tuple[str, int]] = field(default_factory=list)
-    """Runs whose figures were changed, as row and place: to be trained again first."""
+    """The runs whose figures were changed, as row and place. They are trained again first."""
 
 
-def chosen(manifest: Manifest, wanted: str, everything: bool = False) -> list[str]:
-    """The names of rows: so many of them spread over the manifest, those named, or all.
+def choose_rows(manifest: Manifest, selection: str, everything: bool = False) -> list[str]:
+    """Return the names of the rows to train again.
+
+    Args:
+        manifest: the manifest that has the rows.
+        selection: how many rows, or their names separated by commas.
+        everything: choose all rows, whatever the selection.
 
     Raises:
-        InputError: if a row is not there.
+        InputError: if there is no such row.
     """
     names = [row_name(row) for row in manifest.rows if "evaluation" in row["role"]]
     if not names:
         raise InputError(
-            f"the manifest {str(manifest.path)!r} has no row with results: there is nothing to train again"
+            f"the manifest {str(manifest.path)!r} has no row with results, so there is nothing to train again"
         )
     if everything:
         return names
-    if wanted.isascii() and wanted.isdecimal():
-        if int(wanted) < 1:
+    if selection.isascii() and selection.isdecimal():
+        if int(selection) < 1:
             raise InputError("--rows must be at least 1; got 0")
-        # By the digest: others train other rows of another leaderboard, and everybody the same of this one.
+        # The digest decides: everybody trains the same rows of this leaderboard, and other rows of another one.
         order = sorted(names, key=lambda name: digest(f"{manifest.digest} {name}"))
-        return [name for name in names if name in order[: int(wanted)]]
-    listed = [name.strip() for name in wanted.split(",")]
+        return [name for name in names if name in order[: int(selection)]]
+    listed = [name.strip() for name in selection.split(",")]
     for name in listed:
         if name not in names:
             raise unknown("row", name, names)
     return listed
 
 
-def check(manifest: Manifest, rows: Sequence[str]) -> CheckResult:
-    """Everything that can be said before training: changes, sources, versions, data, the choice by tuning, tables."""
+def check_manifest(manifest: Manifest, rows: Sequence[str]) -> CheckResult:
+    """Check digests, sources, versions, keys, the choice made by tuning, data, completeness, and tables.
+
+    Args:
+        manifest: the manifest to check.
+        rows: the names of the rows that will be trained again. A changed source is wrong for these, and a note for
+            others.
+
+    Raises:
+        InputError: if the runs were trained by another protocol.
+    """
     if manifest.data["protocol"] != PROTOCOL:
         raise InputError(
             f"{str(manifest.path)!r} holds runs of protocol {manifest.data['protocol']}, and this memspan trains by "
-            f"protocol {PROTOCOL}: verify it with the memspan that wrote it ({manifest.data.get('memspan', 'unknown')})"
+            f"protocol {PROTOCOL}; verify it with the memspan that wrote it ({manifest.data.get('memspan', 'unknown')})"
         )
-    found = CheckResult()
-    for row, place, text in manifest.changes():
-        found.wrong.append(f"changed after it was written: {text}")
+    result = CheckResult()
+    for row, place, sentence in manifest.changes():
+        result.wrong.append(f"changed after it was written: {sentence}")
         if place is not None:
-            found.suspects.append((row, place))
+            result.suspects.append((row, place))
     changed = _changed_sources(manifest)
-    for row, what in changed.items():
-        if row in rows or any(row == suspect for suspect, _ in found.suspects):
-            found.wrong.append(what)
+    for row, sentence in changed.items():
+        if row in rows or any(row == suspect for suspect, _ in result.suspects):
+            result.wrong.append(sentence)
         else:
-            found.notes.append(what)
-    found.notes += list(_versions(manifest))
-    found.wrong += _keys(manifest)
-    found.wrong += _choices(manifest)
-    if found.wrong:
-        return found
-    for look in (_data, _plan, _outputs):
+            result.notes.append(sentence)
+    result.notes += list(_versions(manifest))
+    result.wrong += _keys(manifest)
+    result.wrong += _choices(manifest)
+    if result.wrong:
+        return result
+    for part in (_check_data, _check_plan, _check_outputs):
         try:
-            wrong, notes = look(manifest, changed)
-        except InputError as error:  # of something that cannot be had here, such as somebody else's cell
-            wrong, notes = [], [f"not all can be checked here: {error}"]
-        found.wrong += wrong
-        found.notes += notes
-    return found
+            part(manifest, changed, result)
+        except InputError as error:  # about something that cannot be had here, such as somebody else's cell
+            result.notes.append(f"not everything can be checked here: {error}")
+    return result
 
 
 def _keys(manifest: Manifest) -> list[str]:
-    """A run's key must be that of its configuration and seed, and the seed of an evaluation one of the experiment's."""
+    """Return a sentence for each key that is not that of its run, and each seed that is not the experiment's."""
     wrong = []
     pruned = manifest.data["experiment"]["sweep"]["pruner"] != "none"
     seeds = Evaluation(**manifest.data["experiment"]["evaluation"]).seed_list
@@ -107,20 +121,20 @@ def _keys(manifest: Manifest) -> list[str]:
             seed, number = row["seed"][place], row["number"][place]
             try:
                 key = RunConfig(**row["configs"][row["config"][place]], seed=seed).key
-            except InputError:  # its class cannot be imported, which is said elsewhere
+            except InputError:  # its class cannot be imported, which another check says
                 continue
             except (ValidationError, IndexError) as error:
-                wrong.append(f"{row_name(row)}, {role} {number}: its configuration is none: {error}")
+                wrong.append(f"{row_name(row)}, {role} {number}: its configuration is not valid: {error}")
                 continue
-            if key != row["key"][place] and not (pruned and role == "trial"):  # whose key knows earlier trials too
+            if key != row["key"][place] and not (pruned and role == "trial"):  # its key depends on earlier trials too
                 wrong.append(f"{row_name(row)}, {role} {number}: its key is not that of its configuration and seed")
             if role == "evaluation" and (seed not in seeds or number != seed):
-                wrong.append(f"{row_name(row)}, {role} {number}: its seed {seed} is none of the experiment's")
+                wrong.append(f"{row_name(row)}, {role} {number}: its seed {seed} is not one of the experiment's")
     return wrong
 
 
 def _choices(manifest: Manifest) -> list[str]:
-    """What was evaluated must be what tuning found best, by the recorded trials."""
+    """Return a sentence for each row whose evaluations do not have the settings of its best recorded trial."""
     wrong = []
     sweep = manifest.data["experiment"]["sweep"]
     for row in manifest.rows:
@@ -128,46 +142,44 @@ def _choices(manifest: Manifest) -> list[str]:
         evaluated = [row["params"][place] for place, role in enumerate(row["role"]) if role == "evaluation"]
         if not evaluated or not trials or sweep["finalists"] > 1 or len(trials) < sweep["trials"]:
             continue
-        metrics = row["metrics"]
-        losses = metrics.get("validation_loss", [None] * len(row["role"]))
-
-        def rank(place: int, row: Mapping[str, Any] = row, losses: Sequence[float | None] = losses) -> tuple[Any, ...]:
-            loss, objective = losses[place], row["metrics"]["objective"][place]
-            return bool(row["metrics"]["pruned"][place]), -objective, math.inf if loss is None else loss, place
-
-        best = row["params"][min(trials, key=rank)]
+        best = row["params"][min(trials, key=partial(_merit, row))]
         if any(params != best for params in evaluated):
             wrong.append(f"{row_name(row)}: its evaluations are not those of its best trial")
     return wrong
 
 
+def _merit(row: Mapping[str, Any], place: int) -> tuple[bool, float, float, int]:
+    """Return the merit of the trial at a place of a row."""
+    return merit({name: values[place] for name, values in row["metrics"].items()}, place)
+
+
 def _changed_sources(manifest: Manifest) -> dict[str, str]:
-    """The rows whose task or architecture is not what it was, with the definitions that differ."""
-    found = {}
+    """Return a sentence for each row whose source has changed, with the definitions that differ."""
+    sentences = {}
     for row in manifest.rows:
         config, name = row["configs"][0], row_name(row)
         try:
-            used = config["task"]["name"], config["model"]["architecture"]
-            if source_of(*used).model_dump() == row["source"]:
+            classes = config["task"]["name"], config["model"]["architecture"]
+            if source_of(*classes).model_dump() == row["source"]:
                 continue
-            now = definitions_of(*used)
+            now = definitions_of(*classes)
         except InputError as error:
-            found[name] = f"{name}: {error}"
+            sentences[name] = f"{name}: {error}"
             continue
         then = row["definitions"]
-        changed = [name for name in sorted({*now, *then}) if now.get(name) != then.get(name)]
-        found[name] = f"{name}: its source is another than when it was trained: {', '.join(changed)}"
-    return found
+        changed = [definition for definition in sorted({*now, *then}) if now.get(definition) != then.get(definition)]
+        sentences[name] = f"{name}: its source has changed since it was trained: {', '.join(changed)}"
+    return sentences
 
 
 def _versions(manifest: Manifest) -> Iterator[str]:
-    """What of the code and of the platform is not what it was."""
+    """Yield a sentence for each difference of code, versions and platform."""
     here = environment()
     for there in manifest.data["environments"].values():
         files = {**there.get("files", {})}
         names = sorted({*files, *here["files"]})
         if changed := [name for name in names if files.get(name) != here["files"].get(name)]:
-            yield f"code of memspan that differs here: {', '.join(changed)}"
+            yield f"code of memspan differs here: {', '.join(changed)}"
         before, now = bits(there) | {"packages": there["packages"]}, bits(here) | {"packages": here["packages"]}
         for name in before:
             if before[name] != now[name]:
@@ -184,88 +196,91 @@ def _pairs(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
-def exact_here(manifest: Manifest, environment_digest: str) -> bool:
-    """Whether a run of that environment must come out the same here, bit for bit."""
+def is_exact_here(manifest: Manifest, environment_digest: str) -> bool:
+    """Return whether a run of that environment must give the same figures here, bit for bit."""
     there = manifest.data["environments"].get(environment_digest)
-    return there is not None and bits(there) == bits(environment())  # which is the CPU: a GPU adds in any order
+    return there is not None and bits(there) == bits(environment())  # of a CPU: a GPU adds in any order
 
 
-def _data(manifest: Manifest, changed: Mapping[str, str]) -> Looked:
-    wrong = []
-    exact = all(exact_here(manifest, name) for name in manifest.data["environments"])
+def _check_data(manifest: Manifest, changed: Mapping[str, str], result: CheckResult) -> None:
+    """Check that the tasks give the data of the manifest."""
+    exact = all(is_exact_here(manifest, name) for name in manifest.data["environments"])
     for level in Experiment(**manifest.data["experiment"]).levels:
-        kept = manifest.data["data"].get(level.label)
-        if kept is None or (exact and fingerprint(level, kept["seed"]) != kept):
-            seed = (kept or {}).get("seed", "?")
-            wrong.append(f"{level.label}: its data are not those of the manifest (seed {seed})")
-    return wrong, []
+        recorded = manifest.data["data"].get(level.label)
+        if recorded is None or (exact and fingerprint(level, recorded["seed"]) != recorded):
+            seed = (recorded or {}).get("seed", "?")
+            result.wrong.append(f"{level.label}: its data are not those of the manifest (seed {seed})")
 
 
-def _plan(manifest: Manifest, changed: Mapping[str, str]) -> Looked:
-    """The runs that the experiment asks for, given the recorded trials, must be the recorded ones, and be all there."""
+def _check_plan(manifest: Manifest, changed: Mapping[str, str], result: CheckResult) -> None:
+    """Check that the recorded runs are all those that the experiment asks for, given the recorded trials."""
     record = manifest.record()
     experiment = record.experiment
-    here = environment()["packages"]
+    packages = environment()["packages"]
     environments = manifest.data["environments"].values()
     if experiment.sweep.pruner != "none":
-        return [], ["which trials a pruned sweep asks for is not checked: that depends on curves"]
-    if any(there["packages"].get(name) != here.get(name) for there in environments for name in SEARCHING):
-        return [], [f"which trials the sweep asks for is not checked: {', '.join(SEARCHING)} are other versions here"]
+        result.notes.append("the trials of a pruned sweep are not checked, since they depend on curves")
+        return
+    if any(there["packages"].get(name) != packages.get(name) for there in environments for name in SEARCHING):
+        versions = f"since the versions of {', '.join(SEARCHING)} differ here"
+        result.notes.append(f"the trials that the sweep asks for are not checked, {versions}")
+        return
     finished = {job.key: outcome for row in record.rows for job, outcome in row.runs}
     asked = Record.of(Plan(experiment, studies(experiment), finished))
-    wrong = []
-    for mine, theirs in zip(asked.rows, record.rows, strict=True):
-        if theirs.name in changed:
+    for asked_row, row in zip(asked.rows, record.rows, strict=True):
+        if row.name in changed:
             continue  # another source has other keys
         for kind in ("trials", "evaluations"):
-            want, have = ([job.key for job, _ in getattr(row, kind)] for row in (mine, theirs))
-            if want != have:
-                wrong.append(
-                    f"{theirs.name}: its {kind} are not those that the experiment asks for, given its trials; "
-                    f"{len(set(have) - set(want))} of {len(have)} have other settings"
+            asked_keys, keys = ([job.key for job, _ in getattr(side, kind)] for side in (asked_row, row))
+            if asked_keys != keys:
+                others = len(set(keys) - set(asked_keys))
+                result.wrong.append(
+                    f"{row.name}: its {kind} are not those that the experiment asks for, given its trials; "
+                    f"{others} of {len(keys)} have other settings"
                 )
     counts = {"planned": asked.planned, "done": asked.done}
-    said = {name: manifest.data["counts"][name] for name in counts}
-    if counts != said and not changed:
-        wrong.append(f"it says {said['done']} of {said['planned']} runs; there are {asked.done} of {asked.planned}")
-    return wrong, []
+    recorded = {name: manifest.data["counts"][name] for name in counts}
+    if counts != recorded and not changed:
+        result.wrong.append(
+            f"the manifest says that {recorded['done']} of {recorded['planned']} runs are done, but it has "
+            f"{asked.done} of {asked.planned}"
+        )
 
 
-def _outputs(manifest: Manifest, changed: Mapping[str, str]) -> Looked:
-    """What lies beside the manifest must follow from its runs."""
+def _check_outputs(manifest: Manifest, changed: Mapping[str, str], result: CheckResult) -> None:
+    """Check that the files beside the manifest follow from its runs."""
     from suite.leaderboards.leaderboard import build_leaderboard
     from suite.leaderboards.text.latex import latex
     from suite.leaderboards.text.render import as_json, markdown
 
-    wrong, notes = [], []
     folder = manifest.path.parent
-    for name, kept in manifest.data.get("outputs", {}).items():
+    for name, recorded in manifest.data.get("outputs", {}).items():
         path = folder / name
-        if path.exists() and file_digest(path) != kept:
-            wrong.append(f"changed after it was written: {name}")
+        if path.exists() and file_digest(path) != recorded:
+            result.wrong.append(f"changed after it was written: {name}")
     board = build_leaderboard(manifest.record())
-    if (folder / RUNS).exists():
-        rows = {row.name: run_table(row, {}) for row in Record.read(folder / RUNS).rows if row.runs}
-        names = [row_name(row) for row in manifest.rows if rows.get(row_name(row), {}).get("digests") != row["digests"]]
-        wrong += [f"{RUNS} has other runs of {name}" for name in names]
+    if (folder / RUNS_FILE).exists():
+        rows = {row.name: row_columns(row, {}) for row in Record.read(folder / RUNS_FILE).rows if row.runs}
+        for row in manifest.rows:
+            if rows.get(row_name(row), {}).get("digests") != row["digests"]:
+                result.wrong.append(f"{RUNS_FILE} has other runs of {row_name(row)}")
     if (folder / "leaderboard.json").exists():
         there = json.loads((folder / "leaderboard.json").read_text(encoding="utf-8"))
-        if place := difference(there, json.loads(as_json(board))):
-            wrong.append(f"leaderboard.json does not follow from the runs: {place}")
+        if sentence := difference(there, json.loads(as_json(board))):
+            result.wrong.append(f"leaderboard.json does not follow from the runs: {sentence}")
     for name, text in {"leaderboard.md": markdown(board), "leaderboard.tex": latex(board)}.items():
         if (folder / name).exists() and (folder / name).read_text(encoding="utf-8") != text:
-            notes.append(f"{name} is not what memspan makes of these runs here")
-    return wrong, notes
+            result.notes.append(f"{name} is not what memspan makes of these runs here")
 
 
-def difference(there: Any, here: Any, where: str = "") -> str:
-    """Where two nested values first differ by more than `CLOSE`; empty if nowhere."""
+def difference(there: Any, here: Any, path: str = "") -> str:
+    """Return a sentence about where two nested values first differ by more than `CLOSE`; empty if they do not."""
     if isinstance(there, dict) and isinstance(here, dict) and set(there) == set(here):
-        parts = (difference(there[key], here[key], f"{where}.{key}" if where else key) for key in there)
+        parts = (difference(there[key], here[key], f"{path}.{key}" if path else key) for key in there)
         return next(filter(None, parts), "")
     if isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
-        parts = (difference(a, b, f"{where}[{i}]") for i, (a, b) in enumerate(zip(there, here, strict=True)))
+        parts = (difference(a, b, f"{path}[{i}]") for i, (a, b) in enumerate(zip(there, here, strict=True)))
         return next(filter(None, parts), "")
     numbers = isinstance(there, float | int) and isinstance(here, float | int)
     same = math.isclose(there, here, rel_tol=CLOSE, abs_tol=CLOSE) if numbers else there == here
-    return "" if same else f"{where} is {there!r}, and {here!r} when it is worked out again"
+    return "" if same else f"{path} is {there!r}, and {here!r} when it is worked out again"
