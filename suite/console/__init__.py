@@ -1,1 +1,1 @@
-"""What a terminal shows."""
+"""The texts, tables and bars that a terminal shows."""

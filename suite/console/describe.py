@@ -1,4 +1,4 @@
-"""What an architecture, a task, an experiment or a claim is, for people who choose one."""
+"""Descriptions of architectures, tasks, experiments and claims, for people who choose one."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from suite.registry import Registry, architectures, option_types, tasks
 
 
 def describe(name: str) -> dict[str, Any]:
-    """Describe what has this name.
+    """Describe the architecture, the task, the experiment or the claim of this name.
 
     Returns:
-        ``kind``, ``name`` and ``text``; of an architecture or a task also ``options`` with their types and defaults.
+        ``kind``, ``name`` and ``text``. An architecture or a task also has ``options`` with their types and defaults.
+        The text of an experiment or a claim is its file.
 
     Raises:
         InputError: if nothing has this name.
@@ -28,7 +29,7 @@ def describe(name: str) -> dict[str, Any]:
     for kind, registry in registries.items():
         if name in registry.names():
             return _describe_class(kind, name, registry)
-    if ":" in name:  # somebody else's class, of either kind
+    if ":" in name:  # This is a user's own class, of either kind.
         with suppress(InputError):
             return _describe_class("architecture", name, architectures)
         return _describe_class("task", name, tasks)
@@ -46,29 +47,32 @@ def _describe_class(kind: str, name: str, registry: Registry[Any]) -> dict[str, 
         option: {"type": type_text(annotation), "default": default}
         for option, (annotation, default) in option_types(cls).items()
     }
-    lines = [plain_text(inspect.cleandoc(cls.__doc__ or ""))]
+    paragraphs = [f"{kind.capitalize()} {name}", plain_text(inspect.cleandoc(cls.__doc__ or ""))]
     if options:
-        width = max(map(len, options))
-        lines += ["", "Options, as keys of its table in an experiment (type, default):", ""]
-        lines += [f"    {o:<{width}}  {options[o]['type']}, {options[o]['default']!r}" for o in options]
+        cells = [(option, repr(fact["default"]), fact["type"]) for option, fact in options.items()]
+        rows = [("option", "default", "type"), *cells]
+        widths = [max(len(row[column]) for row in rows) for column in range(2)]
+        lines = [f"    {option:<{widths[0]}}  {default:<{widths[1]}}  {kind}" for option, default, kind in rows]
+        paragraphs += ["Its options are keys of its table in an experiment:", "\n".join(lines)]
     else:
-        lines += ["", "It has no options."]
-    return {"kind": kind, "name": name, "text": "\n".join(lines), "options": options}
+        paragraphs.append("It has no options.")
+    return {"kind": kind, "name": name, "text": "\n\n".join(paragraphs), "options": options}
 
 
 def plain_text(docstring: str) -> str:
-    """Return a docstring without the marks of reStructuredText, which nobody wants to read on a terminal."""
+    """Return a docstring without the marks of reStructuredText, with each paragraph of prose in one line."""
     text = re.sub(r"::$", ":", docstring, flags=re.MULTILINE)
     text = re.sub(r"``([^`]+)``", r"\1", text)
     text = re.sub(r"`([^`]+)`", r"\1", text)
-    return re.sub(r"\*\*([^*]+)\*\*", r"\1", text)
+    text = re.sub(r"(?<![\w*])(\*{1,2})(?=\w)([^*\n]+)(?<=\w)\1(?![\w*])", r"\2", text)
+    return re.sub(r"(?<=\S)\n(?=\S)", " ", text)
 
 
 def type_text(annotation: Any) -> str:
-    """Write an annotation as one reads it: the choices of a ``Literal``, the name of a type."""
+    """Return an annotation in words, such as the choices of a ``Literal`` or the name of a type."""
     origin = get_origin(annotation)
     if origin is Literal:
         return " | ".join(repr(choice) for choice in get_args(annotation))
-    if origin in (types.UnionType,):
+    if origin is types.UnionType:
         return " | ".join(type_text(part) for part in get_args(annotation))
     return "None" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))

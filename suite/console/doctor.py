@@ -1,4 +1,4 @@
-"""What memspan needs, looked at before any work starts."""
+"""The doctor, which checks what memspan needs before any work starts."""
 
 from __future__ import annotations
 
@@ -18,11 +18,22 @@ from suite.store.environment import PACKAGES
 from suite.store.store import Store
 
 EXTRAS = {"data": ("sklearn", "statsmodels"), "ray": ("ray",), "postgresql": ("psycopg",)}
+"""The modules of each extra of memspan."""
 USES = {"data": "digits and sunspots", "ray": "many machines", "postgresql": "a shared store"}
+"""The purpose of each extra."""
 
 
-def checks(folder: Path, storage: str | None, tracking: str | None) -> Iterator[tuple[str, str, bool]]:
-    """What is looked at, what was found, and whether it is as it should be."""
+def run_checks(folder: Path, storage: str | None, tracking: str | None) -> Iterator[tuple[str, str, bool]]:
+    """Check packages, devices, kernels and the store.
+
+    Args:
+        folder: the folder of the store.
+        storage: the address of a database, see `Store`.
+        tracking: the address of MLflow, see `Store`.
+
+    Yields:
+        The name of each check, its result in words, and True if it is as it should be.
+    """
     yield "Python", sys.version.split()[0], True
     for name in PACKAGES:
         yield name, version(name), True
@@ -35,26 +46,26 @@ def checks(folder: Path, storage: str | None, tracking: str | None) -> Iterator[
     yield "workers by default", f"{len(gpus)}, one per GPU" if gpus else f"{cores()}, one per core", True
     for name in architectures.names():
         yield f"path of {name}", kernels.path(architectures.get(name)(4, 8)), True
-    yield from _store(folder, storage, tracking)
+    yield from _check_store(folder, storage, tracking)
 
 
-def _store(folder: Path, storage: str | None, tracking: str | None) -> Iterator[tuple[str, str, bool]]:
+def _check_store(folder: Path, storage: str | None, tracking: str | None) -> Iterator[tuple[str, str, bool]]:
     try:
         store = Store(folder, storage, tracking)
     except InputError as error:
         yield "store", str(error), False
         return
     yield "store", f"{store.folder}: can be written", True
-    looks: list[tuple[str, str | None, Callable[[], str]]] = [
+    questions: list[tuple[str, str | None, Callable[[], str]]] = [
         ("ledger", store.location.storage, lambda: f"{store.ledger.engine.dialect.name} {store.ledger.version()}"),
         ("MLflow", store.location.tracking, lambda: store.tracking.version()),
     ]
-    for name, address, look in looks:
+    for name, address, ask in questions:
         where = f"{redacted(address)}: " if address else ""
         try:
-            yield name, f"{where}answers, {look()}", True
-        except Exception as error:  # whatever keeps it from answering
+            yield name, f"{where}answers, {ask()}", True
+        except Exception as error:  # A server can fail in many ways, and the text of the error tells how.
             yield name, f"{where}{redacted(str(error))}", False
     if (storage is None) != (tracking is None):
-        here = "--storage" if storage is None else "--tracking-uri"
-        yield "sharing", f"with this machine only, as {here} is not given", True
+        missing_option = "--storage" if storage is None else "--tracking-uri"
+        yield "sharing", f"only commands on this machine can share the store, because {missing_option} is missing", True

@@ -1,4 +1,4 @@
-"""How long the missing runs of an experiment take, by a few measured steps of each study."""
+"""An estimate of the time that the missing runs of an experiment take, from a few measured steps of each study."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from suite.planning.study import Study
 from suite.training.train import train
 
 STEPS = 20
-"""Optimiser steps that are measured."""
+"""The number of optimiser steps that are measured."""
 HEADINGS = ("runs missing", "hidden size", "seconds per run")
 
 
@@ -22,9 +22,9 @@ def print_estimate(plan: Plan, workers: int, console: Console) -> None:
     """Print the missing runs of each study, by task, and the time that they take.
 
     Args:
-        plan: what would run.
-        workers: runs at a time.
-        console: where it is printed.
+        plan: the plan.
+        workers: the number of runs at a time.
+        console: the console on which to print.
     """
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("", no_wrap=True)
@@ -39,19 +39,20 @@ def print_estimate(plan: Plan, workers: int, console: Console) -> None:
             total += seconds * missing
             table.add_row(f"  {escape(study.variant.label)}", str(missing), str(hidden_size), f"{seconds:.1f}")
     console.print(table)
+    at_a_time = f"{workers} worker{'s' * (workers > 1)}"
     console.print(
-        f"{plan.planned - plan.done} of {plan.planned} runs are missing. They take at most about "
-        f"{duration(total / workers)} with {workers} worker{'s' * (workers > 1)}, after a start of some ten seconds. "
-        "Runs that solve their task stop early."
+        f"{plan.planned - plan.done} of {plan.planned} runs are missing. With {at_a_time}, they take some ten seconds "
+        f"to start and then at most about {duration(total / workers)}. A run that solves its task stops early.",
+        highlight=False,
     )
 
 
 def _measure(study: Study) -> tuple[int, float]:
-    """The hidden size of a study's defaults, and the seconds that a run of them takes."""
+    """Return the hidden size of a study's defaults, and the seconds that one run with the defaults takes."""
     config = study.config(study.defaults, study.sweep.seed)
-    few = config.training.model_copy(update={"steps": STEPS, "validation_size": 8, "test_size": 8})
+    training = config.training.model_copy(update={"steps": STEPS, "validation_size": 8, "test_size": 8})
     task = config.task.model_copy(update={"test_lengths": ()})
-    short = config.model_copy(update={"training": few, "task": task})
-    train(short)  # compiles
+    short = config.model_copy(update={"training": training, "task": task})
+    train(short)  # The first run compiles the kernels.
     seconds = train(short).metrics["training_seconds"] / STEPS * config.training.steps
     return config.model.hidden_size, seconds

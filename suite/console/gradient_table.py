@@ -13,14 +13,16 @@ from rich.console import Console
 from suite.diagnostics.gradient_survey import SurveyRow
 from suite.leaderboards.text.table_styles import terminal_table
 
-LEGEND = """\
-τ = 10: the norm of v·∂s(T)/∂s(T − 10), s all states together, v a random unit vector; geometric mean over vectors,
-sequences and seeds. slope: of its natural logarithm, per step. memory: −1/slope, in steps, with its 95 % interval over
-seeds; for a gradient that becomes exactly 0, the last τ that has one. size: hidden size."""
+LEGEND = (
+    "τ = 10 is the norm of v·∂s(T)/∂s(T − 10), where s holds all states and v is a random unit vector. It is a "
+    "geometric mean over vectors, sequences and seeds. The slope is that of its natural logarithm, per step. The "
+    "memory is −1/slope, in steps, with a 95 % interval over seeds. For a gradient that becomes exactly 0, it is "
+    "the last τ at which there is one. The size is the hidden size."
+)
 
 
 def show(rows: Sequence[SurveyRow], console: Console) -> None:
-    """Print the table, within 80 columns unless a label is long."""
+    """Print the survey as a table of at most 80 columns, unless a label is long."""
     table = terminal_table()
     table.add_column("architecture", overflow="fold")
     for heading in (*(f"τ = {tau}" for tau in rows[0].marks), "slope", "memory [95 %]", "size", "seeds"):
@@ -31,11 +33,11 @@ def show(rows: Sequence[SurveyRow], console: Console) -> None:
         slope = "–" if math.isnan(row.slope.mean) else f"{row.slope.mean:.2g}"
         table.add_row(row.label, *norms, slope, _steps(memory.mean) + ends, str(row.hidden_size), str(row.seeds))
     console.print(table, "")
-    console.print(LEGEND.replace("\n", " "), style="dim")
+    console.print(LEGEND, style="dim")
 
 
 def as_json(rows: Sequence[SurveyRow]) -> str:
-    """The rows with their curves; null is what is not finite: an infinite memory, the logarithm of 0."""
+    """Return the rows with their curves. Values that are not finite are null, such as an infinite memory."""
     page = [
         {
             "architecture": row.label,
@@ -60,11 +62,12 @@ def _finite(value: Any) -> Any:
 
 
 def _norm(log: float) -> str:
-    """exp(log) with two digits, of any size."""
+    """Return exp(log) with two digits, however small or large it is."""
     return "0" if log == -math.inf else f"{Decimal(log).exp():.1e}"
 
 
 def _steps(memory: float) -> str:
+    """Return a memory in steps, as text."""
     if math.isnan(memory):
         return "–"
     return "∞" if math.isinf(memory) else f"{memory:,.1f}" if memory < 1000 else f"{memory:,.0f}"

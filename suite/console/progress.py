@@ -1,4 +1,4 @@
-"""What is shown while an experiment is under way: bars with the time left on a terminal, elsewhere a line per run."""
+"""The progress of an experiment: bars with the remaining time on a terminal, and elsewhere a line for each run."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class ProgressBars(RunListener):
-    """One bar for all runs of a plan, and one for each that is under way.
+    """A bar for all runs of a plan, and one for each run that is under way.
 
     Args:
-        plan: what is to be done.
-        console: where it is shown.
-        workers: tells how many runs are done at a time.
-        quiet: show what goes wrong, and nothing else.
+        plan: the plan.
+        console: the console on which the bars are shown.
+        workers: returns the number of runs at a time.
+        quiet: show problems only.
     """
 
     def __init__(self, plan: Plan, console: Console, workers: Callable[[], int], quiet: bool) -> None:
@@ -71,18 +71,18 @@ class ProgressBars(RunListener):
         if self.prints_lines:
             metrics = outcome.metrics
             self.seconds.append(metrics["wall_seconds"])
-            left = fmean(self.seconds) * (self.plan.planned - self.count) / max(1, self.workers())
+            remaining = fmean(self.seconds) * (self.plan.planned - self.count) / max(1, self.workers())
             state = "diverged" if metrics["diverged"] else f"validation skill {metrics['validation_skill']:.2f}"
             self._say(
                 f"{self.count}/{self.plan.planned} {job.title}: {state}, {metrics['wall_seconds']:.1f} s; "
-                f"about {duration(left)} left"
+                f"about {duration(remaining)} left"
             )
 
     def on_failed(self, job: Job, result: TaskResult, given_up: bool) -> None:
         self._hide(job)
         after = "the run is given up" if given_up else "it will be tried again"
         self._say(f"{job.title}: {result.reason}; {after}", style="red")
-        if result.trace and result.reason not in self.traces:  # of each error once
+        if result.trace and result.reason not in self.traces:  # Each error shows its traceback once.
             self.traces.add(result.reason)
             self._say(result.trace)
 
@@ -94,9 +94,9 @@ class ProgressBars(RunListener):
             return
         self.last_waiting = (ready, elsewhere)
         if ready:
-            self._say(f"The cluster has no room for {_runs(ready)}, which wait{'s' * (ready == 1)}.")
+            self._say(f"{_runs(ready)} wait{'s' * (ready == 1)} for room on the cluster.")
         else:
-            self._say(f"Waiting for {_runs(elsewhere)} that another command does.")
+            self._say(f"This command waits for {_runs(elsewhere)} of another command.")
 
     def on_trouble(self, text: str) -> None:
         self._say(text, style="red")
@@ -111,7 +111,7 @@ class ProgressBars(RunListener):
 
 
 class ModelBar(RunListener):
-    """One bar for the models that are made."""
+    """A bar for the models that are made."""
 
     def __init__(self, total: int, console: Console, quiet: bool = False) -> None:
         self.console = console
@@ -134,14 +134,14 @@ class ModelBar(RunListener):
 
 @contextmanager
 def counting_bar(what: str, total: int, console: Console, quiet: bool = False) -> Iterator[Callable[[], None]]:
-    """Show a bar with the time left, and give a function that advances it by one."""
+    """Show a bar with the remaining time, and give a function that advances it by one."""
     with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bars:
         bar = bars.add_task(what, total=total)
         yield lambda: bars.advance(bar)
 
 
 def duration(seconds: float) -> str:
-    """Write a duration as one reads it: ``40 s``, ``12 min``, ``3.5 h``."""
+    """Return a duration as text, such as ``40 s``, ``12 min`` or ``3.5 h``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

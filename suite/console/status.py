@@ -1,4 +1,4 @@
-"""Where an experiment stands: what is done, running, failed and missing, also while it runs elsewhere."""
+"""The status of an experiment: its runs that are done, running, failed and missing, also while it runs elsewhere."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STATES = ("done", "running", "failed", "missing")
 
 @dataclass(frozen=True)
 class StudyStatus:
-    """How many runs of a study are in which state."""
+    """The numbers of runs of a study in each state."""
 
     study: str
     task: str
@@ -31,12 +31,12 @@ class StudyStatus:
     running: int
     failed: int
     missing: int
-    """Runs that nobody has begun, that wait for another try, or that cannot be named yet."""
+    """The number of runs that nobody has begun, that wait for another try, or that are not known yet."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """How many runs of an experiment are in which state."""
+    """The numbers of runs of an experiment in each state."""
 
     experiment: str
     planned: int
@@ -44,18 +44,20 @@ class Status:
     running: list[UnfinishedRun]
     failed: list[UnfinishedRun]
     earlier: int = 0
-    """Finished runs that an earlier memspan recorded, and that do not count."""
+    """The number of finished runs that an earlier memspan recorded, and that do not count."""
 
     @property
     def totals(self) -> dict[str, int]:
+        """The number of runs in each state."""
         return {state: sum(getattr(study, state) for study in self.studies) for state in STATES}
 
     @property
     def complete(self) -> bool:
+        """True if every run is done."""
         return self.totals["done"] == self.planned
 
     def as_data(self) -> dict[str, Any]:
-        """Return plain values for programs; the counts of each study stand under its name."""
+        """Return plain values for programs, with the counts of each study under its name."""
         studies = {study.study: {state: getattr(study, state) for state in STATES} for study in self.studies}
         return {**asdict(self), "studies": studies, "totals": self.totals, "complete": self.complete}
 
@@ -64,9 +66,9 @@ def collect_status(plan: Plan, store: Store, attempts: int = 3) -> Status:
     """Collect the state of every run of a plan.
 
     Args:
-        plan: what was asked.
-        store: where runs are recorded.
-        attempts: after how many failures a run is given up, as it was given to ``run``.
+        plan: the plan.
+        store: the store in which its runs are recorded.
+        attempts: the number of failures after which a run is given up.
     """
     unfinished = {run.key: run for run in store.ledger.unfinished(plan.experiment.name)}
     studies: list[StudyStatus] = []
@@ -87,7 +89,7 @@ def collect_status(plan: Plan, store: Store, attempts: int = 3) -> Status:
 
 
 def print_status(status: Status, console: Console) -> None:
-    """Print a line per study by task, what is running with its last heartbeat, and what has failed with its reason."""
+    """Print the counts of each study, the last heartbeat of each run under way, and the reason of each failure."""
     table = terminal_table()
     table.add_column("", no_wrap=True)
     for state in STATES:
