@@ -26,13 +26,13 @@ FINE = 60
 FILES = {
     "leaderboard.md": "the tables, in Markdown",
     "leaderboard.csv": "every row with its intervals",
-    "leaderboard.json": "the same and more, for programs",
+    "leaderboard.json": "the rows and more, for programs",
     "leaderboard.tex": "the tables, in LaTeX",
     "horizon.csv": "skill against delay",
     "overfitting.csv": "each measure against the size of the training set",
     "clipping.csv": "trials by threshold, learning rate and depth",
-    "runs.parquet": "every run: configuration, metrics, learning curve",
-    "manifest.json": "what proves the rows; for memspan verify",
+    "runs.parquet": "every run with its configuration, metrics and learning curve",
+    "manifest.json": "the proof of the rows, for memspan verify",
 }
 
 

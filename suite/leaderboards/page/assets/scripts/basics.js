@@ -101,14 +101,14 @@ function fixed(value, digits) {
   const text = value.toFixed(digits);
   const exact = Math.abs(value).toFixed(80).split(".");
   const tail = exact[1].slice(digits);
-  let found = text;
+  let rounded = text;
   if (/^50*$/.test(tail)) {
     const kept = exact[0] + exact[1].slice(0, digits);
     const even = Number(kept.at(-1)) % 2 === 0;
     const down = digits ? `${exact[0]}.${exact[1].slice(0, digits)}` : exact[0];
-    if (even) found = (value < 0 ? "-" : "") + down;
+    if (even) rounded = (value < 0 ? "-" : "") + down;
   }
-  return Number(found) === 0 ? found.replace("-", "") : found;
+  return Number(rounded) === 0 ? rounded.replace("-", "") : rounded;
 }
 
 function grouped(value) {

@@ -37,8 +37,8 @@ function openCompare() {
   const dialog = byId("compare");
   const [first, ...others] = labels;
   const body = sheet(dialog, "compare-title", { text: `Compare ${labels.length} architectures` });
-  const how = "Differences are paired over seeds, with 95 % intervals and Holm's p over all pairs. above, below: shown to differ by more than 0.02; tied: within ±0.02; unresolved: anything else, which is not the same as equal.";
-  body.append(inlineLegend(labels), html("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "comparison, table" }, comparisonTable(first, others)), html("p", { class: "legend" }, how), html("h3", {}, "Learning curves"), html("p", {}, "Validation skill, mean over seeds; the band reaches from the lowest to the highest seed."));
+  const how = "Differences are paired over seeds, with 95 % intervals and with p adjusted over all pairs (Holm). Above and below mean a significant difference of more than 0.02, and tied means an interval within ±0.02. Everything else is unresolved, which is not the same as equal.";
+  body.append(inlineLegend(labels), html("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "comparison, table" }, comparisonTable(first, others)), html("p", { class: "legend" }, how), html("h3", {}, "Learning curves"), html("p", {}, "Each line is the mean validation skill over seeds, and its band reaches from the lowest to the highest seed."));
   const levels = LEVELS.filter((level) => labels.some((label) => of(of(DATA.rows, level), label)?.curve?.step.length));
   const place = html("div", { class: "drawing" });
   const draw = () => {
@@ -109,7 +109,7 @@ async function copy(text) {
     const area = html("textarea", { readonly: true, "aria-label": "text to copy" });
     area.value = text;
     const before = document.activeElement;
-    sheet(dialog, "copying-title", { text: "Copy this" }).append(html("p", { class: "how" }, "This page may not write to the clipboard here: the text is selected."), area);
+    sheet(dialog, "copying-title", { text: "Copy this" }).append(html("p", { class: "how" }, "This page may not write to the clipboard here, so the text is selected."), area);
     openDialog(dialog, () => before);
     area.focus();
     area.select();

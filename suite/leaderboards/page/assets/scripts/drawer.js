@@ -78,13 +78,13 @@ function drawLevel(place, label, level) {
 function tuning(row, label) {
   const searched = Object.entries(row.params);
   const edges = new Set(row.edges);
-  const pairs = searched.map(([key, value]) => html("div", {}, html("dt", {}, name(key)), html("dd", {}, html("code", {}, plainText(value)), edges.has(key) && " ", edges.has(key) && html("span", { class: "edge", title: "the best value lies at an edge of what was searched: a better one may lie beyond" }, "⚠ at the edge"))));
+  const pairs = searched.map(([key, value]) => html("div", {}, html("dt", {}, name(key)), html("dd", {}, html("code", {}, plainText(value)), edges.has(key) && " ", edges.has(key) && html("span", { class: "edge", title: "The best value lies at an edge of what was searched, so a better one may lie beyond." }, "⚠ at the edge"))));
   const both = [["untuned default", row.default_validation], ["tuned", row.tuned_validation]].filter(([, value]) => known(value));
   const compared = both.length > 0 && html("table", { class: "plain" }, html("thead", {}, html("tr", {}, html("th", { scope: "col" }, "trial"), html("th", { scope: "col" }, "validation skill"))),
     html("tbody", {}, both.map(([what, mean]) => html("tr", {}, html("th", { scope: "row" }, what), skillCell({ architecture: label, mean, low: null, high: null }, "td", 150, 24)))));
   return { node: html("div", { class: "two" },
     html("div", {}, html("h3", {}, "Chosen hyper-parameters"), searched.length ? html("dl", { class: "pairs" }, pairs) : html("p", { class: "nothing" }, "Untuned: nothing was searched.")),
-    html("div", {}, html("h3", {}, "Untuned against tuned"), compared || html("p", { class: "nothing" }, "No trials."),
+    html("div", {}, html("h3", {}, "Untuned against tuned"), compared || html("p", { class: "nothing" }, "There were no trials."),
       both.length === 2 && html("p", { class: "how" }, `The search gained ${signed(both[1][1] - both[0][1])}.`))) };
 }
 
@@ -93,7 +93,7 @@ function seedsOf(row, label, level) {
   const whole = rowsOf("memory", level).find((each) => each.architecture === label);
   const table = plainTable(["seed", "skill", "steps to solve", "run"], row.seeds.map((seed, i) => [String(seed), known(row.skills[i]) ? fixed(row.skills[i], 3) : NOTHING, known(row.steps_to_solve[i]) ? grouped(row.steps_to_solve[i]) : "not solved", html("span", { class: "key" }, row.keys[i] || "")]));
   const node = html("div", {}, html("h3", {}, `Skill of ${row.seeds.length} seed${row.seeds.length === 1 ? "" : "s"}`),
-    html("p", {}, "One dot per seed, on test data; the line below is the mean with its 95 % interval."), place,
+    html("p", {}, "Each dot is a seed, on test data. The line below the dots is the mean with its 95 % interval."), place,
     html("details", {}, html("summary", {}, "Each seed"), html("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "seeds, table" }, table)));
   const draw = () => {
     const dots = row.skills.map((skill, i) => ({ skill, title: `seed ${row.seeds[i]}: skill ${known(skill) ? fixed(skill, 3) : NOTHING}` })).filter((dot) => known(dot.skill));
@@ -120,7 +120,7 @@ function curvesOf(row, label) {
   const { curve } = row;
   if (!curve || !curve.step.length) return null;
   const skill = html("div", { class: "drawing" }), loss = html("div", { class: "drawing" });
-  const node = html("div", {}, html("h3", {}, "Learning curves"), html("p", {}, "Mean over seeds; the band reaches from the lowest to the highest seed."),
+  const node = html("div", {}, html("h3", {}, "Learning curves"), html("p", {}, "The line is the mean over seeds, and the band reaches from the lowest to the highest seed."),
     html("div", { class: "two" }, html("div", {}, html("h4", {}, "validation skill"), skill), html("div", {}, html("h4", {}, "loss: training solid, validation dashed"), loss)));
   const draw = () => {
     const points = steps(curve, "skill").map((point) => ({ ...point, title: `step ${grouped(point.x)}: ${fixed(point.y, 2)}` }));
@@ -155,7 +155,7 @@ function gradientOf(row) {
   const moments = [["start", "before training", undefined], ["half", "half-way", "5 3"], ["end", "at the end", "2 2"]].filter(([key]) => row.gradient[key]);
   const log = row.gradient.lag[0] > 0;
   const tones = { start: "var(--muted)", half: "var(--training)", end: "var(--validation)" };
-  const node = html("div", {}, html("h3", {}, "Gradient through time"), html("p", {}, "How much of a change some steps ago still moves the state now: the logarithm of the norm against the lag. Level remembers, falling forgets; a gradient that lasts is not yet a memory."), place);
+  const node = html("div", {}, html("h3", {}, "Gradient through time"), html("p", {}, "The curves show how much a change some steps ago still moves the state now, as the logarithm of the norm against the lag. A level curve remembers and a falling one forgets; a gradient that lasts is not yet a memory."), place);
   const draw = () => {
     const points = moments.flatMap(([key, words]) => row.gradient.lag.map((x, i) => ({ x, y: row.gradient[key][i], key, title: `${words}, lag ${x}: ${known(row.gradient[key][i]) ? fixed(row.gradient[key][i], 2) : NOTHING}` })));
     const seen = points.filter((point) => known(point.y));

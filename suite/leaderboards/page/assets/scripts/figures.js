@@ -36,7 +36,7 @@ function addGlance(host) {
         html("th", { scope: "row" }, html("span", { class: "who" }, swatch(label), name(label))), LEVELS.map((level) => cell(label, level))))));
     return { node: html("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "skill on every task, table" }, table) };
   };
-  addFigure(host, { title: "Skill on every task", caption: ["Mean and 95 % interval on an axis from 0 to 1, one column per task. An architecture that wins overall need not win everywhere."], draw });
+  addFigure(host, { title: "Skill on every task", caption: ["Each column is a task, with means and 95 % intervals on an axis from 0 to 1. An architecture that wins overall need not win everywhere."], draw });
 }
 
 function addProfiles(host, scopes) {
@@ -59,7 +59,7 @@ function addProfiles(host, scopes) {
     return { node, numbers };
   };
   addFigure(host, { title: "Performance profiles", choices: scopes.map((scope) => [scope, scope]), draw,
-    caption: ["The share of runs whose skill exceeds τ, with its 95 % band. Higher is better; a step shows runs that either succeed or fail, which a mean hides. The higher curve wins where two do not cross."] });
+    caption: ["Each curve is the share of runs whose skill exceeds τ, with its 95 % band. Higher is better. A step shows runs that either succeed or fail, which a mean hides. Where two curves do not cross, the higher one wins."] });
 }
 
 function addHorizons(host) {
@@ -67,7 +67,7 @@ function addHorizons(host) {
   const choices = DATA.horizons.map((each) => [each, named(each)]);
   choices.label = "Ladder";
   addFigure(host, { title: "Memory horizon", choices, draw: horizonDrawing,
-    caption: ["Skill against the delay that has to be bridged: points with 95 % intervals over seeds, moved apart a little, and the fitted curve. The horizon d50 is where the curve has lost half of its plateau; ≥ says that it lies beyond the longest delay that was tried."] });
+    caption: ["Each point is the skill at a delay, with its 95 % interval over seeds; points are moved apart a little, and the curves are fitted to them. The horizon d50 is where a curve has lost half of its plateau. A “≥” says that it lies beyond the longest delay that was tried."] });
 }
 
 function horizonDrawing(width, ladder, only = null) {
@@ -155,7 +155,7 @@ function addLonger(host) {
     return { node, numbers };
   };
   addFigure(host, { title: "Beyond the training length", choices: tasks.map((task) => [task, task]), draw,
-    caption: ["The same nets on sequences longer than they were trained on, with 95 % intervals over seeds. A line that stays level has learned the task and not its length."] });
+    caption: ["The same nets are tested on sequences that are longer than those of training, with 95 % intervals over seeds. A net whose line stays level has learned the task and not its length."] });
 }
 
 function addBudget(host, scopes) {
@@ -185,14 +185,14 @@ function addBudget(host, scopes) {
     return { node, numbers };
   };
   addFigure(host, { title: "Budget of the search", choices: scopes.map((scope) => [scope, scope]), draw,
-    caption: ["The validation skill that the best of so many random trials is expected to have; hollow, at the left, the untuned default. A curve still rising at its end would gain from more trials, and two that cross say that the ranking depends on the budget."] });
+    caption: ["Each curve is the validation skill that the best of so many random trials is expected to have. The hollow points at the left are the untuned defaults. A curve that still rises at its end would gain from more trials. Where two curves cross, the ranking depends on the budget."] });
 }
 
 function addCritical(host) {
   const { p, tasks, ranks, cliques } = DATA.critical;
   const draw = (width) => ({ node: criticalPicture(width, ranks, cliques, p), numbers: [["architecture", "mean rank"], ranks.map((each) => [each.architecture, fixed(each.rank, 2)])] });
   addFigure(host, { title: "Critical differences", draw,
-    caption: [`Mean ranks over ${tasks} tasks, the best at the left; a bar joins those that are not shown to differ (Friedman p ${p < 0.001 ? "< 0.001" : `= ${pText(p)}`}, then Wilcoxon with Holm).`] });
+    caption: [`Ranks are means over ${tasks} tasks, and the best is at the left. A bar joins architectures that do not differ significantly (Friedman p ${p < 0.001 ? "< 0.001" : `= ${pText(p)}`}, then Wilcoxon, adjusted after Holm).`] });
 }
 
 /** Ranks on one axis, names on both sides, cliques as bars below the axis. */
@@ -257,7 +257,7 @@ function addCost(host) {
     return { node };
   };
   addFigure(host, { title: "What skill costs", choices, draw, follows: true,
-    caption: ["Each architecture by its skill and by what it costs, with 95 % intervals. To the upper right (for speed) is better; ringed and joined are those on the front, which no other beats in both."] });
+    caption: ["Each point is an architecture with its skill and its cost, and their 95 % intervals. For speed, the upper right is better. Ringed and joined are the architectures on the front, which no other beats in both."] });
 }
 
 /** Names beside points, those left out that would cover another. */
@@ -312,7 +312,7 @@ function addOverfitting(host) {
     return { node: html("div", {}, inlineLegend(labels), node), numbers };
   };
   addFigure(host, { title: "Against the size of the training set", choices, draw,
-    caption: ["Means over seeds with 95 % intervals, moved apart a little. The sooner a curve rises, the fewer sequences the architecture needs before what it learns holds on new ones."] });
+    caption: ["Each point is a mean over seeds with its 95 % interval; points are moved apart a little. The sooner a curve rises, the fewer sequences the architecture needs before what it learns holds on new ones."] });
 }
 
 function inlineLegend(labels) {

@@ -33,7 +33,7 @@ function nameCell(row) {
   const label = row.architecture;
   return html("th", { scope: "row", class: "name" }, html("span", { class: "who" }, swatch(label),
     html("button", { type: "button", class: "open", "data-row": label }, breakable(label)),
-    row.few_seeds && " ", row.few_seeds && html("span", { class: "few", title: `fewer than ${PAGE.few} seeds: an indication` }, "few", html("span", { class: "hidden" }, " seeds"))));
+    row.few_seeds && " ", row.few_seeds && html("span", { class: "few", title: `fewer than ${PAGE.few} seeds, which are an indication` }, "few", html("span", { class: "hidden" }, " seeds"))));
 }
 
 function tableCell(row, column) {
