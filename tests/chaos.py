@@ -97,9 +97,9 @@ def chaos(folder: Path, runs: int = 40, kills: int = 20, steps: int = 400, seed:
         store = Store(folder / "broken", database.address("memspan"), server.address)
         finished = Counter(
             run.data.tags["key"]
-            for run in store.tracking._runs("chaos", "attributes.status = 'FINISHED' and tags.key LIKE '%'")
+            for run in store.tracking.runs("chaos", "attributes.status = 'FINISHED' and tags.key LIKE '%'")
         )
-        running = list(store.tracking._runs("chaos", "attributes.status = 'RUNNING'"))
+        running = list(store.tracking.runs("chaos", "attributes.status = 'RUNNING'"))
         keys = set(store.finished("chaos"))
         found |= {
             "same leaderboard": same,

@@ -1,12 +1,13 @@
-"""The one rule that chooses the better of two runs, always on validation data."""
+"""The rules that choose the better of two runs, and the best of the finalists; always on validation data."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from statistics import fmean
 
 
-def merit(
+def best_first(
     metrics: Mapping[str, float | None], number: int, measure: str = "objective"
 ) -> tuple[bool, float, float, int]:
     """Return a key by which runs are sorted, the best first.
@@ -22,3 +23,8 @@ def merit(
     value, loss = metrics[measure], metrics.get("validation_loss")
     assert value is not None, f"every run has a {measure}"
     return bool(metrics.get("pruned")), -value, math.inf if loss is None else loss, number
+
+
+def mean_objective(runs: Iterable[Mapping[str, float]]) -> float:
+    """Return the mean objective of the runs of one finalist, given their metrics; the finalist with the highest wins."""
+    return fmean(metrics["objective"] for metrics in runs)

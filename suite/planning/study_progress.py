@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from statistics import fmean
 from typing import Any
 
 from suite.experiment.run_config import RunConfig, digest
-from suite.planning.choosing import merit
+from suite.planning.choosing import best_first, mean_objective
 from suite.planning.job import Job, Outcome, PrunerContext
 from suite.planning.study import Study
 
@@ -51,7 +50,7 @@ class StudyProgress:
         """The best trials, each followed by its runs on further tuning seeds; None while trials are missing."""
         if len(self.trials) < self.study.sweep.trials or not self.are_finished(self.trials):
             return None
-        ordered = sorted(self.trials, key=lambda trial: merit(self.finished[trial.key].metrics, trial.number))
+        ordered = sorted(self.trials, key=lambda trial: best_first(self.finished[trial.key].metrics, trial.number))
         best, seeds = ordered[: self.study.sweep.finalists], self.study.sweep.finalist_seed_list
         return [[trial, *(self._job(trial.params, seed, "trial", trial.number) for seed in seeds)] for trial in best]
 
@@ -66,10 +65,10 @@ class StudyProgress:
         if self.finalists is None or not self.are_finished(job for runs in self.finalists for job in runs):
             return None
 
-        def mean_objective(runs: list[Job]) -> float:
-            return fmean(self.finished[job.key].metrics["objective"] for job in runs)
+        def worth(runs: list[Job]) -> float:
+            return mean_objective(self.finished[job.key].metrics for job in runs)
 
-        return max(self.finalists, key=mean_objective)[0].params  # The first of equals, which is the better trial.
+        return max(self.finalists, key=worth)[0].params  # The first of equals, which is the better trial, wins.
 
     @cached_property
     def evaluations(self) -> list[Job]:
@@ -111,7 +110,7 @@ class StudyProgress:
             return None
         return min(
             self.evaluations,
-            key=lambda job: merit(self.finished[job.key].metrics, job.config.seed, "validation_skill"),
+            key=lambda job: best_first(self.finished[job.key].metrics, job.config.seed, "validation_skill"),
         )
 
     def are_finished(self, jobs: Iterable[Job]) -> bool:

@@ -24,7 +24,7 @@ BEAT_SECONDS = 5.0
 """Seconds between two heartbeats."""
 GRACE_SECONDS = 30.0
 """A run whose heartbeat was watched to stand still for so many seconds belongs to nobody any more."""
-ABANDONED_SECONDS = 600.0
+SUMMARY_SECONDS = 600.0
 """A summary that was begun so many seconds ago, and is not there, is made by somebody else."""
 
 
@@ -149,7 +149,7 @@ class Leases:
         owner, _, since = str(self.ledger.fact(f"does {name}", mine)).rpartition(" ")
         if owner == self.owner or not Owner.parse(owner).process.alive:
             return True
-        return time.time() - float(since) > ABANDONED_SECONDS
+        return time.time() - float(since) > SUMMARY_SECONDS
 
     def end_once(self, name: str) -> None:
         """Note that something that is done once is done."""

@@ -23,7 +23,7 @@ BLOCK = 20
 """The number of optimiser steps in one ``training_step``, so that the overhead of Lightning counts once in 20 steps."""
 CHUNK = 256
 """The number of sequences that are evaluated at a time."""
-PROGRESS = (
+CHECKPOINTED = (
     "steps",
     "training_seconds",
     "validation_seconds",
@@ -113,13 +113,13 @@ class TrainingModule(pl.LightningModule):
             "random_cuda": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
             "norms": torch.stack(self.norms),
             "losses": torch.stack(self.losses) if self.losses else torch.empty(0),
-            **{name: getattr(self, name) for name in PROGRESS},
+            **{name: getattr(self, name) for name in CHECKPOINTED},
         }
 
     def resume(self, state: dict[str, Any]) -> None:
         """Go on from a `state`. Call this before the training starts."""
         self.resumed = state
-        for name in PROGRESS:
+        for name in CHECKPOINTED:
             setattr(self, name, state[name])
         self.norms, self.losses = list(state["norms"]), list(state["losses"])
         self.model.load_state_dict(state["weights"])

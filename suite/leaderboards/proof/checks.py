@@ -17,7 +17,7 @@ from suite.experiment.run_config import PROTOCOL, RunConfig, digest
 from suite.experiment.source_hash import definitions_of, source_of
 from suite.experiment.tables import Evaluation
 from suite.leaderboards.proof.manifest import RUNS_FILE, Manifest, file_digest, fingerprint, row_columns, row_name
-from suite.planning.choosing import merit
+from suite.planning.choosing import best_first
 from suite.planning.plan import Plan, studies
 from suite.results.record import Record
 from suite.store.environment import bits, environment
@@ -142,15 +142,15 @@ def _choices(manifest: Manifest) -> list[str]:
         evaluated = [row["params"][place] for place, role in enumerate(row["role"]) if role == "evaluation"]
         if not evaluated or not trials or sweep["finalists"] > 1 or len(trials) < sweep["trials"]:
             continue
-        best = row["params"][min(trials, key=partial(_merit, row))]
+        best = row["params"][min(trials, key=partial(_order, row))]
         if any(params != best for params in evaluated):
             wrong.append(f"{row_name(row)}: its evaluations are not those of its best trial")
     return wrong
 
 
-def _merit(row: Mapping[str, Any], place: int) -> tuple[bool, float, float, int]:
-    """Return the merit of the trial at a place of a row."""
-    return merit({name: values[place] for name, values in row["metrics"].items()}, place)
+def _order(row: Mapping[str, Any], place: int) -> tuple[bool, float, float, int]:
+    """Return the key by which the trial at a place of a row is sorted, the best first."""
+    return best_first({name: values[place] for name, values in row["metrics"].items()}, place)
 
 
 def _changed_sources(manifest: Manifest) -> dict[str, str]:
