@@ -21,7 +21,7 @@ from suite.experiment import loading
 from suite.experiment.run_config import Training
 from suite.experiment.search_space import Sweep
 from suite.experiment.tables import ArchitectureTable, Evaluation, Size, TaskTable
-from suite.leaderboards.columns import COST, MEMORY, OVERFITTING
+from suite.leaderboards.columns import COST, MEMORY, OVERFITTING, glossary
 from suite.leaderboards.page.data import FILES
 from suite.planning.plan import studies
 
@@ -80,7 +80,7 @@ def test_the_cell_and_the_task_run_from_ones_own_files_and_the_model_is_loaded(t
     (tmp_path / "my_task.py").write_text(TASK, encoding="utf-8")
     (tmp_path / "mine.toml").write_text(EXPERIMENT, encoding="utf-8")
     assert "leaky" in run(
-        "-m", "suite", "run", "mine.toml", "--steps", "60", "--workers", "1", "--keep-models", cwd=tmp_path
+        "-m", "memspan", "run", "mine.toml", "--steps", "60", "--workers", "1", "--keep-models", cwd=tmp_path
     )
     path = "mlruns/models/quick/adding/gru.pt"
     assert path in MODEL
@@ -91,7 +91,7 @@ def test_the_cell_and_the_task_run_from_ones_own_files_and_the_model_is_loaded(t
 def test_the_claim_can_be_run(tmp_path: Path) -> None:
     (tmp_path / "my_cell.py").write_text(CELL, encoding="utf-8")
     (tmp_path / "my_claim.toml").write_text(CLAIM, encoding="utf-8")
-    assert "40 of 40 runs are missing" in run("-m", "suite", "claims", "my_claim.toml", "--dry-run", cwd=tmp_path)
+    assert "40 of 40 runs are missing" in run("-m", "memspan", "claims", "my_claim.toml", "--dry-run", cwd=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -249,6 +249,7 @@ def test_the_guide_to_leaderboards_has_every_column_and_file() -> None:
     table = guide.partition("## The columns")[2].partition("\n\n**")[0]
     for column in (*MEMORY, *COST, *OVERFITTING):
         assert column.key == "architecture" or column.label in table, column.label
+    assert "\n".join(glossary()) in table
     for name in FILES:
         assert f"`{name}`" in guide
 

@@ -82,7 +82,7 @@ def tiny(tmp_path: Path) -> Path:
 
 def start(*arguments: object, cwd: Path, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "suite", *map(str, arguments)],
+        [sys.executable, "-m", "memspan", *map(str, arguments)],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         stdout=subprocess.PIPE,
@@ -346,7 +346,7 @@ def test_a_full_disk_is_one_message_and_what_was_recorded_stays(
         )
         assert process.returncode == 1, process.stderr
         assert "memspan: the store cannot be written, its disk may be full" in process.stderr
-        assert "what is finished is kept" in process.stderr
+        assert "finished runs are kept" in process.stderr
         assert "Traceback" not in process.stderr
     now = Store(tmp_path / "store").finished("tiny", curves=True)
     assert {key: now[key] for key in before} == before
