@@ -75,7 +75,7 @@ def _without_interval(column: Column, **changes: Any) -> Column:
 # fmt: off
 RANK = Column("rank", "rank", "rank", "rank_low", "rank_high", "rank_low", "low",
               "The places that an architecture takes when seeds are resampled, such as 2–4. This is not a test.")
-NAME = Column("architecture", "architecture", "name", help="The row of the experiment.", obvious=True)
+NAME = Column("architecture", "architecture", "name", obvious=True)
 SKILL = Column("mean", "skill", "skill", "low", "high", best="high", interval=True,
                help="0 remembers nothing, and 1 is perfect. The number is a mean over seeds with its 95 % interval.")
 GROUP = Column("group", "group", "text",
@@ -200,5 +200,5 @@ def terms(columns: Iterable[Column]) -> list[tuple[str, str]]:
 def glossary() -> list[str]:
     """Return the lines of the glossary of the guide, a Markdown table of every column of the three rankings."""
     helps = {column.label: column.help for column in (*OVERFITTING, *COST, *MEMORY)}
-    ordered = dict.fromkeys(column.label for column in (*MEMORY, *COST, *OVERFITTING))
+    ordered = dict.fromkeys(column.label for column in (*MEMORY, *COST, *OVERFITTING) if column is not NAME)
     return ["| column | what it says |", "|---|---|", *(f"| {label} | {helps[label]} |" for label in ordered)]
