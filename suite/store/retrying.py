@@ -62,6 +62,8 @@ REFUSED = re.compile(
     re.IGNORECASE,
 )
 """What a PostgreSQL server, or the resolver, says when it makes no sense to connect again."""
+SERVER_IS_FULL = re.compile("disk is full|could not extend file|no space left", re.IGNORECASE)
+"""What an MLflow server quotes of its own database when that cannot be written."""
 GATEWAY = re.compile(r"\b(error|status|code)\b\D{0,20}\b50[234]\b")
 """What MLflow says when a proxy answers in place of its server; the error has no code of its own."""
 
@@ -129,29 +131,39 @@ def trouble(error: BaseException, handled: BaseException | None = None) -> Troub
         error: what was raised. The errors that led to it are looked at too.
         handled: an earlier error, in whose handling this one was raised; it is not looked at.
     """
-    for cause in _causes(error, handled):
+    causes = list(_causes(error, handled))
+    for cause in causes:
         if isinstance(cause, DBAPIError):
             return _of_database(cause)
         if isinstance(cause, sqlite3.Error):
-            return SQLITE.get(cause.sqlite_errorcode & 0xFF)
+            return _of_sqlite(cause)
         if type(cause).__module__.startswith(("requests.", "urllib3.")) and isinstance(cause, Exception):
             return Trouble.UNUSABLE if REFUSED.search(str(cause)) else Trouble.AWAY
         if isinstance(cause, OSError) and cause.errno in FULL_DISK:
             return Trouble.FULL
         if isinstance(cause, ConnectionError | TimeoutError):
             return Trouble.AWAY
-        if getattr(cause, "error_code", "") in ("TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED"):
-            return Trouble.AWAY  # MLflow's server, of its database
-        if hasattr(cause, "error_code") and GATEWAY.search(str(cause)):
-            return Trouble.AWAY
-    return None
+    # Only now, for MLflow wraps every error of its own database into one that says "temporarily unavailable".
+    return _of_mlflow(causes[0])
+
+
+def _of_mlflow(error: BaseException) -> Trouble | None:
+    """Tell what keeps MLflow's server from answering, by the code that it gives and the reason that it quotes."""
+    code = getattr(error, "error_code", None)
+    if code in ("TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED"):
+        return Trouble.FULL if SERVER_IS_FULL.search(str(error)) else Trouble.AWAY
+    return Trouble.AWAY if code and GATEWAY.search(str(error)) else None
+
+
+def _of_sqlite(error: sqlite3.Error) -> Trouble | None:
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else SQLITE.get(code & 0xFF)
 
 
 def _of_database(error: DBAPIError) -> Trouble | None:
     original = error.orig
     if isinstance(original, sqlite3.Error):
-        code = getattr(original, "sqlite_errorcode", None)
-        return None if code is None else SQLITE.get(code & 0xFF)
+        return _of_sqlite(original)
     code = getattr(original, "sqlstate", None)
     if code:
         return POSTGRESQL.get(code, POSTGRESQL.get(code[:2]))

@@ -39,6 +39,12 @@ def of_sqlite(program: str, path: Path) -> sqlite3.Error:
     return error.value
 
 
+def full_disk() -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    return error
+
+
 def raised_from(cause: BaseException, error: BaseException) -> BaseException:
     error.__cause__ = cause
     return error
@@ -59,6 +65,8 @@ def raised_from(cause: BaseException, error: BaseException) -> BaseException:
         (requests_errors.ConnectionError("refused"), Trouble.AWAY),
         (raised_from(requests_errors.Timeout("10 s"), MlflowException("failed")), Trouble.AWAY),
         (MlflowException("the database restarts", TEMPORARILY_UNAVAILABLE), Trouble.AWAY),
+        (raised_from(wrapped(full_disk()), MlflowException("x", TEMPORARILY_UNAVAILABLE)), Trouble.FULL),
+        (MlflowException("(sqlite3.OperationalError) database or disk is full", TEMPORARILY_UNAVAILABLE), Trouble.FULL),
         (MlflowException("API request failed with error code 502 != 200", INTERNAL_ERROR), Trouble.AWAY),
         (MlflowException("Run with id=a502b503c504d not found", RESOURCE_DOES_NOT_EXIST), None),
         (OSError(errno.ENOSPC, "No space left on device"), Trouble.FULL),
