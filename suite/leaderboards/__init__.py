@@ -1,1 +1,1 @@
-"""From runs to a ranked table with intervals."""
+"""Leaderboards: ranked tables with intervals, their page, their files and their proof."""

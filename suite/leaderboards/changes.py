@@ -1,4 +1,4 @@
-"""What changed between two leaderboards: the results with intervals, and what may have caused it."""
+"""The changes between two leaderboards: results with intervals, and what may have caused them."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ INTROS = {
     "importances": "The share of each hyper-parameter in what sets the best quarter of the trials apart (PED-ANOVA), "
     "with its 95 % interval over resampled trials.",
 }
-"""What the legend of a table says before it explains the columns."""
+"""The first sentences of the legend of each table, before it explains the columns."""
 
 
 def cell(row: Mapping[str, Any], column: Column) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""What the page of a leaderboard shows, as plain values."""
+"""The data of a leaderboard's page as plain values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from suite.results.wording import horizon_text
 from suite.statistics.profiles import THRESHOLDS
 
 BESIDE = ("missing", "few_seeds")
-"""What a table says beside a name or instead of a number."""
+"""The values that a table shows beside a name or instead of a number."""
 SHOWN_OVERFITTING = ("train_skill", "validation_skill", "test_skill", "train_loss", "test_loss")
 FINE = 60
 """The number of points of a fitted curve."""

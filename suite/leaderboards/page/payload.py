@@ -19,7 +19,7 @@ from suite.leaderboards.page.tabs import tabs
 from suite.statistics.bootstrap import FEW_SEEDS
 
 COLUMN = ("key", "heading", "kind", "low", "high", "sort", "best", "left")
-"""What the scripts have to know of a column."""
+"""The attributes of a column that the scripts read."""
 POINTS = 12_000
 """About the number of points of all learning curves together; the curve of a row keeps at least 20."""
 
@@ -95,5 +95,5 @@ def _thinned(curve: Mapping[str, Any] | None, axis: str, points: int) -> Mapping
         return curve
     at = [math.log1p(value) if axis == "lag" else value for value in curve[axis]]
     marks = [at[0] + (at[-1] - at[0]) * i / (points - 1) for i in range(points)]
-    kept = sorted({0, len(at) - 1, *(bisect_left(at, mark, hi=len(at) - 1) for mark in marks)})
-    return {name: [values[i] for i in kept] if values else values for name, values in curve.items()}
+    places = sorted({0, len(at) - 1, *(bisect_left(at, mark, hi=len(at) - 1) for mark in marks)})
+    return {name: [values[i] for i in places] if values else values for name, values in curve.items()}

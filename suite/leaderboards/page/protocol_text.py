@@ -52,7 +52,7 @@ def sentences(record: Record) -> Iterator[str]:
 
 def facts(record: Record) -> dict[str, str]:
     """Return the versions and machines of the runs by name; several are separated by commas."""
-    facts: dict[str, set[str]] = {}
+    values_of: dict[str, set[str]] = {}
     for environment in record.environments.values():
         packages = environment.get("packages", {})
         values = {
@@ -66,8 +66,8 @@ def facts(record: Record) -> dict[str, str]:
         }
         for name, value in values.items():
             if value:
-                facts.setdefault(name, set()).add(value)
-    return {name: ", ".join(sorted(values)) for name, values in facts.items()}
+                values_of.setdefault(name, set()).add(value)
+    return {name: ", ".join(sorted(values)) for name, values in values_of.items()}
 
 
 def citation(experiment: str, digest: str) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""What proves a leaderboard: its manifest, and rows trained again."""
+"""The proof of a leaderboard: its manifest, and rows that are trained again."""

@@ -174,22 +174,21 @@ def _changed_sources(manifest: Manifest) -> dict[str, str]:
 
 def _versions(manifest: Manifest) -> Iterator[str]:
     """Yield a sentence for each difference of code, versions and platform."""
-    here = environment()
-    for there in manifest.data["environments"].values():
-        files = {**there.get("files", {})}
-        names = sorted({*files, *here["files"]})
-        if changed := [name for name in names if files.get(name) != here["files"].get(name)]:
+    now = environment()
+    for then in manifest.data["environments"].values():
+        files = {**then.get("files", {})}
+        names = sorted({*files, *now["files"]})
+        if changed := [name for name in names if files.get(name) != now["files"].get(name)]:
             yield f"code of memspan differs here: {', '.join(changed)}"
-        before, now = bits(there) | {"packages": there["packages"]}, bits(here) | {"packages": here["packages"]}
-        for name in before:
-            if before[name] != now[name]:
-                old, new = before[name], now[name]
-                if isinstance(old, Mapping) and isinstance(new, Mapping):
-                    keys = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
-                    old, new = ({key: side.get(key, "none") for key in keys} for side in (old, new))
-                    yield f"{name}: {_pairs(old)} there, {_pairs(new)} here"
-                else:
-                    yield f"{name}: {old} there, {new} here"
+        before, after = ({**bits(side), "packages": side["packages"]} for side in (then, now))
+        for name, old in before.items():
+            new = after[name]
+            if old == new:
+                continue
+            if isinstance(old, Mapping) and isinstance(new, Mapping):
+                keys = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+                old, new = (_pairs({key: side.get(key, "none") for key in keys}) for side in (old, new))
+            yield f"{name}: {old} there, {new} here"
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What the trials of a leaderboard say of clipping and depth, as tables."""
+"""The tables of clipping and depth, which are made from the trials of a leaderboard."""
 
 from __future__ import annotations
 
