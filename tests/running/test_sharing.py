@@ -217,7 +217,7 @@ def test_a_run_that_fails_three_times_is_reported_and_stops_nobody(tiny: Path, t
     assert said.count("a bug in step; it will be tried again") == 4
     assert said.count("a bug in step; the run is given up") == 2
     assert said.count("Traceback") == 1
-    assert "tiny/adding/buggy, buggy on adding, seed 0" in said
+    assert "buggy on adding, seed 0: " in said
     assert "process died: killed, or out of memory; the run is given up" in said
     assert "Incomplete: 4 of 8" in " ".join(shown.split())
 
