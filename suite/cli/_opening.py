@@ -1,4 +1,4 @@
-"""From what a command line says to an experiment, a store or a record."""
+"""The experiment, the store or the record that the options of a command name."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from suite.store.store import Store
 
 
-def chosen_experiment(
+def load_selection(
     name: str, architectures: str, tasks: str, seeds: int | None, trials: int | None, steps: int | None
 ) -> Experiment:
+    """Load an experiment, with the rows, columns and budget that the command line selects."""
     from suite.experiment.loading import load
 
     return load(name).select(
@@ -29,40 +30,62 @@ def chosen_experiment(
 
 
 def open_store(folder: Path, storage: str | None, tracking_uri: str | None) -> Store:
+    """Open a store, which is made if it does not exist.
+
+    Raises:
+        InputError: if the store cannot be opened, or an environment variable for waiting times is wrong.
+    """
     from suite.store.retrying import seconds
     from suite.store.store import Store
 
     for variable in ("MEMSPAN_PATIENCE", "MEMSPAN_CHECKPOINT_SECONDS"):
-        seconds(variable, 0)  # wrong ones are said now
-
+        seconds(variable, 0)
     return Store(folder, storage, tracking_uri)
 
 
-def open_existing(folder: Path, storage: str | None, tracking_uri: str | None, remedy: str) -> Store:
+def open_existing_store(folder: Path, storage: str | None, tracking_uri: str | None, experiment: str) -> Store:
+    """Open a store that exists already.
+
+    Raises:
+        InputError: if it does not, with the advice to run the experiment.
+    """
     from suite.store.store import exists
 
     if not storage and not exists(folder):
-        raise InputError(f"no store in {str(folder)!r}; run `memspan run {remedy}` first, or give --store or --storage")
+        raise InputError(
+            f"no store in {str(folder)!r}; run `memspan run {experiment}` first, or give --store or --storage"
+        )
     return open_store(folder, storage, tracking_uri)
 
 
-def record_at(name: str, opener: Callable[[], tuple[Experiment, Store]], curves: bool) -> tuple[Record, Store | None]:
-    """The record of an experiment in a store, or the one in a written leaderboard (its folder or a file of it)."""
+def load_record(
+    name: str, open_both: Callable[[], tuple[Experiment, Store]], curves: bool
+) -> tuple[Record, Store | None]:
+    """Load the record of a leaderboard.
+
+    Args:
+        name: an experiment, or a written leaderboard: its folder, its manifest or its file of runs.
+        open_both: opens the experiment and its store. It is not called for a written leaderboard.
+        curves: whether the learning curves are needed.
+
+    Returns:
+        The record, and the store from which it comes; None for a written leaderboard.
+    """
     from suite.experiment.loading import available
     from suite.leaderboards.proof.manifest import MANIFEST_FILE, RUNS_FILE, read_manifest
     from suite.results.record import Record
 
     path = Path(name)
-    if name in available():  # a folder of that name is ./NAME
+    if name in available():  # A folder of that name can be given as ./NAME.
         path = Path()
     if path.suffix == ".json" or (path / MANIFEST_FILE).is_file():
-        found = read_manifest(path)
-        runs = found.path.parent / RUNS_FILE
-        return (Record.read(runs) if runs.is_file() else found.record()), None
+        manifest = read_manifest(path)
+        runs = manifest.path.parent / RUNS_FILE
+        return (Record.read(runs) if runs.is_file() else manifest.record()), None
     if path.suffix == ".parquet":
         return Record.read(path), None
-    chosen, store = opener()
+    experiment, store = open_both()
     from suite.results.record import record_of
     from suite.running import runner
 
-    return record_of(runner.open_plan(chosen, store, curves), store), store
+    return record_of(runner.open_plan(experiment, store, curves), store), store

@@ -1,4 +1,4 @@
-"""The options that several commands have."""
+"""The options that several commands share."""
 
 from __future__ import annotations
 
@@ -7,33 +7,38 @@ from typing import Annotated
 
 import typer
 
-Name = Annotated[str, typer.Argument(help="A name from `memspan list`, or the path of a TOML file.")]
-StoreOption = Annotated[Path, typer.Option(help="Folder of the tracking store.")]
-Architectures = Annotated[str, typer.Option(help="Only these rows, by label, separated by commas.")]
-Tasks = Annotated[str, typer.Option(help="Only these task tables, by label, separated by commas.")]
-Seeds = Annotated[int | None, typer.Option(min=1, help="Evaluate on this many seeds instead of the file's.")]
-Trials = Annotated[int | None, typer.Option(min=0, help="Trials per study instead of the file's.")]
-Steps = Annotated[int | None, typer.Option(min=1, help="Optimiser steps per run instead of the file's.")]
+Name = Annotated[str, typer.Argument(help="The name of an experiment from `memspan list`, or the path of a TOML file.")]
+StoreOption = Annotated[Path, typer.Option(help="The folder of the store.")]
+Architectures = Annotated[str, typer.Option(help="Select rows by their labels, separated by commas.")]
+Tasks = Annotated[str, typer.Option(help="Select task tables by their labels, separated by commas.")]
+Seeds = Annotated[int | None, typer.Option(min=1, help="Evaluate on this many seeds.")]
+Trials = Annotated[int | None, typer.Option(min=0, help="Run this many trials per study.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Train for this many optimiser steps.")]
 Workers = Annotated[
-    int, typer.Option(min=0, help="Runs at a time, one thread each; 0 is one per GPU, or per core without GPUs.")
+    int,
+    typer.Option(min=0, help="Execute this many runs at a time. 0 means one per GPU, or one per core without GPUs."),
 ]
 Devices = Annotated[
-    str | None, typer.Option(help="GPUs of the workers, such as '0,2,3', or 'cpu'.", show_default="all GPUs")
+    str | None, typer.Option(help="The GPUs of the workers, such as '0,2,3', or 'cpu'.", show_default="all GPUs")
 ]
-EngineName = Annotated[str, typer.Option("--engine", help="Where runs execute: local, or ray.")]
+EngineName = Annotated[str, typer.Option("--engine", help="The engine that executes the runs: local or ray.")]
 Address = Annotated[
-    str | None, typer.Option(help="Of a Ray cluster, such as 'host:6379'; without, one on this machine.")
+    str | None, typer.Option(help="The address of a Ray cluster, such as 'host:6379'. Default: one on this machine.")
 ]
-Gpus = Annotated[float | None, typer.Option(min=0, help="GPUs of each run under Ray; also a fraction.")]
-Attempts = Annotated[int, typer.Option(min=1, help="A run that failed so often is given up; more try it again.")]
+Gpus = Annotated[float | None, typer.Option(min=0, help="The GPUs of each run under Ray. It can be a fraction.")]
+Attempts = Annotated[
+    int, typer.Option(min=1, help="Give a run up after this many failures. A larger number tries it again.")
+]
 Storage = Annotated[
     str | None,
     typer.Option(
         envvar="OPTUNA_STORAGE",
-        help="PostgreSQL for the ledger and Optuna, postgresql://user@host/name, instead of files in the store.",
+        help="A database instead of files for the ledger and Optuna: postgresql://user@host/name.",
     ),
 ]
 TrackingUri = Annotated[
     str | None,
-    typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow server, http://host:5000, instead of files in the store."),
+    typer.Option(envvar="MLFLOW_TRACKING_URI", help="An MLflow server instead of files: http://host:5000."),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the missing runs and the time that they take.")]

@@ -1,11 +1,11 @@
-"""How a command executes runs, and shows how it goes."""
+"""The execution of runs by a command, and the display of their progress."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from suite.cli._app import errors
+from suite.cli._app import stderr
 from suite.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where runs execute, and how many at a time, as the command line says."""
+    """The options of the command line for the execution of runs."""
 
     engine: str
     workers: int
@@ -27,13 +27,14 @@ class RunOptions:
     quiet: bool
 
     @property
-    def count(self) -> int:
-        """Runs at a time."""
+    def worker_count(self) -> int:
+        """The number of runs at a time."""
         from suite.engines.devices import slots
 
         return self.workers or len(slots(0, self.devices))
 
     def make_engine(self) -> Engine:
+        """Make the engine that executes the runs."""
         from suite import engines
 
         return engines.make(
@@ -41,12 +42,16 @@ class RunOptions:
         )
 
     def run(self, plan: Plan, store: Store) -> dict[str, str]:
-        """Do what a plan lacks, and show how it goes; return why each run that was given up has failed."""
+        """Execute the missing runs of a plan, and show the progress.
+
+        Returns:
+            The reason of each run that was given up, by key.
+        """
         from suite import engines
         from suite.console.progress import ProgressBars
         from suite.running import runner
 
-        with ProgressBars(plan, errors, lambda: self.count, self.quiet) as bars:
+        with ProgressBars(plan, stderr, lambda: self.worker_count, self.quiet) as bars:
             engine = self.make_engine()
             if isinstance(engine, engines.Ray) and engine.nodes > 1 and store.location.embedded:
                 raise InputError(
@@ -56,29 +61,29 @@ class RunOptions:
             return runner.run(plan, store, engine, bars, attempts=self.attempts)
 
     def keep_models(self, plan: Plan, store: Store) -> None:
-        """Keep the best model of each finished row; say where they are, and what somebody has to know of them."""
+        """Keep the best model of each finished row, and print their folder and any remarks."""
         from suite.console.progress import ModelBar
         from suite.running.best_models import best_models, keep_models
 
         missing = sum(not model.is_made for model in best_models(plan, store.folder))
-        with ModelBar(missing, errors, self.quiet) as bar:
+        with ModelBar(missing, stderr, self.quiet) as bar:
             results = keep_models(plan, store, self.make_engine(), bar)
         for result in results:
             if result.note:
                 text = f"model of {result.model.study.title}: {result.note}"
-                errors.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
+                stderr.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
         if results and not self.quiet:
             folder = store.folder / "models" / plan.experiment.name
-            text = f"{missing} models were made; {folder} has {len(results)}."
-            errors.print(text, soft_wrap=True, highlight=False)
+            text = f"{missing} models were made. There are {len(results)} models in {folder}."
+            stderr.print(text, soft_wrap=True, highlight=False)
 
 
 def report_missing(plan: Plan, given_up: dict[str, str]) -> int:
-    """Say what is missing of a plan, and return the exit code."""
+    """Print how many runs of a plan are missing, and return the exit code."""
     if plan.done == plan.planned:
         return 0
     why = f": {len(given_up)} were given up, and others wait for them" if given_up else ""
-    errors.print(
+    stderr.print(
         f"memspan: {plan.planned - plan.done} of {plan.planned} runs are missing{why}; "
         f"see `memspan status {plan.experiment.name}`",
         style="red",

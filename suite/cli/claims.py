@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from suite.cli._app import app, console, errors
+from suite.cli._app import app, console, stderr
 from suite.cli._opening import open_store
 from suite.cli._options import (
     Address,
     Attempts,
     Devices,
+    DryRun,
     EngineName,
     Gpus,
     Storage,
@@ -35,10 +36,11 @@ if TYPE_CHECKING:
 @app.command()
 def claims(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Names from `memspan list`, or TOML files. Default: every claim.")
+        list[str] | None,
+        typer.Argument(help="Names of claims from `memspan list`, or TOML files. Default: every claim."),
     ] = None,
     budget: Annotated[
-        str, typer.Option(help="`small` takes an hour for all claims on two cores; `full` is for publishing.")
+        str, typer.Option(help="small takes an hour for all claims on two cores. full is for publications.")
     ] = "small",
     store: StoreOption = Path("mlruns"),
     workers: Workers = 0,
@@ -50,18 +52,22 @@ def claims(
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
     output: Annotated[
-        Path | None, typer.Option(help="Folder of the report. Default: claims/BUDGET in the store.")
+        Path | None, typer.Option(help="The folder of the report. Default: claims/BUDGET in the store.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long it takes.")] = False,
+    dry_run: DryRun = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the verdicts.")] = False,
 ) -> int:
-    """Put the lesson's claims, or your own, to the test: run what is missing, then print and write the verdicts."""
+    """Test the claims of the lesson, or your own, and print the verdicts.
+
+    This executes the runs that are missing, and writes a report. The exit code is 0 if no run is missing at the end,
+    and 1 otherwise.
+    """
     from suite.claims.claim import load_all
     from suite.planning.plan import studies
 
     selected = load_all(names or [])
     for claim in selected:
-        studies(claim.experiment_with(budget))  # whatever is wrong with any of them is said before a store is touched
+        studies(claim.experiment_with(budget))  # Any mistake is reported before a store is made.
     options = RunOptions(engine, workers, devices, address, gpus, attempts, quiet)
     opened = open_store(store, storage, tracking_uri)
     if dry_run:
@@ -80,11 +86,11 @@ def _print_estimates(selected: list[Claim], budget: str, store: Store, options: 
     for claim in selected:
         if needs_runs(claim):
             console.print(f"claim {claim.name}", style="bold", highlight=False)
-            print_estimate(runner.open_plan(claim.experiment_with(budget), store), options.count, console)
+            print_estimate(runner.open_plan(claim.experiment_with(budget), store), options.worker_count, console)
 
 
 def _evaluate(selected: list[Claim], budget: str, store: Store, options: RunOptions) -> tuple[list[ClaimVerdict], int]:
-    """The verdict on each claim, and the exit code: 1 if runs are missing."""
+    """Return the verdict on each claim, and the exit code, which is 1 if runs are missing."""
     from suite.claims.evaluation import evaluate_claim
 
     verdicts = []
@@ -96,7 +102,7 @@ def _evaluate(selected: list[Claim], budget: str, store: Store, options: RunOpti
 
     for number, claim in enumerate(selected, start=1):
         if not options.quiet:
-            errors.print(f"claim {number} of {len(selected)}: {claim.name}", highlight=False)
+            stderr.print(f"claim {number} of {len(selected)}: {claim.name}", highlight=False)
         verdicts.append(evaluate_claim(claim, budget, store, run, _timing_bar))
     return verdicts, exit_code
 
@@ -113,10 +119,10 @@ def _write(verdicts: list[ClaimVerdict], budget: str, store: Store, folder: Path
         experiment = verdict.claim.experiment_with(budget).name
         store.tracking.keep_report(experiment, f"claim, budget {budget}", pictures)
     report.print_verdicts(verdicts, console)
-    errors.print(f"wrote {written[0]} and {len(written) - 1} files beside it", soft_wrap=True)
+    stderr.print(f"wrote {written[0]} and {len(written) - 1} files beside it", soft_wrap=True)
 
 
 def _timing_bar(total: int) -> AbstractContextManager[Callable[[], None]]:
     from suite.console.progress import counting_bar
 
-    return counting_bar("timing, the arms in turns", total, errors)
+    return counting_bar("timing both arms in turns", total, stderr)

@@ -13,21 +13,32 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from suite.cli._app import app, console, errors
-from suite.cli._options import Storage, StoreOption, TrackingUri
+from suite.cli._app import app, console, stderr
+from suite.cli._options import AsJson, Storage, StoreOption, TrackingUri
 from suite.errors import InputError
 
 
 @app.command("list")
 def list_(
-    name: Annotated[str, typer.Argument(help="An architecture, a task, an experiment or a claim; all of them.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    name: Annotated[
+        str, typer.Argument(help="An architecture, a task, an experiment or a claim to describe. Default: list all.")
+    ] = "",
+    as_json: AsJson = False,
 ) -> None:
-    """Show the architectures, the tasks, the experiments and the claims; of one of them, what it is and its options."""
+    """List the architectures, tasks, experiments and claims, or describe one of them.
+
+    The description of an architecture or a task has its options. That of an experiment or a claim is its file.
+    """
     if name:
         from suite.console.describe import describe
 
-        print(json.dumps(describe(name), indent=2, ensure_ascii=False) if as_json else describe(name)["text"])
+        description = describe(name)
+        if as_json:
+            print(json.dumps(description, indent=2, ensure_ascii=False))
+        elif "options" in description:
+            console.print(description["text"], markup=False, highlight=False)
+        else:
+            print(description["text"])
         return
     import tomllib
 
@@ -38,21 +49,21 @@ def list_(
     def titles(paths: dict[str, Path], key: str) -> dict[str, str]:
         return {name: tomllib.loads(path.read_text(encoding="utf-8")).get(key, "") for name, path in paths.items()}
 
-    found = {
+    entries = {
         "architectures": {name: architectures.summary(name) for name in architectures.names()},
         "tasks": {name: tasks.summary(name) for name in tasks.names()},
         "experiments": titles(loading.available(), "title"),
         "claims": titles(claim.available(), "statement"),
     }
     if as_json:
-        print(json.dumps(found, indent=2, ensure_ascii=False))
+        print(json.dumps(entries, indent=2, ensure_ascii=False))
         return
-    for heading, names in found.items():
+    for heading, names in entries.items():
         table = Table(
             title=heading, box=None, title_justify="left", title_style="bold", show_header=False, padding=(0, 2)
         )
         for name, summary in names.items():
-            table.add_row(name, summary)
+            table.add_row(name, escape(summary))
         console.print(table)
         console.print()
 
@@ -60,16 +71,20 @@ def list_(
 @app.command()
 def gradients(
     architectures: Annotated[
-        str, typer.Option(help="These, with options if wanted: 'rnn,rnn init=orthogonal,lstm depth=2'. Default: all.")
+        str,
+        typer.Option(help="Architectures with options, such as 'rnn,rnn init=orthogonal,lstm depth=2'. Default: all."),
     ] = "",
-    length: Annotated[int, typer.Option(help="Steps T of the sequences.")] = 100,
-    hidden_size: Annotated[int, typer.Option(min=1, help="Of every architecture (equal width).")] = 64,
-    parameters: Annotated[int | None, typer.Option(min=1, help="Of every architecture instead, to 5 %.")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Initialisations.")] = 5,
-    output: Annotated[Path, typer.Option(help="Folder for gradients.png and gradients.svg.")] = Path("."),
-    as_json: Annotated[bool, typer.Option("--json", help="For programs, with the curves.")] = False,
+    length: Annotated[int, typer.Option(help="The number of steps T of the sequences.")] = 100,
+    hidden_size: Annotated[int, typer.Option(min=1, help="The hidden size of every architecture.")] = 64,
+    parameters: Annotated[int | None, typer.Option(min=1, help="Their number of parameters instead, to 5 %.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="The number of initialisations.")] = 5,
+    output: Annotated[Path, typer.Option(help="The folder for gradients.png and gradients.svg.")] = Path("."),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs, with the curves.")] = False,
 ) -> None:
-    """Draw how the gradient through time vanishes or explodes before training: the product of 100 Jacobians."""
+    """Draw how the gradient through time vanishes or explodes before any training.
+
+    For each architecture, this shows the norm of the product of Jacobians over 100 steps, and the memory that follows.
+    """
     from suite import registry
     from suite.console.gradient_table import as_json as text_of
     from suite.console.gradient_table import show
@@ -88,18 +103,19 @@ def gradients(
     else:
         show(rows, console)
     for path in written:
-        errors.print(f"wrote {path}")
+        stderr.print(f"wrote {path}")
 
 
 @app.command()
 def ui(
     store: StoreOption = Path("mlruns"),
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 5000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port.")] = 5000,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; others than this machine get in without a password.")
+        str,
+        typer.Option(help="The address. With any other address, the runs are open to the network without a password."),
     ] = "127.0.0.1",
 ) -> None:
-    """Open the store in MLflow's own UI, on this machine only."""
+    """Open the runs of a store in MLflow's own user interface."""
     folder = store.resolve()
     if not (folder / "mlflow.db").exists():
         raise InputError(f"no store in {str(store)!r}; run `memspan run quick` first, or give --store")
@@ -109,19 +125,22 @@ def ui(
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     arguments = ["ui", "--backend-store-uri", uri, "--host", host, "--port", str(port), "--workers", "1"]
-    console.print(f"MLflow starts on http://{host}:{port} in some ten seconds; Ctrl-C stops it.")
+    console.print(f"MLflow starts on http://{host}:{port} in some ten seconds. Press Ctrl-C to stop it.")
     os.chdir(folder)  # MLflow searches the folder in which it starts before all others.
     os.execve(sys.executable, [sys.executable, "-m", "mlflow", *arguments], environment)
 
 
 @app.command()
 def doctor(store: StoreOption = Path("mlruns"), storage: Storage = None, tracking_uri: TrackingUri = None) -> int:
-    """Check versions, devices, threads, kernels and whether the store answers."""
-    from suite.console.doctor import checks
+    """Check the versions, the devices, the kernels and the store.
+
+    The exit code is 0 if all is as it should be, and 1 otherwise.
+    """
+    from suite.console.doctor import run_checks
 
     table = Table(box=None, show_header=False, padding=(0, 2))
     healthy = True
-    for name, text, good in checks(store, storage, tracking_uri):
+    for name, text, good in run_checks(store, storage, tracking_uri):
         table.add_row(name, escape(text), style="" if good else "red")
         healthy = healthy and good
     console.print(table)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from suite.cli._app import app, console, errors, rare_collections
-from suite.cli._opening import chosen_experiment, open_existing, record_at
+from suite.cli._app import app, console, infrequent_garbage_collection, stderr
+from suite.cli._opening import load_record, load_selection, open_existing_store
 from suite.cli._options import (
     Architectures,
+    AsJson,
     Devices,
     Name,
     Seeds,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @app.command()
-@rare_collections()
+@infrequent_garbage_collection()
 def leaderboard(
     experiment: Name,
     store: StoreOption = Path("mlruns"),
@@ -43,33 +44,32 @@ def leaderboard(
     steps: Steps = None,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
     output: Annotated[
-        Path | None, typer.Option(help="Write the page, tables, pictures, runs and manifest there.")
+        Path | None, typer.Option(help="Write the page, tables, pictures, runs and manifest into this folder.")
     ] = None,
     frozen: Annotated[
-        bool, typer.Option("--frozen", help="Write them into a folder in the store that is never written again.")
+        bool, typer.Option("--frozen", help="Write them into a folder of the store that never changes.")
     ] = False,
 ) -> int:
-    """Print the leaderboard of what is recorded. Give the same options as to `run`.
+    """Print the leaderboard of the finished runs of an experiment.
 
-    Instead of an experiment it takes a written leaderboard: its folder, manifest.json or runs.parquet.
+    Give it the same options as `run`. Instead of an experiment, you can name a written leaderboard: its folder, its
+    manifest.json or its runs.parquet.
     """
 
-    def opener() -> tuple[Experiment, Store]:
-        chosen = chosen_experiment(experiment, architectures, tasks, seeds, trials, steps)
-        return chosen, open_existing(store, storage, tracking_uri, experiment)
+    def open_both() -> tuple[Experiment, Store]:
+        selection = load_selection(experiment, architectures, tasks, seeds, trials, steps)
+        return selection, open_existing_store(store, storage, tracking_uri, experiment)
 
     from suite.leaderboards.leaderboard import build_leaderboard
     from suite.leaderboards.text import render
 
     if frozen and output is not None:
-        raise InputError("--frozen has a folder of its own in the store; give it or --output, not both")
-    record, opened = record_at(experiment, opener, curves=output is not None or frozen)
-    if opened is None and (architectures or tasks or (seeds, trials, steps) != (None, None, None)):
-        raise InputError(
-            "a written leaderboard is shown as it is; --architectures and the like belong to an experiment"
-        )
+        raise InputError("--frozen writes into a folder of its own in the store; give it or --output, not both")
+    record, opened_store = load_record(experiment, open_both, curves=output is not None or frozen)
+    if opened_store is None and (architectures or tasks or (seeds, trials, steps) != (None, None, None)):
+        raise InputError("a written leaderboard is printed as it is; --architectures and the like need an experiment")
     board = build_leaderboard(record)
     if output is not None or frozen:
         from suite.leaderboards.files import freeze, write
@@ -77,11 +77,11 @@ def leaderboard(
         try:
             written = freeze(board, store / "frozen") if frozen else write(board, output or Path())
         except OSError as error:
-            where = str(store / "frozen") if frozen else str(output)
-            raise InputError(f"{where!r} cannot be written: {error.strerror}") from error
-        if opened is not None:
-            keep(board, written, opened, quiet=True)
-        errors.print(f"wrote {written[0]} and {len(written) - 1} files beside it", soft_wrap=True)
+            folder = str(store / "frozen") if frozen else str(output)
+            raise InputError(f"{folder!r} cannot be written: {error.strerror}") from error
+        if opened_store is not None:
+            keep_in_mlflow(board, written, opened_store, quiet=True)
+        stderr.print(f"wrote {written[0]} and {len(written) - 1} files beside it", soft_wrap=True)
     if as_json:
         print(render.as_json(board), end="")
     else:
@@ -89,27 +89,28 @@ def leaderboard(
     return 0 if board.scopes else 1
 
 
-def keep(board: Leaderboard, written: list[Path], store: Store, quiet: bool = False) -> None:
-    """Keep what was written of a leaderboard in MLflow too, and say where it is."""
+def keep_in_mlflow(board: Leaderboard, written: list[Path], store: Store, quiet: bool = False) -> None:
+    """Keep the written files of a leaderboard in MLflow too, and print where they are."""
     store.tracking.keep_report(board.experiment, "leaderboard", written)
     if not quiet:
-        errors.print(f"wrote {written[0]} and {len(written) - 1} files beside it", soft_wrap=True)
+        stderr.print(f"wrote {written[0]} and {len(written) - 1} files beside it", soft_wrap=True)
 
 
 @app.command()
 def verify(
-    manifest: Annotated[Path, typer.Argument(help="manifest.json of a written leaderboard, or its folder.")],
+    manifest: Annotated[Path, typer.Argument(help="The folder of a written leaderboard, or its manifest.json.")],
     rows: Annotated[
-        str, typer.Option(help="How many rows to train again, or which: 'gru on adding,lstm on adding'.")
+        str, typer.Option(help="The number of rows to train again, or their names: 'gru on adding,lstm on adding'.")
     ] = "1",
     everything: Annotated[bool, typer.Option("--all", help="Train every row again.")] = False,
-    with_trials: Annotated[bool, typer.Option("--trials", help="Train the trials of the rows again, too.")] = False,
+    with_trials: Annotated[bool, typer.Option("--trials", help="Train the trials of these rows again, too.")] = False,
     workers: Workers = 0,
     devices: Devices = None,
 ) -> int:
-    """Prove a leaderboard: check its manifest, then train rows again and compare every figure.
+    """Check a written leaderboard, and train some of its rows again.
 
-    The exit code is 0 if everything holds, and 1 otherwise. Nothing is recorded.
+    First, this checks everything that needs no training. Then it trains rows again and compares every metric. Nothing
+    is recorded. The exit code is 0 if everything holds, and 1 otherwise.
     """
     from suite import engines
     from suite.console.progress import counting_bar
@@ -131,8 +132,8 @@ def verify(
     exact = sum(run.exact for run in runs)
     how = "bit for bit" if exact == len(runs) else f"{exact} bit for bit, the others by their skill over the seeds"
     console.print(f"training {len(runs)} runs of {len({run.row for run in runs})} rows again: {how}", highlight=False)
-    with counting_bar("runs", len(runs), errors) as tick:
-        # What was measured on a CPU must come out the same on a CPU.
+    with counting_bar("runs", len(runs), stderr) as tick:
+        # Only a CPU gives the same bits as a CPU.
         engine = engines.make(workers=workers, devices=devices or ("cpu" if exact else None))
         wrong_runs = retrain(runs, engine, lambda run, differs: tick())
     for wrong in wrong_runs:
@@ -145,21 +146,24 @@ def verify(
 
 @app.command()
 def compare(
-    first: Annotated[str, typer.Argument(help="A written leaderboard (its folder or a file of it), or an experiment.")],
-    second: Annotated[str, typer.Argument(help="Another.")],
+    first: Annotated[str, typer.Argument(help="A written leaderboard (its folder or a file in it), or an experiment.")],
+    second: Annotated[str, typer.Argument(help="Another leaderboard or experiment.")],
     store: StoreOption = Path("mlruns"),
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Show what changed between two leaderboards, such as a frozen one and the experiment as it stands now."""
+    """Show the differences between two leaderboards.
+
+    For example, you can compare a frozen leaderboard with the experiment as it is now.
+    """
     from suite.experiment.loading import load
     from suite.leaderboards import changes
 
-    def opener(name: str) -> tuple[Experiment, Store]:
-        return load(name), open_existing(store, storage, tracking_uri, name)
+    def open_both(name: str) -> tuple[Experiment, Store]:
+        return load(name), open_existing_store(store, storage, tracking_uri, name)
 
-    records = [record_at(name, partial(opener, name), curves=False)[0] for name in (first, second)]
+    records = [load_record(name, partial(open_both, name), curves=False)[0] for name in (first, second)]
     difference = changes.compare_records(*records)
     if as_json:
         print(changes.as_json(difference))

@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 
 from suite.cli._app import app, console
-from suite.cli._opening import chosen_experiment, open_existing, open_store
+from suite.cli._opening import load_selection, open_existing_store, open_store
 from suite.cli._options import (
     Address,
     Architectures,
+    AsJson,
     Attempts,
     Devices,
+    DryRun,
     EngineName,
     Gpus,
     Name,
@@ -28,7 +30,7 @@ from suite.cli._options import (
     Workers,
 )
 from suite.cli._running import RunOptions, report_missing
-from suite.cli.leaderboards import keep
+from suite.cli.leaderboards import keep_in_mlflow
 from suite.errors import StoreError
 
 
@@ -50,47 +52,48 @@ def run(
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
     keep_models: Annotated[
-        bool, typer.Option("--keep-models", help="Keep the best model of each row: one more run for each.")
+        bool, typer.Option("--keep-models", help="Keep the best model of each row, which takes one more run per row.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long it takes.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print the leaderboard only.")] = False,
+    dry_run: DryRun = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the leaderboard.")] = False,
 ) -> int:
-    """Run what is missing of an experiment, then print its leaderboard.
+    """Execute the runs that an experiment lacks, then print its leaderboard.
 
-    Interrupt it at any moment and run it again: what is finished is not done twice. Several of the same command at
-    once, also on several machines with the same --storage and --tracking-uri, share the work.
+    You can interrupt it at any moment, and the same command goes on with the runs that are missing. If you start the
+    command several times, the processes share the runs, also on several machines with the same --storage and
+    --tracking-uri.
     """
-    chosen = chosen_experiment(experiment, architectures, tasks, seeds, trials, steps)
+    selection = load_selection(experiment, architectures, tasks, seeds, trials, steps)
     from suite.planning.plan import studies
 
-    studies(chosen)  # whatever is wrong is said before a store is touched
+    studies(selection)  # Any mistake is reported before a store is made.
     from suite.leaderboards.leaderboard import build_leaderboard
     from suite.leaderboards.text.render import show
     from suite.results.record import record_of
     from suite.running import runner
 
     options = RunOptions(engine, workers, devices, address, gpus, attempts, quiet)
-    opened = open_store(store, storage, tracking_uri)
-    plan = runner.open_plan(chosen, opened, curves=True)
+    opened_store = open_store(store, storage, tracking_uri)
+    plan = runner.open_plan(selection, opened_store, curves=True)
     if dry_run:
         from suite.console.estimate import print_estimate
 
-        print_estimate(plan, options.count, console)
+        print_estimate(plan, options.worker_count, console)
         return 0
-    missing = plan.done < plan.planned
-    given_up = options.run(plan, opened)
-    board = build_leaderboard(record_of(plan, opened))
+    was_incomplete = plan.done < plan.planned
+    given_up = options.run(plan, opened_store)
+    board = build_leaderboard(record_of(plan, opened_store))
     show(board, console)
-    folder = opened.folder / "leaderboards" / board.experiment
-    if plan.done == plan.planned and (missing or not (folder / "manifest.json").exists()):
+    folder = opened_store.folder / "leaderboards" / board.experiment
+    if plan.done == plan.planned and (was_incomplete or not (folder / "manifest.json").exists()):
         from suite.leaderboards.files import write
 
         try:
-            keep(board, write(board, folder), opened, quiet)
+            keep_in_mlflow(board, write(board, folder), opened_store, quiet)
         except OSError as error:
             raise StoreError(f"the leaderboard cannot be written to {str(folder)!r}: {error.strerror}") from error
     if keep_models:
-        options.keep_models(plan, opened)
+        options.keep_models(plan, opened_store)
     return report_missing(plan, given_up)
 
 
@@ -106,18 +109,19 @@ def status(
     attempts: Attempts = 3,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
 ) -> int:
-    """Show what of an experiment is done, running, failed and missing, also while it runs. Options as for `run`.
+    """Show which runs of an experiment are done, running, failed or missing.
 
-    The exit code is 0 when it is complete and 1 otherwise.
+    This also works while the experiment runs. Give it the same options as `run`. The exit code is 0 if the experiment
+    is complete, and 1 otherwise.
     """
-    chosen = chosen_experiment(experiment, architectures, tasks, seeds, trials, steps)
-    opened = open_existing(store, storage, tracking_uri, experiment)
+    selection = load_selection(experiment, architectures, tasks, seeds, trials, steps)
+    opened_store = open_existing_store(store, storage, tracking_uri, experiment)
     from suite.console.status import collect_status, print_status
     from suite.running import runner
 
-    status_now = collect_status(runner.open_plan(chosen, opened), opened, attempts)
+    status_now = collect_status(runner.open_plan(selection, opened_store), opened_store, attempts)
     if as_json:
         print(json.dumps(status_now.as_data(), indent=2))
     else:

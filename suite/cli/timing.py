@@ -9,27 +9,32 @@ import typer
 from rich.table import Table
 
 from suite.cli._app import app, console
-from suite.cli._options import Storage, TrackingUri
+from suite.cli._options import AsJson, Storage, TrackingUri
 
 
 @app.command()
 def speed(
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-    overhead: Annotated[bool, typer.Option("--overhead", help="A whole run against a bare loop instead.")] = False,
-    workers: Annotated[bool, typer.Option("--workers", help="Two workers against one instead.")] = False,
+    as_json: AsJson = False,
+    overhead: Annotated[
+        bool, typer.Option("--overhead", help="Compare a whole run with a bare training loop instead.")
+    ] = False,
+    workers: Annotated[bool, typer.Option("--workers", help="Compare two workers with one instead.")] = False,
     scheduler: Annotated[
-        bool, typer.Option("--scheduler", help="Handing out 100, 1,000 and 10,000 runs that do nothing instead.")
+        bool, typer.Option("--scheduler", help="Time the scheduling of 100, 1,000 and 10,000 empty runs instead.")
     ] = False,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
     repetitions: Annotated[
         int | None,
-        typer.Option(min=3, help="Interleaved repetitions; medians are shown. [default: 21, of longer ones 5]"),
+        typer.Option(
+            min=3, help="The number of repetitions. Default: 21 for the cells, and 5 for the other measurements."
+        ),
     ] = None,
 ) -> None:
-    """Time forward and backward of every architecture against torch's own cells, on one thread: ratios first.
+    """Compare the speed of every architecture with that of torch's own cells.
 
-    With an option, something else instead; --scheduler also on --storage and --tracking-uri.
+    This times the forward and the backward pass on one thread. --overhead, --workers and --scheduler measure something
+    else instead. Only --scheduler takes --storage and --tracking-uri.
     """
     if overhead:
         _overhead(repetitions or 5, as_json)
@@ -58,8 +63,9 @@ def speed(
                 table.add_row(row["form"], *numbers, f"{row['ours_ms']:.2f}", row["path"])
         console.print(table)
     console.print(
-        "Forward and backward on one thread, medians of interleaved repetitions; our time as a multiple of torch's own "
-        "cell, of our LSTM, of the matrix products alone, and of the loop over the definition. Below 1 is faster.",
+        "These are medians of interleaved repetitions of the forward and the backward pass on one thread. The ratios "
+        "divide our time by that of torch's own cell, of our LSTM, of the matrix products alone (the floor), and of "
+        "the loop over the definition. A ratio below 1 means that we are faster.",
         style="dim",
     )
 
@@ -67,28 +73,28 @@ def speed(
 def _overhead(repetitions: int, as_json: bool) -> None:
     from suite.timing.run_overhead import SHARES, measure_overhead
 
-    found = measure_overhead(repetitions=repetitions)
+    overhead = measure_overhead(repetitions=repetitions)
     if as_json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(overhead, indent=2))
         return
     table = Table(box=None, show_header=False, padding=(0, 2))
-    table.add_row("a whole run, as a multiple of a bare loop", f"{found['ratio']:.3f}")
+    table.add_row("a whole run, as a multiple of a bare loop", f"{overhead['ratio']:.3f}")
     for name in SHARES:
-        table.add_row(f"  {name}", f"{found[name]:.3f}")
-    table.add_row("bare loop, whole run", f"{found['bare_seconds']:.2f} s, {found['whole_seconds']:.2f} s")
+        table.add_row(f"  {name}", f"{overhead[name]:.3f}")
+    table.add_row("bare loop, whole run", f"{overhead['bare_seconds']:.2f} s, {overhead['whole_seconds']:.2f} s")
     console.print(table)
 
 
 def _workers(repetitions: int, as_json: bool) -> None:
     from suite.timing.scheduling import measure_workers
 
-    found = measure_workers(repetitions)
+    speeds = measure_workers(repetitions)
     if as_json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(speeds, indent=2))
         return
     table = Table(box=None, show_header=False, padding=(0, 2))
-    table.add_row("two workers, as a multiple of one", f"{found['ratio']:.2f}")
-    table.add_row("runs per minute of one and of two", f"{found['one']:.1f}, {found['two']:.1f}")
+    table.add_row("two workers, as a multiple of one", f"{speeds['ratio']:.2f}")
+    table.add_row("runs per minute of one and of two", f"{speeds['one']:.1f}, {speeds['two']:.1f}")
     console.print(table)
 
 
@@ -96,14 +102,14 @@ def _scheduler(storage: str | None, tracking_uri: str | None, as_json: bool) -> 
     from suite.leaderboards.text.table_styles import terminal_table
     from suite.timing.scheduling import SIZES, measure_scheduler
 
-    found = [measure_scheduler(runs, storage, tracking_uri) for runs in SIZES]
+    rows = [measure_scheduler(runs, storage, tracking_uri) for runs in SIZES]
     if as_json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(rows, indent=2))
         return
     table = terminal_table(space=2)
     for heading in ("runs", "ms per run", "in the second half", "s to plan when all are done"):
         table.add_column(heading, justify="right")
-    for row in found:
+    for row in rows:
         numbers = (row["milliseconds_per_run"], row["milliseconds_in_the_second_half"], row["planning_seconds"])
         table.add_row(f"{row['runs']:,.0f}", *(f"{number:.1f}" for number in numbers))
     console.print(table)

@@ -60,10 +60,11 @@ def _describe_class(kind: str, name: str, registry: Registry[Any]) -> dict[str, 
 
 
 def plain_text(docstring: str) -> str:
-    """Return a docstring without the marks of reStructuredText, with each paragraph of prose in one line."""
-    text = re.sub(r"::$", ":", docstring, flags=re.MULTILINE)
-    text = re.sub(r"``([^`]+)``", r"\1", text)
-    text = re.sub(r"`([^`]+)`", r"\1", text)
+    """Return a docstring without the marks of reStructuredText, with each paragraph of prose in one line.
+
+    Code keeps a pair of single backticks, because an option at the start of a sentence could be taken for a word.
+    """
+    text = re.sub(r"::$", ":", docstring, flags=re.MULTILINE).replace("``", "`")
     text = re.sub(r"(?<![\w*])(\*{1,2})(?=\w)([^*\n]+)(?<=\w)\1(?![\w*])", r"\2", text)
     return re.sub(r"(?<=\S)\n(?=\S)", " ", text)
 
