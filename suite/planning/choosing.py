@@ -26,5 +26,5 @@ def best_first(
 
 
 def mean_objective(runs: Iterable[Mapping[str, float]]) -> float:
-    """Return the mean objective of the runs of one finalist, given their metrics; the finalist with the highest wins."""
+    """Return the mean objective of a finalist from the metrics of its runs; the highest wins."""
     return fmean(metrics["objective"] for metrics in runs)
