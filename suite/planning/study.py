@@ -93,8 +93,8 @@ class Study:
         settings = {**self.variant.fixed, **params}
         training = {name: value for name, value in settings.items() if name in TUNABLE_TRAINING}
         model = {name: value for name, value in params.items() if name in TUNABLE_MODEL}
-        own = {name: value for name, value in settings.items() if name not in (*TUNABLE_TRAINING, *TUNABLE_MODEL)}
-        options = architectures.options(self.variant.architecture, own)
+        options = {name: value for name, value in settings.items() if name not in (*TUNABLE_TRAINING, *TUNABLE_MODEL)}
+        options = architectures.options(self.variant.architecture, options)
         size: Size = validate(Size, {**self.variant.size.model_dump(), **model}, where)
         if size.parameters is not None:
             with errors_at(where):

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, whatever happens while they are written."""
+"""Files that are complete or absent, whatever happens while they are written."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import IO
 
 
 def write_whole(path: Path, content: bytes | Callable[[IO[bytes]], object]) -> None:
-    """Write a file beside its place, down to the disk, and move it there.
+    """Write a file to the disk beside its place, and move it there.
 
-    What a killed process has left half-written of the same file is cleared away by `remove`.
+    `remove` deletes the half-written files that killed processes leave.
 
     Args:
         path: the file; its folder is made when it is not there.
         content: the bytes, or a function that writes them into an open file.
 
     Raises:
-        OSError: if the file cannot be written; what was there stays.
+        OSError: if the file cannot be written. An earlier file stays.
     """
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
     try:
@@ -35,12 +35,12 @@ def write_whole(path: Path, content: bytes | Callable[[IO[bytes]], object]) -> N
 def _move(unfinished: Path, path: Path) -> None:
     try:
         unfinished.replace(path)
-    except FileNotFoundError:  # another process has cleared it away, after it had written the same file
+    except FileNotFoundError:  # Another process has written the same file, and deleted this one.
         if not path.exists():
             raise
 
 
 def remove(path: Path, *, itself: bool = True) -> None:
-    """Delete what killed processes have left half-written of a file, and the file ``itself``."""
+    """Delete the half-written files that killed processes have left, and the file ``itself``."""
     for file in (*([path] if itself else []), *path.parent.glob(f"{path.name}.*")):
         file.unlink(missing_ok=True)

@@ -21,18 +21,18 @@ from suite.store.process import Owner
 from suite.store.retrying import retried
 
 BEAT_SECONDS = 5.0
-"""Seconds between two heartbeats."""
+"""The seconds between two heartbeats."""
 GRACE_SECONDS = 30.0
-"""A run whose heartbeat was watched to stand still for so many seconds belongs to nobody any more."""
+"""A run whose heartbeat stands still for this many seconds, while somebody watches it, has lost its owner."""
 SUMMARY_SECONDS = 600.0
-"""A summary that was begun so many seconds ago, and is not there, is made by somebody else."""
+"""A summary that is not complete after this many seconds is made by somebody else."""
 
 
 class LeaseStatus(Enum):
-    """The answer to somebody who wants to take a run."""
+    """The answer to an owner that wants to take a run."""
 
     ACQUIRED = auto()
-    """The run is theirs."""
+    """The run belongs to the owner."""
     FINISHED = auto()
     """The run is finished already."""
     HELD_ELSEWHERE = auto()
@@ -43,24 +43,24 @@ class LeaseStatus(Enum):
 
 @dataclass(frozen=True)
 class Lease:
-    """What became of taking a run."""
+    """The result of trying to take a run."""
 
     status: LeaseStatus
     outcome: Outcome | None = None
     """The outcome of a run that is finished."""
     abandoned_run: str = ""
-    """MLflow's id of what an owner that is gone has left half-done."""
+    """MLflow's id of the incomplete record of an earlier owner that is gone."""
     reason: str = ""
-    """Why a run was given up."""
+    """The reason why a run was given up."""
 
 
 class Leases:
-    """The runs that one command has taken from a ledger. It is used as a context, in which its heart beats.
+    """The runs that one command has taken from a ledger. In the context of this object, their heartbeats are written.
 
     Args:
-        ledger: where the runs are entered.
+        ledger: the ledger.
         experiment: the name of the experiment to which they belong.
-        attempts: a run that has failed so often is given up.
+        attempts: the number of failures after which a run is given up.
     """
 
     def __init__(self, ledger: Ledger, experiment: str, attempts: int = 3) -> None:
@@ -68,7 +68,8 @@ class Leases:
         self.experiment = experiment
         self.attempts = attempts
         self.owner = str(Owner.new())
-        self._watched: dict[str, tuple[str, float, float]] = {}  # key: owner and heartbeat as seen, and since when
+        self._watched: dict[str, tuple[str, float, float]] = {}
+        """For each key, the owner and the heartbeat as last seen, and the time since when they have been the same."""
         self._end = threading.Event()
         self._beating = threading.Thread(target=self._beat, daemon=True)
 
@@ -86,11 +87,11 @@ class Leases:
     def _beat(self) -> None:
         statement = sa.update(runs).where(held_by(self.owner)).values(heartbeat=self.ledger.clock)
         while not self._end.wait(BEAT_SECONDS):
-            with suppress(SQLAlchemyError), self.ledger.begin() as connection:  # the next one may come through
+            with suppress(SQLAlchemyError), self.ledger.begin() as connection:  # The next one may succeed.
                 connection.execute(statement)
 
     def take(self, job: Job) -> Lease:
-        """Take a run, unless it is finished, is being done by somebody else, or has failed too often."""
+        """Take a run, unless it is finished, belongs to another owner, or has failed too often."""
         return retried(self._take, job)
 
     def _take(self, job: Job) -> Lease:
@@ -113,7 +114,7 @@ class Leases:
                 return Lease(LeaseStatus.FINISHED, outcome_of(row.metrics, row.environment, row.curves))
             if row.failures >= self.attempts and row.state == WAITING:
                 return Lease(LeaseStatus.GIVEN_UP, reason=row.error or "")
-            if row.owner == self.owner and row.state == RUNNING:  # taken before; the answer was lost on its way
+            if row.owner == self.owner and row.state == RUNNING:  # The answer to an earlier call was lost.
                 return Lease(LeaseStatus.ACQUIRED)
             if row.state == RUNNING and not self._abandoned(job.key, row.owner, row.heartbeat):
                 return Lease(LeaseStatus.HELD_ELSEWHERE)
@@ -123,7 +124,7 @@ class Leases:
                 & (runs.c.heartbeat.is_not_distinct_from(row.heartbeat))
             )
             statement = sa.update(runs).where(this_run, unchanged).values(**taken, run_id=None)
-            if connection.execute(statement).rowcount == 0:  # somebody else was faster
+            if connection.execute(statement).rowcount == 0:  # Another owner was faster.
                 return Lease(LeaseStatus.HELD_ELSEWHERE)
         return Lease(LeaseStatus.ACQUIRED, abandoned_run=row.run_id or "")
 
@@ -142,11 +143,11 @@ class Leases:
         return int(self.ledger.fetch(query)[0][0])
 
     def begin_once(self, name: str) -> bool:
-        """Tell whether the caller is the one to do something that is done once; `end_once` says that it is done."""
+        """Tell whether the caller should do something that is done once. `end_once` notes that it is done."""
         if self.ledger.fact(f"did {name}") is not None:
             return False
-        mine = f"{self.owner} {time.time():.0f}"
-        owner, _, since = str(self.ledger.fact(f"does {name}", mine)).rpartition(" ")
+        claim = f"{self.owner} {time.time():.0f}"
+        owner, _, since = str(self.ledger.fact(f"does {name}", claim)).rpartition(" ")
         if owner == self.owner or not Owner.parse(owner).process.alive:
             return True
         return time.time() - float(since) > SUMMARY_SECONDS
@@ -156,7 +157,7 @@ class Leases:
         self.ledger.fact(f"did {name}", self.owner)
 
     def _abandoned(self, key: str, owner: str, heartbeat: float) -> bool:
-        """Tell whether an owner is gone: its process has ended, or its heartbeat was watched to stand still."""
+        """Tell whether an owner is gone, because its process has ended or its heartbeat stands still."""
         if not Owner.parse(owner).process.alive:
             return True
         now = time.monotonic()

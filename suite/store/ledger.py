@@ -1,7 +1,7 @@
-"""The ledger: which runs are finished, under way, or failed. Several commands on several machines share it.
+"""The ledger of runs: finished ones, those under way and failed ones. Commands on several machines share it.
 
-There is one row per run, in a database: a file of the store, or PostgreSQL. A run is taken by one owner at a time (see
-`lease`), and only who still holds a run can finish it. MLflow holds what people look at; planning, leaderboards and
+It is a database with one row per run: a file of the store, or PostgreSQL. A run belongs to one owner at a time (see
+`lease`), and only that owner can finish it. MLflow is for people to look at. Planning, leaderboards and
 ``memspan status`` need the ledger alone.
 """
 
@@ -35,7 +35,7 @@ from suite.store.retrying import retried
 
 @dataclass(frozen=True)
 class UnfinishedRun:
-    """A run that somebody has begun and nobody has finished."""
+    """A run that was begun and is not finished."""
 
     key: str
     study: str
@@ -45,9 +45,9 @@ class UnfinishedRun:
     owner: str
     """The owner as text, see `Owner.parse`; empty if the run has none."""
     heartbeat_age: float
-    """Seconds since the last heartbeat."""
+    """The seconds since the last heartbeat."""
     seconds: float
-    """Seconds since the run was taken."""
+    """The seconds since the run was taken."""
     failures: int
     error: str
     run_id: str
@@ -55,19 +55,19 @@ class UnfinishedRun:
 
     @property
     def process(self) -> str:
-        """The process that does the run, in words."""
+        """The process that executes the run, in words."""
         owner = Owner.parse(self.owner)
         return f"process {owner.process.pid} of {owner.host}"
 
 
 class Ledger:
-    """The ledger in a database, whose tables are made when they are not there.
+    """The ledger in a database. Its tables are made if they are missing.
 
     Args:
         address: SQLAlchemy's address of the database, ``sqlite:///…`` or ``postgresql+psycopg://…``.
 
     Raises:
-        StoreError: if the database cannot be used, or stays away.
+        StoreError: if the database cannot be used, or does not answer.
     """
 
     def __init__(self, address: str) -> None:
@@ -88,14 +88,14 @@ class Ledger:
         try:
             tables.create_all(self.engine)
         except SQLAlchemyError:
-            time.sleep(0.5)  # another process may have been making them at this moment
+            time.sleep(0.5)  # Another process may have been making them at this moment.
             tables.create_all(self.engine)
-        if not self._has_environments():  # made by an older version
+        if not self._has_environments():  # An older version made the table.
             try:
                 with self.begin() as connection:
                     connection.execute(sa.text(f"ALTER TABLE {runs.name} ADD COLUMN environment VARCHAR(16)"))
             except SQLAlchemyError:
-                if not self._has_environments():  # otherwise another process was first
+                if not self._has_environments():  # Otherwise, another process was first.
                     raise
 
     def _has_environments(self) -> bool:
@@ -106,7 +106,7 @@ class Ledger:
         return self.engine.begin()
 
     def fetch(self, query: Any) -> list[Any]:
-        """Return all rows of a query, asked again while the database is away."""
+        """Return all rows of a query. It is repeated while the database is away."""
 
         def read() -> list[Any]:
             with self.begin() as connection:
@@ -131,7 +131,7 @@ class Ledger:
         return {row[0]: row[1] for row in self.fetch(query)}
 
     def unfinished(self, experiment: str) -> list[UnfinishedRun]:
-        """Return the runs that somebody does, or has begun."""
+        """Return the runs that were begun and are not finished."""
         texts = {name: sa.func.coalesce(runs.c[name], "") for name in ("owner", "error", "run_id")}
         ages = (sa.func.coalesce(self.clock - runs.c[name], 0.0) for name in ("heartbeat", "started"))
         names = (runs.c[name] for name in ("key", "study", "role", "number", "state"))
@@ -143,7 +143,7 @@ class Ledger:
         return [UnfinishedRun(*row) for row in self.fetch(query)]
 
     def add_finished(self, experiment: str, finished: Iterable[tuple[Mapping[str, Any], Outcome]]) -> None:
-        """Enter runs that were recorded elsewhere, each as ``key``, ``study``, ``role``, ``number`` and ``run_id``."""
+        """Enter finished runs, each with ``key``, ``study``, ``role``, ``number``, ``run_id`` and its outcome."""
         shared = {"experiment": experiment, "state": DONE, "failures": 0}
         rows = [{**names, **shared, **outcome_columns(outcome)} for names, outcome in finished]
 
@@ -159,16 +159,16 @@ class Ledger:
         self.update(experiment, key, owner, run_id=run_id)
 
     def finish(self, experiment: str, key: str, owner: str, run_id: str, outcome: Outcome) -> bool:
-        """Enter what a run has measured; False if it belongs to somebody else by now, whose result will count."""
+        """Enter the outcome of a run. False means that it belongs to another owner by now, whose result will count."""
         columns = outcome_columns(outcome)
         if self.update(experiment, key, owner, state=DONE, error=None, run_id=run_id, **columns):
             return True
-        # The first answer may have been lost on its way.
+        # The answer to an earlier call may have been lost.
         query = sa.select(runs.c.run_id).where(is_run(experiment, key), runs.c.state == DONE)
         return [row[0] for row in self.fetch(query)] == [run_id]
 
     def update(self, experiment: str, key: str, owner: str, **values: Any) -> bool:
-        """Change the row of a run that belongs to this owner; False if it belongs to somebody else."""
+        """Change the row of a run that belongs to this owner. False means that it belongs to another one."""
         statement = sa.update(runs).where(is_run(experiment, key), held_by(owner)).values(**values)
 
         def write() -> bool:
@@ -178,7 +178,7 @@ class Ledger:
         return retried(write)
 
     def fact(self, name: str, value: str | None = None) -> str | None:
-        """Return what is written under ``name``; a ``value`` is written where there is nothing yet."""
+        """Return the text under a name. If there is none yet, ``value`` becomes the text."""
 
         def settle() -> str | None:
             with self.begin() as connection:
@@ -192,7 +192,7 @@ class Ledger:
         return retried(settle)
 
     def insert(self, table: sa.Table) -> Any:
-        """Return an insert that can leave alone what is there already."""
+        """Return an insert statement that can skip rows that exist already."""
         from sqlalchemy.dialects import postgresql, sqlite
 
         return (sqlite if self.engine.dialect.name == "sqlite" else postgresql).insert(table)

@@ -1,4 +1,4 @@
-"""The tables of the ledger, and how outcomes are written in them."""
+"""The tables of the ledger, and the form of outcomes in them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POSTGRESQL_OPTIONS = {
     "tcp_user_timeout": 30_000,
     "options": "-c idle_in_transaction_session_timeout=30s -c lock_timeout=30s",
 }
-"""With these, a machine that is gone holds no row, and half a minute later the loss is noticed."""
+"""The options of a connection to PostgreSQL, by which a machine that is gone holds no row after half a minute."""
 
 tables = sa.MetaData()
 runs = sa.Table(
@@ -33,14 +33,14 @@ runs = sa.Table(
     sa.Column("number", sa.BigInteger, nullable=False),
     sa.Column("state", sa.String(10), nullable=False, index=True),
     sa.Column("owner", sa.String(200)),
-    sa.Column("heartbeat", sa.Double),  # seconds since 1970 by the clock of the database
+    sa.Column("heartbeat", sa.Double),  # Seconds since 1970 by the clock of the database.
     sa.Column("started", sa.Double),
     sa.Column("failures", sa.Integer, nullable=False),
     sa.Column("error", sa.Text),
-    sa.Column("run_id", sa.String(64)),  # in MLflow
+    sa.Column("run_id", sa.String(64)),  # MLflow's id of the run.
     sa.Column("metrics", sa.Text),  # JSON
     sa.Column("curves", sa.Text),  # JSON: [[step, {name: value}], …]
-    sa.Column("environment", sa.String(16)),  # the fact "environment …" has it whole
+    sa.Column("environment", sa.String(16)),  # A digest; the fact "environment …" has the whole.
 )
 facts = sa.Table(
     "memspan_facts",
@@ -51,17 +51,17 @@ facts = sa.Table(
 
 
 def is_run(experiment: str, key: str) -> Any:
-    """The condition that a row is the run of this key."""
+    """Return the condition that a row is the run of this key."""
     return (runs.c.experiment == experiment) & (runs.c.key == key)
 
 
 def held_by(owner: str) -> Any:
-    """The condition that a run is under way and belongs to this owner."""
+    """Return the condition that a run is under way and belongs to this owner."""
     return (runs.c.owner == owner) & (runs.c.state == RUNNING)
 
 
 def outcome_columns(outcome: Outcome) -> dict[str, str]:
-    """The columns that keep an outcome."""
+    """Return the columns that hold an outcome."""
     return {
         "metrics": _json(dict(outcome.metrics)),
         "curves": _json([(step, dict(metrics)) for step, metrics in outcome.curves]),
@@ -70,7 +70,7 @@ def outcome_columns(outcome: Outcome) -> dict[str, str]:
 
 
 def outcome_of(metrics: str, environment: str | None, curves: str | None = None) -> Outcome:
-    """The outcome that these columns keep."""
+    """Return the outcome that these columns hold."""
     points = tuple((step, values) for step, values in json.loads(curves)) if curves else ()
     return Outcome(json.loads(metrics), points, environment or "")
 
@@ -81,5 +81,5 @@ def _json(value: Mapping[str, float] | list[tuple[int, dict[str, float]]]) -> st
 
 def set_up_sqlite(connection: Any, record: object) -> None:
     """Prepare a new connection to an embedded database for many writers."""
-    connection.execute("PRAGMA journal_mode=WAL")  # a writer does not keep readers waiting
+    connection.execute("PRAGMA journal_mode=WAL")  # Readers need not wait for a writer.
     connection.execute("PRAGMA synchronous=FULL")

@@ -1,4 +1,4 @@
-"""MLflow's client, made to wait for a store that is away, and what every record says of its origin."""
+"""A client of MLflow that waits for a store that is away, and the tags for the origin of a record."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from mlflow.utils.rest_utils import http_request
 from suite.store.process import Process
 from suite.store.retrying import retried
 
-logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table that it makes
-logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # errors with their traces, which are raised too
+logging.getLogger("mlflow").setLevel(logging.WARNING)  # It reports every table that it makes.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # It logs errors that are raised too.
 
 
 class RetryingClient:
-    """An MLflow client each of whose calls waits for a store that is away for a moment."""
+    """An MLflow client whose calls wait for a store that is away for a moment."""
 
     def __init__(self, uri: str) -> None:
         self._client = retried(MlflowClient, tracking_uri=uri)
@@ -34,15 +34,15 @@ class RetryingClient:
 
 
 def create_database(database: Path) -> None:
-    """Create MLflow's database beside its place and move it there whole.
+    """Create MLflow's database beside its place, and move it there when it is complete.
 
-    MLflow builds its tables in many steps, of which a kill or a second process would leave half.
+    MLflow makes its tables in many steps, and a process that is killed between them would leave half of the database.
     """
     unfinished = database.with_name(f"{database.name}.{os.getpid()}")
     MlflowClient(tracking_uri=f"sqlite:///{unfinished}").search_experiments(max_results=1)
     with closing(sqlite3.connect(unfinished)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")  # a writer does not keep readers waiting
-    with suppress(FileExistsError):  # another process was first, and its database is as good
+        connection.execute("PRAGMA journal_mode=WAL")  # Readers need not wait for a writer.
+    with suppress(FileExistsError):  # Another process was first, and its database is as good.
         os.link(unfinished, database)
     unfinished.unlink()
 
@@ -59,19 +59,19 @@ def server_version(uri: str) -> str:
 
 
 def process_tags() -> dict[str, str]:
-    """Tags that name this process, so that what it leaves behind can be told from what is still under way."""
+    """Return the tags of this process, by which a later one can tell whether it still works on a record."""
     process = Process.current()
     return {"host": platform.node(), "machine": process.machine, "pid": str(process.pid)}
 
 
 def process_of(tags: dict[str, str]) -> Process:
-    """The process that `process_tags` named."""
+    """Return the process whose `process_tags` these are."""
     return Process(tags.get("machine", ""), int(tags.get("pid", "0")))
 
 
 @cache
 def origin_tags() -> dict[str, str]:
-    """Tags with the commit of the code and whether files differ from it; none if it is not a git checkout."""
+    """Return tags with the commit of the code and its local changes. There are none outside of a git checkout."""
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:

@@ -1,6 +1,7 @@
-"""Model files listed among the models of their experiment in MLflow.
+"""The list of model files in MLflow.
 
-Each becomes a model of MLflow's own, which ``mlflow.pyfunc.load_model("models:/ID")`` loads where memspan is installed.
+Each file becomes a model of MLflow's own, which ``mlflow.pyfunc.load_model("models:/ID")`` can load if memspan is
+installed.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from suite.store.mlflow_tracking import Tracking
 
 METRICS = ("validation_skill", "validation_loss", "test_skill", "test_loss")
-"""What MLflow shows of a model."""
+"""The metrics of a model that MLflow shows."""
 PACKAGES = ("memspan", "torch", "numba", "numpy")
-"""What a model needs to answer."""
+"""The packages that a model needs to answer."""
 
 
 def list_model(tracking: Tracking, study: Study, file: Path, saved: SavedModel) -> str:
@@ -36,14 +37,14 @@ def list_model(tracking: Tracking, study: Study, file: Path, saved: SavedModel) 
         if model.status == LoggedModelStatus.READY:
             return str(model.model_id)
         if not process_of(model.tags).alive:
-            tracking.client.delete_logged_model(model.model_id)  # begun by a process that was killed
+            tracking.client.delete_logged_model(model.model_id)  # The process that began it was killed.
     run_id = tracking.study_run(study)
     new = _create(tracking, study, run_id, saved)
     with tempfile.TemporaryDirectory() as folder:
         _save(Path(folder) / "model", new, file, saved)
         tracking.client.log_model_artifacts(new.model_id, str(Path(folder) / "model"))
     now = int(time.time() * 1000)
-    # They are entered for the run as well, before step 0, where they do not hide its means over the seeds.
+    # The run of the study gets them too, before step 0, where they do not hide its means over the seeds.
     values = {name: saved.metrics[name] for name in METRICS if name in saved.metrics}
     metrics = [Metric(name, value, now, -1, model_id=new.model_id) for name, value in values.items()]
     tracking.client.log_batch(run_id, metrics=metrics)
@@ -51,7 +52,7 @@ def list_model(tracking: Tracking, study: Study, file: Path, saved: SavedModel) 
     first = str(tracking.ledger.fact(f"model {experiment} {digest(study.name)} {key}", new.model_id))
     models = listed_models(tracking, experiment, study.name, key)
     ready = {model.model_id for model in models if model.status == LoggedModelStatus.READY}
-    if first != new.model_id and first in ready:  # another process was first
+    if first != new.model_id and first in ready:  # Another process was first.
         tracking.client.delete_logged_model(new.model_id)
         return first
     tracking.client.log_outputs(run_id, [LoggedModelOutput(new.model_id, 0)])
@@ -59,7 +60,7 @@ def list_model(tracking: Tracking, study: Study, file: Path, saved: SavedModel) 
 
 
 def listed_models(tracking: Tracking, experiment: str, study: str, key: str) -> list[LoggedModel]:
-    """The models that are listed for a run of a study, or being listed."""
+    """Return the models that are listed for a run of a study, also those that are not complete."""
     models = tracking.client.search_logged_models([tracking.experiment_id(experiment)], f"tags.key = '{key}'")
     return [model for model in models if model.tags.get("study") == study]
 
@@ -87,7 +88,7 @@ def _create(tracking: Tracking, study: Study, run_id: str, saved: SavedModel) ->
 
 
 def _save(folder: Path, model: LoggedModel, file: Path, saved: SavedModel) -> None:
-    """Write a model file as a model of MLflow's own, with a signature; ``suite.model.model_file`` loads it."""
+    """Write a model file as a model of MLflow's own, with a signature. ``suite.model.model_file`` loads it."""
     import numpy as np
     import torch
     from mlflow import pyfunc
@@ -97,7 +98,7 @@ def _save(folder: Path, model: LoggedModel, file: Path, saved: SavedModel) -> No
     task = make_task(saved.config.task.name, saved.config.task.options)
 
     def tensors(size: int) -> Schema:
-        return Schema([TensorSpec(np.dtype("float32"), (-1, -1, size))])  # [batch, time, size]
+        return Schema([TensorSpec(np.dtype("float32"), (-1, -1, size))])  # The shape is [batch, time, size].
 
     example = task.sample(1, saved.config.task.length, torch.Generator().manual_seed(0)).inputs
     pyfunc.save_model(

@@ -1,4 +1,4 @@
-"""Finished runs read back out of MLflow, for a store whose ledger is lost or was made by an older version."""
+"""The finished runs in MLflow, for a store whose ledger is lost or was made by an older version."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from suite.store.mlflow_tracking import Tracking
 
 CURVES = ("train/", "validation/", "gradient/")
-"""The names of what is measured in the course of a run begin with one of these."""
+"""The beginnings of the names of metrics that are measured during a run."""
 
 
 def finished_runs(
     tracking: Tracking, experiment: str, keep_environment: Callable[[Mapping[str, Any]], str]
 ) -> Iterator[tuple[dict[str, Any], Outcome]]:
-    """Yield every finished run that MLflow has, with the columns of the ledger; of each key the first run.
+    """Yield the first finished run of each key in MLflow, as columns of the ledger and an outcome.
 
     Args:
         tracking: MLflow's record of the store.
         experiment: the name of the experiment.
-        keep_environment: is given each environment in which one of the runs was measured.
+        keep_environment: is called with the environment of each run, once per environment.
     """
     seen: set[str] = set()
     environments: set[str] = set()
@@ -54,7 +54,7 @@ def _environment(tracking: Tracking, run_id: str) -> dict[str, Any]:
 
 
 def _curves(tracking: Tracking, run_id: str, run: Run) -> tuple[tuple[int, dict[str, float]], ...]:
-    """The points of a run's curves: by optimiser step, and then those of the gradient by lag."""
+    """Return the points of a run's curves: first those by optimiser step, then those of the gradient by lag."""
     by_step: dict[int, dict[str, float]] = {}
     by_lag: dict[int, dict[str, float]] = {}
     for name in run.data.metrics:

@@ -1,4 +1,4 @@
-"""What a run hands to MLflow while it is under way, and at its end."""
+"""The record of one run in MLflow, which is written while the run is under way and at its end."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from suite.experiment.run_config import RunConfig
 from suite.planning.job import Job, Outcome
 
 FLUSH_SECONDS = 5.0
-"""Metrics wait at most so many seconds before they are written."""
+"""The longest time for which metrics wait before they are written."""
 MOST_METRICS = 1000
-"""MLflow takes at most so many metrics in one call."""
+"""The largest number of metrics that MLflow accepts in one call."""
 
 
 class Recorder:
-    """Buffers what a run measures and hands it to MLflow in batches."""
+    """A buffer for the metrics of a run, which are written to MLflow in batches."""
 
     def __init__(self, client: Any, run_id: str) -> None:
         self.client = client
         self.run_id = run_id
         self.outcome: Outcome | None = None
         self.counts = False
-        """Set at the end: whether this run is the one that counts."""
+        """True at the end if the ledger counts this run."""
         self.waiting: list[Metric] = []
         self.flushed = time.monotonic()
 
     def curve(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Take the metrics of one step. They are written every few seconds, so that a long run can be watched."""
+        """Add the metrics of one step. They are written every few seconds, so that a long run can be watched."""
         now = int(time.time() * 1000)
         self.waiting += [Metric(name, value, now, step) for name, value in metrics.items()]
         if time.monotonic() - self.flushed > FLUSH_SECONDS:
             self.flush()
 
     def result(self, job: Job, outcome: Outcome, tags: Mapping[str, str]) -> None:
-        """Take what a finished run has measured, and write its configuration."""
+        """Add the metrics of a finished run, and write its configuration."""
         self.outcome = outcome
         params = [Param(name, value) for name, value in flat_config(job.config).items()]
         self.client.log_batch(self.run_id, params=params, tags=[RunTag(*tag) for tag in tags.items()])
@@ -68,7 +68,7 @@ def log_metrics(client: Any, run_id: str, metrics: list[Metric]) -> None:
 
 
 def flat_config(config: RunConfig) -> dict[str, str]:
-    """A configuration as MLflow's params, every setting under one name."""
+    """Return a configuration as params of MLflow, with one name for each setting."""
     parts = config.model_dump()
     flat = {
         **{f"task.{name}": value for name, value in parts["task"].items() if name != "options"},
@@ -82,5 +82,5 @@ def flat_config(config: RunConfig) -> dict[str, str]:
 
 
 def source_tags(config: RunConfig) -> dict[str, str]:
-    """Tags with the fingerprints of the code that a run depends on."""
+    """Return tags with the fingerprints of the code on which a run depends."""
     return {"task_source": config.source.task, "architecture_source": config.source.architecture}

@@ -1,4 +1,4 @@
-"""Every run in MLflow, for people to look at: experiments, the runs of studies, and the runs nested in them."""
+"""The record in MLflow, for people to look at: experiments, the runs of studies, and the runs nested in them."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from suite.store.mlflow_client import (
 from suite.store.mlflow_recorder import Recorder, log_metrics, source_tags
 
 LOCK_SECONDS = 60
-"""A writer waits so many seconds for the others who write to an embedded database."""
+"""The seconds for which a writer waits for others that write to an embedded database."""
 
 
 class Tracking:
     """MLflow's record of a store. Every call waits for a server or database that is away for a moment.
 
-    What is recorded of a run that was not finished stays there and is not counted: the ledger says which runs are
-    finished, and only of those MLflow says FINISHED.
+    The record of a run that was not finished stays in MLflow and does not count. The ledger decides which runs are
+    finished, and only those have the status FINISHED.
     """
 
     def __init__(self, location: StoreLocation, ledger: Ledger) -> None:
@@ -57,10 +57,10 @@ class Tracking:
         self._experiments: dict[str, str] = {}
 
     def version(self) -> str:
-        """Say what answers: the version of the server, which should be that of the library here.
+        """Return the version of the server or the database, in words.
 
         Raises:
-            InputError: if the server's major version is another.
+            InputError: if the major version of the server is not that of the library here.
         """
         self.client.search_experiments(max_results=1)
         library = version("mlflow")
@@ -69,7 +69,8 @@ class Tracking:
         server = server_version(self.uri)
         if server.split(".")[0] != library.split(".")[0]:
             raise InputError(
-                f"the server has MLflow {server}, which does not go with MLflow {library} here; install the same one"
+                f"the server has MLflow {server}, which does not work with MLflow {library} here; "
+                "install the same version"
             )
         return f"server of version {server}"
 
@@ -77,8 +78,8 @@ class Tracking:
         """Return the id of MLflow's experiment ``name``, which is created when it is not there."""
         if name not in self._experiments:
             experiment = self.client.get_experiment_by_name(name)
-            known = str(experiment.experiment_id) if experiment is not None else self._new_experiment(name)
-            self._experiments[name] = known
+            is_new = experiment is None
+            self._experiments[name] = self._new_experiment(name) if is_new else str(experiment.experiment_id)
         return self._experiments[name]
 
     def _new_experiment(self, name: str) -> str:
@@ -89,21 +90,21 @@ class Tracking:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            return str(self.client.get_experiment_by_name(name).experiment_id)  # another process was first
+            return str(self.client.get_experiment_by_name(name).experiment_id)  # Another process was first.
 
     def runs(self, experiment: str, condition: str) -> Iterator[Run]:
         """Yield the runs of an experiment that meet a condition, in MLflow's language of filters."""
-        known = self.client.get_experiment_by_name(experiment)
+        entry = self.client.get_experiment_by_name(experiment)
         token: str | None = None
-        while known is not None:
-            page = self.client.search_runs([known.experiment_id], condition, max_results=5000, page_token=token)
+        while entry is not None:
+            page = self.client.search_runs([entry.experiment_id], condition, max_results=5000, page_token=token)
             yield from page
             token = page.token
             if not token:
                 break
 
     def study_run(self, study: Study) -> str:
-        """Return the id of the run under which those of a study are nested; it is made when it is not there."""
+        """Return the id of the run under which those of a study are nested. It is made if it is missing."""
         if study.name not in self._study_runs:
             self._study_runs[study.name] = self._find_study_run(study)
         return self._study_runs[study.name]
@@ -111,14 +112,14 @@ class Tracking:
     def _find_study_run(self, study: Study) -> str:
         experiment = study.experiment.name
         fact = f"study {experiment} {digest(study.name)} {study.version}"
-        known = self.ledger.fact(fact)
-        if known is not None and (status := self._status(known)) is not None:
+        recorded = self.ledger.fact(fact)
+        if recorded is not None and (status := self._status(recorded)) is not None:
             if status not in ("FINISHED", "RUNNING"):
-                self.client.update_run(known, "RUNNING")
-            return known
+                self.client.update_run(recorded, "RUNNING")
+            return recorded
         same = f"tags.role = 'study' and tags.study = '{study.name}' and tags.study_version = '{study.version}'"
-        for run in self.runs(experiment, same):  # made before there was a ledger, or after a loss of the first
-            return str(run.info.run_id) if known else str(self.ledger.fact(fact, str(run.info.run_id)))
+        for run in self.runs(experiment, same):  # An older version made it, or it replaced a lost one.
+            return str(run.info.run_id) if recorded else str(self.ledger.fact(fact, str(run.info.run_id)))
         tags = {
             "role": "study",
             "experiment": experiment,
@@ -130,13 +131,13 @@ class Tracking:
         new = self.client.create_run(self.experiment_id(experiment), run_name=study.title, tags=tags)
         run_id = str(new.info.run_id)
         first = str(self.ledger.fact(fact, run_id))
-        if first in (run_id, known):
+        if first in (run_id, recorded):
             return run_id
-        self.client.delete_run(run_id)  # another process was first
+        self.client.delete_run(run_id)  # Another process was first.
         return first
 
     def _status(self, run_id: str) -> str | None:
-        """The status of a run; None if MLflow does not know it, as after a loss of its database or a deletion."""
+        """Return the status of a run; None if MLflow does not know it, because it was deleted or lost."""
         try:
             info = self.client.get_run(run_id).info
             return None if info.lifecycle_stage == "deleted" else str(info.status)
@@ -146,7 +147,7 @@ class Tracking:
             return None
 
     def interrupt_studies(self, busy: Collection[str]) -> None:
-        """Mark as KILLED the studies that were taken up here, are not finished, and on which nobody works.
+        """Mark the studies of this command as KILLED that are not finished and on which nobody works.
 
         Args:
             busy: the names of the studies on which somebody works.
@@ -156,22 +157,22 @@ class Tracking:
                 self.client.set_terminated(run_id, "KILLED")
 
     def summarise(self, study: Study, best_params: Mapping[str, Any], evaluations: Sequence[Outcome]) -> None:
-        """Close the run of a finished study: its best hyper-parameters, and means and mean curves over its seeds.
+        """Close the run of a finished study with its best hyper-parameters, and with means and mean curves over seeds.
 
-        So the charts of the studies of a task lay its architectures over each other.
+        In MLflow's charts, the architectures on a task can then be compared by their means.
         """
         run_id = self.study_run(study)
         first, now = evaluations[0].metrics, int(time.time() * 1000)
         shared = [name for name in first if all(name in outcome.metrics for outcome in evaluations)]
-        metrics = [Metric(name, fmean(one.metrics[name] for one in evaluations), now, 0) for name in shared]
+        metrics = [Metric(name, fmean(outcome.metrics[name] for outcome in evaluations), now, 0) for name in shared]
         points: dict[tuple[str, int], list[float]] = {}
         for outcome in evaluations:
             for step, values in outcome.curves:
                 for name, value in values.items():
                     points.setdefault((name, step), []).append(value)
-        # A mean over fewer seeds than all would jump where one of them stops.
-        whole = {point: values for point, values in points.items() if len(values) == len(evaluations)}
-        metrics += [Metric(name, fmean(values), now, step) for (name, step), values in sorted(whole.items())]
+        # A mean over some of the seeds would jump at the step where one of them stops.
+        complete = {point: values for point, values in points.items() if len(values) == len(evaluations)}
+        metrics += [Metric(name, fmean(values), now, step) for (name, step), values in sorted(complete.items())]
         self.client.log_batch(run_id, tags=[RunTag("seeds", str(len(evaluations)))])
         log_metrics(self.client, run_id, metrics)
         settings = {"architecture": study.variant.label, "task": study.level.label, **best_params}
@@ -181,32 +182,32 @@ class Tracking:
         self.client.set_terminated(run_id, "FINISHED")
 
     def keep_report(self, experiment: str, title: str, files: Sequence[Path]) -> None:
-        """Keep pictures and tables that were made of an experiment's runs as artifacts of a run of their own."""
+        """Keep the pictures and tables of an experiment as artifacts of a run of their own."""
         condition = f"tags.role = 'report' and attributes.run_name = '{title}'"
-        known = next(iter(self.runs(experiment, condition)), None)
+        report = next(iter(self.runs(experiment, condition)), None)
         tags = {"role": "report", "experiment": experiment, **process_tags()}
-        run = known or self.client.create_run(self.experiment_id(experiment), run_name=title, tags=tags)
+        run = report or self.client.create_run(self.experiment_id(experiment), run_name=title, tags=tags)
         for path in files:
             self.client.log_artifact(run.info.run_id, str(path))
         self.client.set_terminated(run.info.run_id, "FINISHED")
 
     def close(self, run_id: str, reason: str, status: str = "KILLED") -> None:
-        """Close a run that nobody goes on with."""
+        """Close a run that nobody continues."""
         if run_id and self._status(run_id) == "RUNNING":
             self.client.set_tag(run_id, "error", redacted(reason)[:4000])
             self.client.set_terminated(run_id, status)
 
     def close_abandoned(self, experiment: str) -> None:
-        """Bring the status of runs in line with the ledger, where a process died before it could.
+        """Correct the status of runs whose process died, so that it agrees with the ledger.
 
-        A run under way is left alone, here and elsewhere.
+        Runs under way stay as they are, also those of other commands.
         """
-        left = [run for run in self.runs(experiment, "attributes.status = 'RUNNING'") if "key" in run.data.tags]
-        if not left:
+        running = [run for run in self.runs(experiment, "attributes.status = 'RUNNING'") if "key" in run.data.tags]
+        if not running:
             return
         under_way = {run.run_id for run in self.ledger.unfinished(experiment) if run.state == RUNNING}
         done = set(self.ledger.run_ids(experiment).values())
-        for run in left:
+        for run in running:
             run_id = run.info.run_id
             if run_id in done:
                 self.client.set_terminated(run_id, "FINISHED")
@@ -215,9 +216,10 @@ class Tracking:
 
     @contextmanager
     def recording(self, job: Job, experiment: str, parent: str, owner: str) -> Iterator[Recorder]:
-        """Record one run: FAILED after an error, KILLED after an interruption.
+        """Record one run. Its status is FAILED after an error, and KILLED after an interruption.
 
-        At the end the ledger is told, and then MLflow: FINISHED; or KILLED, if the run belongs to another owner by now.
+        At the end, the outcome goes to the ledger. Then the status is FINISHED, or KILLED if the run belongs to another
+        owner by now.
         """
         run_id = self._new_run(job, experiment, parent)
         self.ledger.begun(experiment, job.key, owner, run_id)
@@ -226,7 +228,7 @@ class Tracking:
             yield recorder
             recorder.flush()
         except StoreError:
-            raise  # nothing can be written now; the status is put right by whoever takes the run up
+            raise  # Nothing can be written now. The next owner of the run corrects its status.
         except Exception as error:
             status = "KILLED" if isinstance(error, StoppedError) else "FAILED"
             self.close(run_id, f"{type(error).__name__}: {error}", status)

@@ -1,4 +1,4 @@
-"""Which process works on something, and whether it still runs."""
+"""Processes, and the check that one still runs."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Process:
 
     @property
     def alive(self) -> bool:
-        """Whether the process may still run; one of another machine, of which nothing is known, counts as alive."""
+        """True if the process may still run. A process of another machine, which cannot be checked, counts as alive."""
         if self.machine != machine():
             return bool(self.machine)
         try:
             os.kill(self.pid, 0)
         except ProcessLookupError:
             return False
-        except PermissionError:  # it belongs to another user
+        except PermissionError:  # It belongs to another user.
             return True
         return True
 

@@ -1,7 +1,7 @@
-"""Calls to a store that is away for a moment: a database that restarts, a server, a network, a lock.
+"""Calls to a store that is away for a moment, because of a database that restarts, a server, a network or a lock.
 
-What went wrong is told by the type and the code of an error, and of the errors that led to it. Only when a connection
-to PostgreSQL fails is there no code, so that the words of the server decide.
+The type and the code of an error, and of the errors that led to it, tell what went wrong. Where an error has no code,
+as when a connection to PostgreSQL fails, its words decide.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
-"""Seconds between two tries: at first, and at most."""
+"""The seconds between two tries: the first pause, and the longest."""
 SILENT_SECONDS = 2.0
-"""Somebody who waits longer than this is told why."""
+"""A message explains any wait that is longer."""
 
 
 class Trouble(Enum):
-    """What keeps a store from answering."""
+    """A reason why a store does not answer."""
 
     AWAY = "did not answer"
     """It may come back, so the call is worth another try."""
@@ -61,18 +61,18 @@ REFUSED = re.compile(
     "name or service not known|no pg_hba.conf entry",
     re.IGNORECASE,
 )
-"""What a PostgreSQL server, or the resolver, says when it makes no sense to connect again."""
+"""The words of a PostgreSQL server, or of the resolver, when it makes no sense to connect again."""
 SERVER_IS_FULL = re.compile("disk is full|could not extend file|no space left", re.IGNORECASE)
-"""What an MLflow server quotes of its own database when that cannot be written."""
+"""The words of the database of an MLflow server that cannot be written, which the server quotes."""
 GATEWAY = re.compile(r"\b(error|status|code)\b\D{0,20}\b50[234]\b")
-"""What MLflow says when a proxy answers in place of its server; the error has no code of its own."""
+"""The words of MLflow when a proxy answers in place of its server. Such an error has no code of its own."""
 
 
 def seconds(variable: str, default: float) -> float:
-    """Return the seconds that an environment variable gives.
+    """Return the seconds in an environment variable.
 
     Raises:
-        InputError: if it gives something else.
+        InputError: if it holds anything but a number of seconds.
     """
     text = os.environ.get(variable, str(default))
     try:
@@ -85,20 +85,20 @@ def seconds(variable: str, default: float) -> float:
 
 
 def patience() -> float:
-    """Return for how many seconds a store may be away (``MEMSPAN_PATIENCE``): ten minutes by default."""
+    """Return the seconds for which a store may be away (``MEMSPAN_PATIENCE``), by default ten minutes."""
     return seconds("MEMSPAN_PATIENCE", 600.0)
 
 
 def retried(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
     """Return ``call(*arguments, **named)``, called again and again while the store is away.
 
-    The call must be harmless when it is done twice, because an answer that was lost on its way back is asked for again.
+    The call must be harmless if it is repeated, because an answer may be lost on its way back.
 
     Raises:
         StoreError: when the store cannot be written or used, or stayed away for `patience` seconds.
     """
     announced = False
-    handled = sys.exception()  # what the caller is dealing with already is not the store's
+    handled = sys.exception()  # The error that the caller is handling already is not that of the store.
 
     def announce(state: RetryCallState) -> None:
         nonlocal announced
@@ -173,7 +173,7 @@ def _of_database(error: DBAPIError) -> Trouble | None:
 
 
 def _causes(error: BaseException, handled: BaseException | None) -> Iterator[BaseException]:
-    """The error, and those that led to it."""
+    """Yield an error and those that led to it."""
     cause: BaseException | None = error
     while cause is not None and cause is not handled:
         yield cause
@@ -181,6 +181,6 @@ def _causes(error: BaseException, handled: BaseException | None) -> Iterator[Bas
 
 
 def _reason(error: BaseException | None) -> str:
-    """The first line of what an error says, without passwords."""
+    """Return the first line of the message of an error, without passwords."""
     lines = str(error).strip().splitlines()
     return redacted(lines[0] if lines else type(error).__name__)

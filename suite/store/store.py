@@ -1,4 +1,4 @@
-"""The store: where the runs of experiments are kept. It is a folder of files, unless servers are given."""
+"""The store, which keeps the runs of experiments: a folder of files, or servers."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Store:
     """A folder, a ledger and MLflow's record of every run.
 
     Args:
-        folder: made when it is not there. With nothing else given it holds everything: ``ledger.db``, MLflow's database
-            ``mlflow.db`` with its artifacts, and Optuna's journal.
-        storage: a database for the ledger and for Optuna instead, ``postgresql://user@host/name``.
-        tracking: MLflow's tracking server or database instead.
+        folder: the folder, which is made if it is missing. Without servers it holds everything: the ledger
+            ``ledger.db``, MLflow's database ``mlflow.db`` with its artifacts, and Optuna's journal.
+        storage: the address of a database for the ledger and Optuna instead, ``postgresql://user@host/name``.
+        tracking: the address of a server or database for MLflow instead.
 
     Raises:
         InputError: if the folder cannot be written, was made by a newer version, or an address is wrong.
@@ -72,7 +72,7 @@ class Store:
         return self.folder / "checkpoints"
 
     def keep_environment(self, environment: Mapping[str, Any]) -> str:
-        """Keep what a result depends on beside its configuration, and return the digest that stands for it."""
+        """Keep an environment, and return its digest."""
         digest = environment_digest(environment)
         if digest not in self._kept_environments:
             self.ledger.fact(f"environment {digest}", json.dumps(environment, sort_keys=True))
@@ -80,7 +80,7 @@ class Store:
         return digest
 
     def environments(self, digests: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """Return the environments for which these digests stand, without those that nobody kept."""
+        """Return the environments by digest, as far as they were kept."""
         facts = {digest: self.ledger.fact(f"environment {digest}") for digest in sorted(set(digests) - {""})}
         return {digest: json.loads(fact) for digest, fact in facts.items() if fact}
 
@@ -89,7 +89,7 @@ class Store:
         outcomes = self.ledger.outcomes(experiment, curves)
         if outcomes or self.ledger.fact(f"entered {experiment}"):
             return outcomes
-        # A store of an older version, or one whose ledger is lost: MLflow has every run.
+        # An older version made this store, or its ledger is lost. MLflow has every run.
         if self.location.tracking or (self.folder / "mlflow.db").exists():
             from suite.store.mlflow_reading import finished_runs
 
@@ -110,7 +110,11 @@ def exists(folder: Path) -> bool:
 
 
 def _prepare(folder: Path) -> None:
-    """Make the folder, and refuse one that cannot be written or that a newer version has made."""
+    """Make the folder of a store.
+
+    Raises:
+        InputError: if it cannot be written, or a newer version made it.
+    """
     marker = folder / "memspan.json"
     try:
         (folder / "artifacts").mkdir(parents=True, exist_ok=True)

@@ -60,7 +60,7 @@ class GradientCallback(pl.Callback):
         if "start" not in self.measured:
             self._measure("start", pl_module)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *unused: Any) -> None:
         assert isinstance(pl_module, TrainingModule)
         steps = pl_module.training_config.steps
         if steps >= HALF_FROM and "half" not in self.measured and steps <= 2 * pl_module.steps < 2 * steps:
@@ -80,7 +80,7 @@ class GradientCallback(pl.Callback):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """For each moment, the slope of the log norm per step, −1/slope, and the log norm at τ = T, finite or not."""
+        """The slope of the log norm per step, −1/slope, and the log norm at τ = T, for each moment; finite or not."""
         metrics = {"diagnostics_seconds": self.seconds}
         for moment, (_, flow) in self.measured.items():
             decay = effective_memory(flow.state)
