@@ -1,8 +1,8 @@
 """memspan: how far back can a sequence architecture remember, and how badly does it overfit?
 
-``memspan.run("quick")`` does what is missing of an experiment, and ``memspan.leaderboard("quick")`` is its table.
-`Cell` and `Task` are the contracts of an architecture and of a task of one's own; they and their helpers are loaded,
-and torch with them, when they are first used.
+``memspan.run("quick")`` executes the runs that an experiment lacks, and ``memspan.leaderboard("quick")`` returns its
+leaderboard. `Cell` and `Task` are the contracts of your own architectures and tasks. They and their helpers are
+imported on first use, and torch with them.
 """
 
 from __future__ import annotations

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import memspan  # noqa: F401  first, so that `suite` is its own
+import memspan  # noqa: F401  This must come first, so that `suite` is that of memspan.
 from suite.imports.search_path import search_last
 
 
 def main() -> None:
-    """Run the command. Modules of one's own are found in the working folder, which is searched last."""
+    """Run the command. It finds the user's own modules in the working folder, which Python searches last."""
     search_last()
     from suite.cli import main as command
 

@@ -1,6 +1,6 @@
-"""The rooms of memspan. What users need of them is here, and ``import memspan`` hands it on.
+"""The rooms of memspan, and the names that users need of them, which ``import memspan`` re-exports.
 
-Nothing is imported before it is used, so that ``memspan --help`` is instant.
+Every name is imported on first use, so that ``memspan --help`` is instant.
 """
 
 from __future__ import annotations
@@ -44,17 +44,18 @@ __all__ = [
 
 
 def run(experiment: str | Path, *, store: str | Path = "mlruns", workers: int = 1, **selection: Any) -> pd.DataFrame:
-    """Do every run of an experiment that the store lacks, and return its leaderboard.
+    """Execute every run of an experiment that the store lacks, and return its leaderboard.
 
     Args:
-        experiment: a name (``memspan list``) or the path of a TOML file.
-        store: the folder of the tracking store.
-        workers: runs at a time; with more than one, call this below ``if __name__ == "__main__":``.
-        selection: ``architectures``, ``tasks`` (labels), ``seeds``, ``trials``, ``steps``: see ``Experiment.select``.
+        experiment: the name of an experiment (see ``memspan list``), or the path of a TOML file.
+        store: the folder of the store.
+        workers: the number of runs at a time. With more than one, call this below ``if __name__ == "__main__":``.
+        selection: ``architectures`` and ``tasks`` (labels), ``seeds``, ``trials`` and ``steps``; see
+            ``Experiment.select``.
 
     Raises:
-        InputError: if any argument or the experiment is wrong; no run has been started then.
-        RuntimeError: if runs have failed three times; the others are done.
+        InputError: if an argument or the experiment breaks a rule. No run has been started then.
+        RuntimeError: if runs have failed three times. All others are done.
     """
     from suite import engines
     from suite.experiment.loading import load
@@ -62,19 +63,21 @@ def run(experiment: str | Path, *, store: str | Path = "mlruns", workers: int = 
     from suite.running import runner
     from suite.store.store import Store
 
-    opened = Store(store)
-    plan = runner.open_plan(load(experiment).select(**selection), opened)
-    failed = runner.run(plan, opened, engines.make(workers=workers))
-    if failed:
-        raise RuntimeError(f"{len(failed)} runs failed: {'; '.join(sorted(set(failed.values())))}")
+    opened_store = Store(store)
+    plan = runner.open_plan(load(experiment).select(**selection), opened_store)
+    given_up = runner.run(plan, opened_store, engines.make(workers=workers))
+    if given_up:
+        raise RuntimeError(f"{len(given_up)} runs failed: {'; '.join(sorted(set(given_up.values())))}")
     return build_leaderboard(plan).rows
 
 
 def leaderboard(experiment: str | Path, *, store: str | Path = "mlruns", **selection: Any) -> pd.DataFrame:
-    """Return the leaderboard of the recorded runs of an experiment: a row per (task or overall, architecture).
+    """Return the leaderboard of the finished runs of an experiment: a row per architecture, on each task and overall.
+
+    The arguments are those of `run`.
 
     Raises:
-        InputError: if any argument or the experiment is wrong, or the store holds nothing to rank.
+        InputError: if an argument or the experiment breaks a rule, or the store has nothing to rank.
     """
     from suite.errors import InputError
     from suite.experiment.loading import load
@@ -91,8 +94,9 @@ def leaderboard(experiment: str | Path, *, store: str | Path = "mlruns", **selec
 def load_model(path: str | Path) -> tuple[SequenceModel, Task]:
     """Return the model of a file that ``memspan run EXPERIMENT --keep-models`` has written, and its task.
 
-    The model is a ``torch.nn.Module`` in eval mode, on the CPU. Inputs ``[batch, time, input_size]``, float32, give
-    outputs ``[batch, time, output_size]`` and the states after the last step. Its skill on a new batch is::
+    The model is a ``torch.nn.Module`` in eval mode, on the CPU. It takes inputs ``[batch, time, input_size]``, float32,
+    and returns outputs ``[batch, time, output_size]`` and the states after the last step. This is its skill on a new
+    batch::
 
         model, task = memspan.load_model("mlruns/models/quick/adding/gru.pt")
         batch = task.sample(64, 30, torch.Generator().manual_seed(0))  # 64 sequences of length 30

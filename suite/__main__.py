@@ -1,4 +1,4 @@
-"""``python -m suite`` is ``memspan`` by its former name."""
+"""The command ``memspan`` by its former name, ``python -m suite``."""
 
 from memspan.__main__ import main
 
