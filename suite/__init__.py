@@ -104,7 +104,8 @@ def load_model(path: str | Path) -> tuple[SequenceModel, Task]:
             outputs, state = model(batch.inputs)
         task.skill(task.score(outputs, batch))  # 0 remembers nothing, 1 is perfect
 
-    You get a warning if the source of the architecture or of the task has changed since the model was made.
+    You get a warning if the source of the architecture or of the task has changed since the model was made, or if the
+    file is too old to tell.
 
     Raises:
         InputError: if the file is missing, is not a model file that this memspan can read, or needs an architecture or

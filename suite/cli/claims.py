@@ -23,7 +23,7 @@ from suite.cli._options import (
     TrackingUri,
     Workers,
 )
-from suite.cli._running import RunOptions, report_missing
+from suite.cli._run_options import RunOptions, report_missing
 from suite.errors import InputError
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from suite.cli._options import (
     Trials,
     Workers,
 )
-from suite.cli._running import RunOptions, report_missing
+from suite.cli._run_options import RunOptions, report_missing
 from suite.cli.leaderboards import keep_in_mlflow
 from suite.errors import StoreError
 

@@ -23,6 +23,10 @@ Counts = Annotated[tuple[Count, ...], Field(strict=False)]  # TOML gives a list.
 Positive = Annotated[float, Field(gt=0)]
 
 
+_WHOLE_FILE = "file "
+"""The mark of a fingerprint of protocol 1, which was the hash of a whole file."""
+
+
 class Frozen(BaseModel):
     """A set of values that refuses unknown keys and wrong types, and never changes."""
 
@@ -87,8 +91,13 @@ class Source(Frozen):
     def _read_protocol_1(cls, value: Any) -> Any:
         """Take apart the text of protocol 1, which held the hashes of two whole files."""
         if isinstance(value, str):
-            return {"task": f"file {value[:16]}", "architecture": f"file {value[16:]}"}
+            return {"task": f"{_WHOLE_FILE}{value[:16]}", "architecture": f"{_WHOLE_FILE}{value[16:]}"}
         return value
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether it can be compared with a fingerprint of today. Those of protocol 1 cannot."""
+        return not self.task.startswith(_WHOLE_FILE)
 
 
 class RunConfig(Frozen):

@@ -52,7 +52,8 @@ class SavedModel:
 def load(path: Path | str) -> tuple[SequenceModel, Task]:
     """Return the model of a file, in eval mode and on the CPU, and its task.
 
-    You get a warning if the source of the architecture or of the task has changed since the file was written.
+    You get a warning if the source of the architecture or of the task has changed since the file was written, or if
+    the file is too old to tell.
 
     Raises:
         InputError: if the file is missing, is not a model file that this memspan can read, needs an architecture or a
@@ -67,13 +68,8 @@ def load(path: Path | str) -> tuple[SequenceModel, Task]:
         model = model_of(config.model, task, seed=0)
     except (TypeError, ValueError) as error:
         raise InputError(f"the model file {str(path)!r} cannot be used: {error}; {remedy}") from error
-    changed = _changed_sources(config)
-    if changed:
-        warnings.warn(
-            f"the source of {changed} has changed since {writer} wrote {str(path)!r}: the model may give other outputs "
-            "than it did then",
-            stacklevel=3,
-        )
+    if doubt := _doubt(config, f"since {writer} wrote {str(path)!r}"):
+        warnings.warn(f"{doubt}: the model may give other outputs than it did then", stacklevel=3)
     try:
         model.load_state_dict(saved.weights)
     except RuntimeError as error:
@@ -85,13 +81,15 @@ def load(path: Path | str) -> tuple[SequenceModel, Task]:
     return model.eval(), task
 
 
-def _changed_sources(config: RunConfig) -> str:
-    """Name those sources of a run that have changed since; empty if none has."""
+def _doubt(config: RunConfig, since: str) -> str:
+    """Say which sources of a run have changed, or that nobody can tell; empty if they are the same as then."""
     task, architecture = config.task.name, config.model.architecture
+    if not config.source.is_comparable:
+        return f"it is unknown whether the source of task {task!r} or of architecture {architecture!r} changed {since}"
     now = source_of(task, architecture)
     changed = [f"task {task!r}"] * (now.task != config.source.task)
     changed += [f"architecture {architecture!r}"] * (now.architecture != config.source.architecture)
-    return " and of ".join(changed)
+    return f"the source of {' and of '.join(changed)} has changed {since}" if changed else ""
 
 
 def read(path: Path | str) -> SavedModel:

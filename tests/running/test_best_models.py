@@ -393,6 +393,13 @@ def test_a_source_that_has_changed_is_a_warning(store: Store, tmp_path: Path) ->
         assert caught[0].filename == __file__
 
 
+def test_an_old_file_that_cannot_tell_says_so(store: Store, tmp_path: Path) -> None:
+    source = json.dumps(source_of("adding", "gru").model_dump(), sort_keys=True, separators=(",", ":"))
+    path = with_config(path_of(store), tmp_path, (source, f'"{"0" * 32}"'))  # Protocol 1 wrote two hashes of files.
+    with pytest.warns(UserWarning, match="it is unknown whether the source of task 'adding' or of architecture 'gru'"):
+        suite.load_model(path)
+
+
 def test_weights_that_do_not_fit_are_refused(store: Store, tmp_path: Path) -> None:
     path = with_config(path_of(store), tmp_path, ('"hidden_size":5', '"hidden_size":6'))
     with pytest.raises(InputError, match=r"do not fit architecture 'gru' as it is now \(size mismatch.*make it again"):
