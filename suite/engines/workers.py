@@ -87,8 +87,11 @@ class Workers(Engine):
         self.stopping.value = True
 
     def __exit__(self, *error: object) -> None:
-        """Wait for the tasks under way. After an error or an interruption, end them at once."""
-        if error[0] is not None:
+        """Wait for the tasks under way. After an error, or once an interruption has ended them all, kill the workers.
+
+        What a task has finished is safe by then, and a worker may take seconds to end by itself.
+        """
+        if error[0] is not None or (self.stopping.value and not self.running):
             for process in multiprocessing.active_children():
                 process.kill()
         for worker in (*self.idle, *(worker for _, worker in self.running.values())):

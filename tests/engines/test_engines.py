@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from functools import partial
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,11 @@ def _until_stopped(signals: Signals) -> None:
     while not signals.should_stop():
         time.sleep(0.01)
     raise StoppedError("stopped")
+
+
+def _slow_to_end(signals: Signals) -> None:
+    Finalize(None, time.sleep, args=(600,), exitpriority=1)
+    _until_stopped(signals)
 
 
 def _make(name: str, request: pytest.FixtureRequest) -> Engine:
@@ -115,6 +121,16 @@ def test_asked_to_stop_every_task_ends(processes: Engine) -> None:
         ends += processes.wait(1)
     assert {end.status for _, end in ends} == {TaskStatus.STOPPED}
     assert len(ends) == 2
+
+
+def test_once_stopped_nobody_waits_for_workers_that_are_slow_to_end() -> None:
+    with Workers([None]) as workers:
+        workers.submit("a", _slow_to_end)
+        assert workers.wait(0.5) == []
+        workers.stop()
+        assert [end.status for _, end in workers.wait(60)] == [TaskStatus.STOPPED]
+        ended = time.monotonic()
+    assert time.monotonic() - ended < 60
 
 
 def test_a_lost_machine_is_not_the_fault_of_its_tasks(ray_cluster: RayCluster) -> None:
