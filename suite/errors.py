@@ -23,6 +23,16 @@ class StoppedError(RuntimeError):
     """A run was asked to stop. It has kept a checkpoint and ended."""
 
 
+MOST_SHOWN = 200
+"""The largest number of characters of a value that a message shows."""
+
+
+def shortened(value: object) -> str:
+    """Return a value as Python writes it, for a message, without the middle of what is very long."""
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN // 2]} … {text[-20:]}"
+
+
 def unknown(kind: str, name: str, accepted: Iterable[str], *, of: str = "", other: str = "") -> InputError:
     """Return the error for a name that is not among the accepted ones.
 
@@ -36,11 +46,11 @@ def unknown(kind: str, name: str, accepted: Iterable[str], *, of: str = "", othe
         other: another form that is accepted, such as ``a path ending in .toml``.
     """
     names = sorted(accepted)
-    nearest = get_close_matches(name, names, n=1)
+    nearest = get_close_matches(name[:MOST_SHOWN], names, n=1)
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
     owner = f" of {of}" if of else ""
     more = f", or {other}" if other else ""
-    return InputError(f"unknown {kind} {name!r}{owner}; available: {', '.join(names) or 'none'}{more}{hint}")
+    return InputError(f"unknown {kind} {shortened(name)}{owner}; available: {', '.join(names) or 'none'}{more}{hint}")
 
 
 class Problem(NamedTuple):
@@ -58,9 +68,10 @@ def first_problem(error: ValidationError) -> Problem:
     """Return the first problem of a pydantic error; for a union, it is that of the member that fits best."""
     details = max(error.errors(), key=lambda details: len(details["loc"]))
     path = [str(part) for part in details["loc"]]
-    rule = details["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
-    received = f"; got {details['input']!r}" if details["type"] not in ("missing", "value_error") else ""
-    return Problem(path, rule[0].lower() + rule[1:] + received, details["type"] == "extra_forbidden")
+    rule = details["msg"].removeprefix("Value error, ")
+    rule = (rule[0].lower() + rule[1:]).replace("a valid tuple", "a list").replace("tuple", "a list")
+    received = f"; got {shortened(details['input'])}" if details["type"] not in ("missing", "value_error") else ""
+    return Problem(path, rule + received, details["type"] == "extra_forbidden")
 
 
 HIDDEN = "***"

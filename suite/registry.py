@@ -66,9 +66,7 @@ class Registry(Generic[T]):
         Raises:
             InputError: if it does neither.
         """
-        module, _, class_name = name.partition(":")
-        is_qualified = all(part.isidentifier() for part in (*module.split("."), class_name))
-        if not is_qualified and name not in self.names():
+        if not is_class_name(name) and name not in self.names():
             raise unknown(self.kind, name, self.names(), other="package.module:Class")
 
     def get(self, name: str) -> type[T]:
@@ -126,6 +124,12 @@ class Registry(Generic[T]):
         cls: Callable[..., Any] = self.get(name)
         defaults = _defaults(cls)
         return {key: value for key, value in options.items() if key not in defaults or value != defaults[key]}
+
+
+def is_class_name(name: str) -> bool:
+    """Tell whether a name has the form ``package.module:Class``."""
+    module, _, class_name = name.partition(":")
+    return all(part.isidentifier() for part in (*module.split("."), class_name))
 
 
 def import_user_module(kind: str, name: str) -> ModuleType:

@@ -11,11 +11,13 @@ from pydantic import Field, model_validator
 
 from suite.claims.evidence import AREA, MEASURES, POSITIVE, tables_by_level
 from suite.errors import InputError, unknown
+from suite.experiment.bounds import Count, Runs, Trials
 from suite.experiment.experiment import Experiment
 from suite.experiment.loading import EXPERIMENTS, read
 from suite.experiment.loading import load as load_experiment
 from suite.experiment.loading import parse as parse_experiment
-from suite.experiment.run_config import Count, Frozen
+from suite.experiment.names import Name
+from suite.experiment.run_config import Frozen
 from suite.experiment.validation import validate
 from suite.results.overfitting import MEASURES as AREAS
 
@@ -55,15 +57,15 @@ class Comparison(Frozen):
 class Budget(Frozen):
     """The seeds, trials and steps that are spent, as in ``Experiment.select``."""
 
-    seeds: Count
-    trials: Annotated[int, Field(ge=0)] | None = None
+    seeds: Runs
+    trials: Trials | None = None
     steps: Count | None = None
 
 
 class Claim(Frozen):
     """A statement, and the comparisons that would support or refute it."""
 
-    name: str
+    name: Name
     statement: str
     source: str
     expected: str = ""
@@ -77,7 +79,7 @@ class Claim(Frozen):
     """On the scale ``log``, differences are those of natural logarithms, which are ratios."""
     comparisons: Annotated[tuple[Comparison, ...], Field(strict=False, min_length=1)]
     """The first comparison is the statement itself; the others show where it holds."""
-    budget: dict[str, Budget] = Field(min_length=1)
+    budget: dict[Name, Budget] = Field(min_length=1)
     """The budgets by name: ``small`` and ``full`` in the claims that come with memspan."""
     experiment: str | dict[str, Any]
     """The experiment that yields the runs, as a name or as its tables."""

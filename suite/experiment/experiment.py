@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from math import prod
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from suite.errors import InputError, unknown
+from suite.errors import InputError, shortened, unknown
+from suite.experiment.bounds import MOST_RUNS
 from suite.experiment.levels import Level, make_levels
+from suite.experiment.names import Label, Name, TaskLabel
 from suite.experiment.run_config import Frozen, Training
 from suite.experiment.search_space import TUNABLE_MODEL, TUNABLE_TRAINING, Sweep
 from suite.experiment.tables import ArchitectureTable, Evaluation, Size, TaskTable
@@ -26,11 +29,11 @@ from suite.registry import architectures, tasks
 class Experiment(Frozen):
     """The architectures and the task levels that are compared, with their training, tuning and evaluation."""
 
-    name: str
+    name: Name
     title: str = ""
     description: str = ""
-    tasks: dict[str, TaskTable] = Field(min_length=1)
-    architectures: dict[str, ArchitectureTable] = Field(min_length=1)
+    tasks: dict[TaskLabel, TaskTable] = Field(min_length=1)
+    architectures: dict[Label, ArchitectureTable] = Field(min_length=1)
     model: Size = Size()
     training: Training = Training()
     sweep: Sweep = Sweep()
@@ -45,17 +48,10 @@ class Experiment(Frozen):
         """
         experiment: Experiment = validate(cls, {**tables, "name": name}, f"experiment {name!r}")
         experiment._check_names()
+        experiment._check_number_of_runs()
         experiment._check_seeds()
         experiment._check_sweep()
         return experiment
-
-    @field_validator("tasks", "architectures", mode="before")
-    @classmethod
-    def _check_labels(cls, tables: Any) -> Any:
-        for label in tables if isinstance(tables, Mapping) else ():
-            if not label.replace("_", "").replace("-", "").isalnum():
-                raise ValueError(f"a label has letters, digits, '_' and '-' only; got {label!r}")
-        return tables
 
     def _check_names(self) -> None:
         for label, task in self.tasks.items():
@@ -65,6 +61,16 @@ class Experiment(Frozen):
             with errors_at(f"[architectures.{label}]"):
                 architectures.check(table.architecture or label)
 
+    def _check_number_of_runs(self) -> None:
+        levels = sum(prod(map(len, table.ladders.values())) for table in self.tasks.values())
+        runs = levels * len(self.architectures) * self.runs_per_study
+        if runs > MOST_RUNS:
+            raise InputError(
+                f"experiment {self.name!r}: an experiment has at most {MOST_RUNS:,} runs; got {runs:,}, for there are "
+                f"{levels:,} task levels, {len(self.architectures):,} architectures and {self.runs_per_study:,} runs "
+                "of each pair: divide it into several experiments, or ask for fewer seeds and trials"
+            )
+
     def _check_seeds(self) -> None:
         seeds = self.evaluation.seed_list
         check_distinct(seeds, "evaluation.seeds")
@@ -72,7 +78,7 @@ class Experiment(Frozen):
         if self.sweep.trials and shared:
             raise InputError(
                 f"experiment {self.name!r}: sweep.seed must not be a seed of the evaluation, or the tuned seed is "
-                f"tested; got {min(shared)}, which is one of {list(seeds)}"
+                f"tested; got {min(shared)}, which is one of {shortened(list(seeds))}"
             )
 
     def _check_sweep(self) -> None:

@@ -6,11 +6,16 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from suite.errors import InputError, unknown
+from suite.errors import InputError, shortened, unknown
+from suite.experiment.bounds import LARGEST_BATCH, LARGEST_WIDTH
 from suite.experiment.run_config import Frozen, TaskConfig, Training
 from suite.experiment.tables import TaskTable
 from suite.experiment.validation import check_distinct, errors_at, validate
 from suite.registry import make_task, tasks
+from tasks import Task
+
+LONGEST_LABEL = 200
+"""The largest number of characters of the label of a level."""
 
 
 class Level(Frozen):
@@ -41,18 +46,25 @@ def make_levels(label: str, table: TaskTable, training: Training) -> Iterator[Le
         InputError: if a value of the table breaks a rule of its task.
     """
     name, where = table.task or label, f"[tasks.{label}]"
-    settings = {"length": table.length, "train_size": table.train_size, **(table.model_extra or {})}
-    ladders = {key: list(value) for key, value in settings.items() if isinstance(value, list | tuple)}
+    ladders = table.ladders
     for key, values in ladders.items():
         check_distinct(values, f"{where}: {key}")
     own_training = _merge_training(training, table.training, f"{where} training")
     for combination in product(*ladders.values()):
         rungs = dict(zip(ladders, combination, strict=True))
-        task = _make_task_config(name, {**settings, **rungs}, table.test_lengths, where)
-        yield Level(table=label, rungs=rungs, task=task, training=own_training)
+        task = _make_task_config(name, {**table.settings, **rungs}, table.test_lengths, own_training, where)
+        level = Level(table=label, rungs=rungs, task=task, training=own_training)
+        if len(level.label) > LONGEST_LABEL:
+            raise InputError(
+                f"{where}: the values of a level are its label, which has at most {LONGEST_LABEL} "
+                f"characters; got {shortened(level.label)}"
+            )
+        yield level
 
 
-def _make_task_config(name: str, settings: Mapping[str, Any], test_lengths: tuple[int, ...], where: str) -> TaskConfig:
+def _make_task_config(
+    name: str, settings: Mapping[str, Any], test_lengths: tuple[int, ...], training: Training, where: str
+) -> TaskConfig:
     options = dict(settings)
     length, train_size = options.pop("length"), options.pop("train_size")
     with errors_at(where):
@@ -68,13 +80,36 @@ def _make_task_config(name: str, settings: Mapping[str, Any], test_lengths: tupl
             f"{where}: train_size must be at most {available}, which is all that {name} has to train on; "
             f"got {train_size}"
         )
-    return TaskConfig(
+    config = TaskConfig(
         name=name,
         options=tasks.options(name, options),
         length=length,
         train_size=train_size,
         test_lengths=test_lengths,
     )
+    _check_batches(task, config, training, where)
+    return config
+
+
+def _check_batches(task: Task, config: TaskConfig, training: Training, where: str) -> None:
+    """Check that no batch of a task is too large to be drawn."""
+    for side, width in (("inputs", task.input_size), ("outputs", task.output_size)):
+        if width > LARGEST_WIDTH:
+            raise InputError(f"{where}: the {side} of a task have at most {LARGEST_WIDTH:,} features; got {width:,}")
+    longest = max((config.length, *config.test_lengths))
+    drawn = {
+        "training.batch_size": training.batch_size * config.length,
+        "training.validation_size": training.validation_size * config.length,
+        "training.test_size": training.test_size * longest,
+        "train_size": (config.train_size or 0) * config.length,
+    }
+    for key, steps in drawn.items():
+        numbers = steps * (task.input_size + task.output_size)
+        if numbers > LARGEST_BATCH:
+            raise InputError(
+                f"{where}: all sequences that are drawn at a time have at most {LARGEST_BATCH:,} inputs and outputs; "
+                f"got {numbers:,}, for {key} × length is {steps:,}"
+            )
 
 
 def _merge_training(shared: Training, changes: Mapping[str, Any], where: str) -> Training:

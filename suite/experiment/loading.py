@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from suite.errors import InputError, unknown
+from suite.errors import InputError, shortened, unknown
 from suite.experiment.experiment import Experiment
+from suite.experiment.plain_data import read_toml
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 """The folder of the experiments that come with memspan."""
@@ -44,12 +43,10 @@ def read(kind: str, name_or_path: str, paths: Mapping[str, Path]) -> tuple[dict[
     path = paths.get(name_or_path) or Path(name_or_path)
     if path.suffix != ".toml":
         raise unknown(kind, name_or_path, paths, other="a path ending in .toml")
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8")), path.stem
-    except OSError as error:
-        raise InputError(f"cannot read {kind} {name_or_path!r}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path.name} is not valid TOML: {error}") from error
+    tables = read_toml(path, f"{kind} {shortened(name_or_path)}")
+    if "name" in tables:
+        raise InputError(f"{path.name}: the name of {kind} {path.stem!r} is that of its file; remove the key 'name'")
+    return tables, path.stem
 
 
 def parse(tables: Mapping[str, Any], name: str) -> Experiment:
@@ -58,8 +55,6 @@ def parse(tables: Mapping[str, Any], name: str) -> Experiment:
     Raises:
         InputError: if the name or the tables break a rule.
     """
-    if not re.fullmatch(r"[A-Za-z0-9_][\w .+-]*", name):  # The name is also that of a folder in the store.
-        raise InputError(f"the name of an experiment is letters, digits, '_', '-' and '.'; got {name!r}")
     experiment = Experiment.from_tables(tables, name)
     experiment.check_search_space()
     return experiment

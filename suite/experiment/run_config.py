@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from suite.experiment.bounds import Count, Delay, Depth, HiddenSize, Length, Lengths, Positive, Seed, Sequences
 from suite.registry import architectures, tasks
 
 PROTOCOL = 2
@@ -16,12 +17,6 @@ PROTOCOL = 2
 
 It is raised whenever results change: when data are generated in another way, when training changes, or when a default
 gets another meaning. Runs of an earlier protocol stay in their store and do not count."""
-
-Count = Annotated[int, Field(ge=1)]
-Natural = Annotated[int, Field(ge=0)]
-Counts = Annotated[tuple[Count, ...], Field(strict=False)]  # TOML gives a list.
-Positive = Annotated[float, Field(gt=0)]
-
 
 _WHOLE_FILE = "file "
 """The mark of a fingerprint of protocol 1, which was the hash of a whole file."""
@@ -38,7 +33,7 @@ class Training(Frozen):
 
     steps: Count = 1000
     """The number of optimiser steps."""
-    batch_size: Count = 32
+    batch_size: Sequences = 32
     optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
     learning_rate: Positive = 1e-3
     clip: Positive = 1.0
@@ -46,8 +41,8 @@ class Training(Frozen):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     validate_every: Count = 100
     """The number of steps between two validations. The last step is always validated."""
-    validation_size: Count = 256
-    test_size: Count = 512
+    validation_size: Sequences = 256
+    test_size: Sequences = 512
     stop_when_solved: bool = True
     """End the training at the first validation at which the task counts as solved."""
     diagnostics: bool = False
@@ -61,10 +56,10 @@ class TaskConfig(Frozen):
 
     name: str
     options: dict[str, Any]
-    length: Count
-    train_size: Count | None = None
+    length: Length
+    train_size: Sequences | None = None
     """The number of sequences in the training set. None means that every batch is new."""
-    test_lengths: Counts = ()
+    test_lengths: Lengths = ()
     """Further lengths on which the trained model is tested."""
 
 
@@ -73,10 +68,10 @@ class ModelConfig(Frozen):
 
     architecture: str
     options: dict[str, Any]
-    hidden_size: Count
-    depth: Count = 1
+    hidden_size: HiddenSize
+    depth: Depth = 1
     bidirectional: bool = False
-    delay: Natural = 0
+    delay: Delay = 0
     """The number of steps that the model reads ahead of the step that it answers."""
 
 
@@ -106,7 +101,7 @@ class RunConfig(Frozen):
     task: TaskConfig
     model: ModelConfig
     training: Training
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     """The seed of the initial weights and of the data. The data do not depend on the architecture."""
     source: Source
 

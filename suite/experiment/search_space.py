@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import math
+from collections.abc import Mapping
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from suite.experiment.run_config import Count, Frozen
+from suite.experiment.bounds import MOST_VALUES, Runs, Seed, Trials
+from suite.experiment.run_config import Frozen
 
 TUNABLE_TRAINING = ("learning_rate", "clip", "optimizer", "weight_decay")
 """The settings of the training that a sweep can search, and that an architecture table can fix."""
@@ -14,11 +17,14 @@ TUNABLE_MODEL = ("depth", "hidden_size", "bidirectional", "delay")
 """The settings of the model that a sweep can search."""
 
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
 class Range(Frozen):
     """A dimension of the search space: the numbers from ``low`` to ``high``. It has whole numbers only if both are."""
 
-    low: int | float
-    high: int | float
+    low: Finite | int
+    high: Finite | int
     log: bool = False
 
     @model_validator(mode="after")
@@ -27,12 +33,28 @@ class Range(Frozen):
             raise ValueError(f"low must be below high; got low = {self.low}, high = {self.high}")
         if self.log and self.low <= 0:
             raise ValueError(f"a logarithmic range must begin above 0; got low = {self.low}")
+        if not math.isfinite(self.high / self.low if self.log else self.high - self.low):
+            raise ValueError(f"a range must have a finite width; got low = {self.low} and high = {self.high}")
         return self
 
 
-NonEmpty = Annotated[tuple[Count, ...], Field(strict=False, min_length=1)]
-Choices = Annotated[tuple[Any, ...], Field(strict=False, min_length=1)]
-Space = dict[str, Range | Choices]
+def _check_distinct(choices: tuple[Choice, ...]) -> tuple[Choice, ...]:
+    if len(set(map(repr, choices))) < len(choices):
+        raise ValueError(f"a list of choices has each of them once; got {list(choices)}")
+    return choices
+
+
+Choice = bool | int | float | str
+Choices = Annotated[
+    tuple[Choice, ...],
+    Field(strict=False, min_length=1, max_length=MOST_VALUES),
+    AfterValidator(_check_distinct),
+]
+Dimension = Annotated[
+    Annotated[Range, Tag("range")] | Annotated[Choices, Tag("choices")],
+    Discriminator(lambda value: "range" if isinstance(value, Mapping | Range) else "choices"),
+]
+Space = dict[str, Dimension]
 
 FEWEST_TRIALS = 20
 """The number of trials from which importances and maps of the space are made. The best quarter then has five trials,
@@ -46,23 +68,23 @@ REPEATABLE_PRUNERS = ("none", "median", "percentile")
 class Sweep(Frozen):
     """The tuning of the hyper-parameters, which has the same budget for every architecture on every task level."""
 
-    trials: Annotated[int, Field(ge=0)] = 0
+    trials: Trials = 0
     """The number of trials per study. With 0, the defaults are evaluated as they are.
 
     Trial 0 is always the untuned default."""
-    seed: Annotated[int, Field(ge=0)] = 1000
+    seed: Seed = 1000
     """The seed of every trial and of the sampler. It must not be a seed of the evaluation."""
     sampler: str = "sobol"
     """``sobol`` (a scrambled Sobol design), ``random``, ``tpe``, ``gp``, or a ``package.module:Class`` for Optuna."""
     pruner: str = "none"
     """``none``, ``median``, ``percentile``, or a ``package.module:Class`` for Optuna."""
-    generation: Count | None = None
+    generation: Runs | None = None
     """The number of trials in a generation, see `generation_size`."""
-    finalists: Count = 1
+    finalists: Runs = 1
     """The number of trials, the best ones, that are run again on further tuning seeds. The best mean then wins.
 
     With 1, the best trial wins as it is."""
-    finalist_seeds: Count = 2
+    finalist_seeds: Runs = 2
     """The number of further tuning seeds."""
     space: Space = Field(default={})
 

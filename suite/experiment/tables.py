@@ -6,14 +6,28 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from suite.experiment.run_config import Count, Counts, Frozen, Natural
-from suite.experiment.search_space import NonEmpty
+from suite.experiment.bounds import (
+    MOST_VALUES,
+    Delay,
+    Depth,
+    HiddenSize,
+    Length,
+    Lengths,
+    Parameters,
+    Runs,
+    Seed,
+    Sequences,
+)
+from suite.experiment.run_config import Frozen
+
+LADDER: Any = Field(strict=False, min_length=1, max_length=MOST_VALUES)
+"""The form of a list that makes one level of each value."""
 
 
 class Evaluation(Frozen):
     """The seeds on which the best configuration of each study is trained again. A number n stands for 0, …, n − 1."""
 
-    seeds: Count | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, min_length=1)] = 5
+    seeds: Runs | Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=10**4)] = 5
 
     @property
     def seed_list(self) -> tuple[int, ...]:
@@ -24,11 +38,11 @@ class Evaluation(Frozen):
 class Size(Frozen):
     """The size of the models: equal width (``hidden_size``), or equal ``parameters``, to within 5 %."""
 
-    hidden_size: Count | None = None
-    parameters: Count | None = None
-    depth: Count = 1
+    hidden_size: HiddenSize | None = None
+    parameters: Parameters | None = None
+    depth: Depth = 1
     bidirectional: bool = False
-    delay: Natural = 0
+    delay: Delay = 0
 
 
 class TaskTable(Frozen):
@@ -38,11 +52,21 @@ class TaskTable(Frozen):
 
     task: str | None = None
     """The name of the task. By default, it is the label."""
-    length: Count | NonEmpty
-    train_size: Count | NonEmpty | None = None
-    test_lengths: Counts = ()
+    length: Length | Annotated[tuple[Length, ...], LADDER]
+    train_size: Sequences | Annotated[tuple[Sequences, ...], LADDER] | None = None
+    test_lengths: Lengths = ()
     training: dict[str, Any] = Field(default={})
     """Settings that take the place of those in ``[training]``."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of its task that a list makes a ladder of: its length, its ``train_size`` and its options."""
+        return {"length": self.length, "train_size": self.train_size, **(self.model_extra or {})}
+
+    @property
+    def ladders(self) -> dict[str, list[Any]]:
+        """The lists among its settings. Each combination of their values is a level."""
+        return {key: list(value) for key, value in self.settings.items() if isinstance(value, list | tuple)}
 
 
 class ArchitectureTable(Frozen):
@@ -52,10 +76,10 @@ class ArchitectureTable(Frozen):
 
     architecture: str | None = None
     """The name of the architecture. By default, it is the label."""
-    hidden_size: Count | None = None
-    parameters: Count | None = None
-    depth: Count | None = None
+    hidden_size: HiddenSize | None = None
+    parameters: Parameters | None = None
+    depth: Depth | None = None
     bidirectional: bool | None = None
-    delay: Natural | None = None
+    delay: Delay | None = None
     training: dict[str, Any] = Field(default={})
     """Fixed values of some settings in ``TUNABLE_TRAINING``."""

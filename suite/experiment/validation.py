@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from suite.errors import InputError, first_problem, unknown
-from suite.experiment.search_space import Range
+from suite.errors import InputError, first_problem, shortened, unknown
+from suite.experiment.plain_data import place
 
-UNION_MEMBER = re.compile(r"(Range|constrained-\w+|(tuple|function-\w+)\[.*)$")
-"""Pydantic's names for the members of a union, which no user has ever seen."""
+UNION_MEMBER = re.compile(r"(range|choices|constrained-\w+|bool|int|float|str|\[key\]|(tuple|function-\w+)\[.*)$")
+"""Pydantic's names for the members of a union and for the keys of a table, which no user has ever seen."""
 
 
 def validate(schema: Any, data: Mapping[str, Any], where: str) -> Any:
@@ -31,25 +31,26 @@ def validate(schema: Any, data: Mapping[str, Any], where: str) -> Any:
         return schema(**data)
     except ValidationError as error:
         problem = first_problem(error)
-        path = [part for part in problem.path if not UNION_MEMBER.match(part)]
+        path = [place((part,)) for part in problem.path if not UNION_MEMBER.match(part)]
         if problem.is_unknown_key:
             table = f"[{'.'.join(path[:-1])}]" if path[:-1] else "the file"
             raise unknown("key", path[-1], _keys_at(schema, path[:-1]), of=f"{table} of {where}") from error
-        raise InputError(f"{where}: {'.'.join(path)}: {problem.message}") from error
+        raise InputError(": ".join(filter(None, (where, ".".join(path), problem.message)))) from error
 
 
 def _keys_at(schema: Any, path: list[str]) -> Iterable[str]:
-    """Return the keys that a schema accepts at a path."""
-    for part in path:
-        field = schema.model_fields.get(part)
-        if field is None:  # The part is a label, or a dimension of the search space, and names the table below.
-            continue
-        annotation = field.annotation
-        arguments = getattr(annotation, "__args__", ())
-        schema = arguments[-1] if arguments else annotation
-        if not hasattr(schema, "model_fields"):
-            schema = Range
-    return list(schema.model_fields)
+    """Return the keys that a file can have at a path. The name of an experiment or a claim is that of its file."""
+    for part in path:  # Otherwise the part is a label, a dimension or a place, and names the table below.
+        if part in schema.model_fields:
+            schema = _model_in(schema.model_fields[part].annotation)
+    return [key for key in schema.model_fields if path or key != "name"]
+
+
+def _model_in(annotation: Any) -> Any:
+    """Return the model in an annotation such as ``dict[str, Model]``, and None if there is none."""
+    if hasattr(annotation, "model_fields"):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
 
 
 def check_distinct(values: Sequence[Any], what: str) -> None:
@@ -59,7 +60,7 @@ def check_distinct(values: Sequence[Any], what: str) -> None:
         InputError: if it is empty or has a value twice.
     """
     if not values or len(set(map(repr, values))) < len(values):
-        raise InputError(f"{what}: a list must have values, each once; got {list(values)}")
+        raise InputError(f"{what}: a list must have values, each once; got {shortened(list(values))}")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from itertools import combinations, product
 from typing import Any
 
 from suite.errors import InputError
+from suite.experiment.bounds import LARGEST_MODEL
 from suite.experiment.experiment import Experiment
 from suite.experiment.levels import Level
 from suite.experiment.run_config import ModelConfig, RunConfig, Source, Training, canonical_json, digest
@@ -18,7 +19,7 @@ from suite.experiment.tables import Size
 from suite.experiment.validation import errors_at, validate
 from suite.experiment.variants import Variant
 from suite.model.sequence_model import build_model, model_of
-from suite.model.sizing import cheap_construction, match_hidden_size
+from suite.model.sizing import cheap_construction, match_hidden_size, parameter_count
 from suite.model.states import is_differentiable, leaves
 from suite.registry import architectures, make_task
 from tasks import Task
@@ -144,6 +145,11 @@ class Study:
                 f"study {self.name!r}: every dimension of [sweep.space] is fixed here, so no trial differs"
             )
         for name, dimension in self.space.items():
+            if isinstance(dimension, Range) and not _is_number(self.defaults[name]):
+                raise InputError(
+                    f"study {self.name!r}: a range is for numbers, and the default of {name} in [sweep.space] is "
+                    f"{self.defaults[name]!r}; give a list of choices"
+                )
             if not _contains(dimension, self.defaults[name]):
                 raise InputError(
                     f"study {self.name!r}: trial 0 is the untuned default, so it must lie in [sweep.space]; "
@@ -168,8 +174,10 @@ class Study:
         try:
             with cheap_construction(config.model.hidden_size):
                 model = model_of(config.model, self._task)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RuntimeError, OverflowError, MemoryError) as error:
             raise InputError(f"study {self.name!r}: {error}") from error
+        if (count := parameter_count(model)) > LARGEST_MODEL:
+            raise InputError(f"study {self.name!r}: a model has at most {LARGEST_MODEL:,} parameters; got {count:,}")
         types = {parameter.dtype for parameter in model.parameters()}
         if len(types) > 1:
             raise InputError(
@@ -181,6 +189,10 @@ class Study:
                 f"study {self.name!r}: diagnostics follow the gradient through the state, and there is none here; "
                 "set diagnostics = false in [training]"
             )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _contains(dimension: Range | tuple[Any, ...], value: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from suite.experiment.run_config import derived_seed
 from suite.experiment.search_space import FEWEST_TRIALS, Range, Sweep
 from suite.planning.job import Job, Outcome, PrunerContext
 from suite.planning.study import Study
-from suite.registry import check_hidden, import_user_module
+from suite.registry import check_hidden, import_user_module, is_class_name
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -53,11 +53,10 @@ def _find_class(kind: str, name: str, own: Mapping[str, Any], base: type) -> Any
     """Return the sampler or the pruner of a name: one of memspan's ``own``, or a subclass of ``base``."""
     if name in own:
         return own[name]
-    _, _, class_name = name.partition(":")
-    if not class_name:
+    if not is_class_name(name):
         raise unknown(kind, name, own, other="package.module:Class")
     try:
-        cls = getattr(import_user_module(kind, name), class_name)
+        cls = getattr(import_user_module(kind, name), name.partition(":")[2])
     except AttributeError as error:
         check_hidden(kind, name)
         raise InputError(f"cannot import {kind} {name!r}: {error}") from error
@@ -69,15 +68,26 @@ def _find_class(kind: str, name: str, own: Mapping[str, Any], base: type) -> Any
 def _make_sampler(name: str, seed: int) -> BaseSampler:
     make = _find_class("sampler", name, SAMPLERS, BaseSampler)
     try:
-        return make(seed=seed % 2**32)  # type: ignore[no-any-return]
-    except TypeError:
-        return make()  # type: ignore[no-any-return]
+        sampler: BaseSampler = make(seed=seed % 2**32)
+    except TypeError:  # It takes no seed.
+        sampler = _make("sampler", name, make)
     except ImportError as error:
         raise InputError(f"sampler {name!r} needs a package that is not installed: {error}") from error
+    return sampler
 
 
 def _make_pruner(name: str) -> BasePruner:
-    return _find_class("pruner", name, PRUNERS, BasePruner)()  # type: ignore[no-any-return]
+    pruner: BasePruner = _make("pruner", name, _find_class("pruner", name, PRUNERS, BasePruner))
+    return pruner
+
+
+def _make(kind: str, name: str, make: Callable[[], Any]) -> Any:
+    try:
+        return make()
+    except ImportError as error:
+        raise InputError(f"{kind} {name!r} needs a package that is not installed: {error}") from error
+    except TypeError as error:
+        raise InputError(f"{kind} {name!r} must be made without arguments: {error}") from error
 
 
 def distributions(study: Study) -> dict[str, BaseDistribution]:

@@ -1,0 +1,363 @@
+"""Files of other people: valid ones in which something was changed at random, and what memspan makes of them.
+
+Every reader gives a result or one message. It never ends in a traceback, writes outside the store, imports what a file
+names, or takes very long. ``python -m tests.mutations experiments 3000 --seed 0`` tries many; tests try a few.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import copy
+import datetime
+import io
+import json
+import math
+import random
+import resource
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from suite.cli import main
+from suite.errors import InputError, StoreError
+
+LONGEST = 10
+"""The seconds after which a reader hangs."""
+MOST_MEMORY = 2 * 2**30
+"""The bytes that a process may hold."""
+EVIL = "evil_module"
+"""A module that no reader of a written leaderboard may import."""
+WORDS = (
+    *("", "x", "overall", "Overall", "con", "NUL.txt", "..", ".", "../../x", "/tmp/outside", "a/b", "a\\b", "a\x00b"),
+    *("é", "𝒳" * 60, "x" * 1000, "-x", "x ", "a\nb", "__proto__", ".x:Y", "os:system", "x:", ":", "tests.none:Y"),
+    *(f"{EVIL}:Evil", f"{EVIL}.inner:Evil", "optuna.samplers:GridSampler", "optuna.pruners:PatientPruner", "nan", "1"),
+)
+NUMBERS = (
+    *(0, -1, 1, 2, 3, 7, 10**3, 10**4, 10**5, 10**6, 10**7, 10**9, 2**31, 2**53, 2**63 - 1, 2**63, 10**400),
+    *(0.5, -0.5, 1e-300, 1e300, -1e308, 1e308, math.inf, -math.inf, math.nan, True, False),
+)
+
+
+class FaultError(Exception):
+    """A reader did what it must not do."""
+
+
+def other_value(rng: random.Random, *, toml: bool) -> Any:
+    """Return any value that a file can hold."""
+    kinds: list[Callable[[], Any]] = [
+        *[lambda: rng.choice(NUMBERS)] * 4,
+        *[lambda: rng.choice(WORDS)] * 3,
+        lambda: [rng.choice(NUMBERS) for _ in range(rng.randrange(4))],
+        lambda: [rng.choice(WORDS) for _ in range(rng.randrange(4))],
+        lambda: {rng.choice(WORDS): rng.choice(NUMBERS)},
+        lambda: {},
+        lambda: {"low": rng.choice(NUMBERS), "high": rng.choice(NUMBERS)},
+        lambda: nested(rng.choice((3, 30, 200))),
+        lambda: datetime.date(2026, 1, 1) if toml else None,
+    ]
+    return rng.choice(kinds)()
+
+
+def nested(depth: int) -> Any:
+    """Return lists inside each other."""
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every container in a value with each of its keys or places."""
+    if isinstance(value, dict | list):
+        for key in list(value) if isinstance(value, dict) else range(len(value)):
+            yield value, key
+            yield from places(value[key])
+
+
+def mutated(value: Any, rng: random.Random, *, toml: bool = False) -> Any:
+    """Return a value in which one to three things were replaced, removed, added, renamed, shortened or repeated."""
+    value = copy.deepcopy(value)
+    for _ in range(rng.choice((1, 1, 1, 2, 3))):
+        found = list(places(value))
+        if not found:
+            break
+        container, key = rng.choice(found)
+        match rng.randrange(8):
+            case 0:
+                del container[key]
+            case 1 if isinstance(container, dict):
+                container[rng.choice(WORDS)] = container.pop(key)
+            case 2 if isinstance(container, dict):
+                container[rng.choice(WORDS)] = other_value(rng, toml=toml)
+            case 3 if isinstance(container, list):
+                container.insert(key, copy.deepcopy(container[key]))
+            case 4 if isinstance(container[key], list):
+                container[key] = container[key][: rng.randrange(len(container[key]) + 1)]
+            case 5:
+                other, place = rng.choice(found)
+                container[key] = copy.deepcopy(other[place]) if place_exists(other, place) else 0
+            case _:
+                container[key] = other_value(rng, toml=toml)
+    return value
+
+
+def place_exists(container: Any, key: Any) -> bool:
+    return key in container if isinstance(container, dict) else key < len(container)
+
+
+def damaged(content: bytes, rng: random.Random) -> bytes:
+    """Return bytes of which some were flipped, cut off, repeated or replaced."""
+    changed = bytearray(content)
+    match rng.randrange(5):
+        case 0:
+            return content[: rng.randrange(len(content) + 1)]
+        case 1:
+            return rng.choice((b"", b"hello", b"\0" * 100, b"[" * 10**5, b"\xff\xfe"))
+        case 2:
+            start = rng.randrange(len(content))
+            return content[:start] + content[start : start + 50] + content[start:]
+        case _:
+            for _ in range(rng.choice((1, 1, 4, 50))):
+                changed[rng.randrange(len(changed))] = rng.randrange(256)
+            return bytes(changed)
+
+
+def toml_text(tables: dict[str, Any]) -> str:
+    """Return tables as TOML, with everything below the first level on one line."""
+    return "".join(f"{json.dumps(key)} = {_toml(value)}\n" for key, value in tables.items())
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    if isinstance(value, bool | str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return value.isoformat() if isinstance(value, datetime.date) else repr(value)
+
+
+class Answer(NamedTuple):
+    """The answer of a command."""
+
+    code: int
+    output: str
+    error: str
+
+
+def memspan(*arguments: object) -> Answer:
+    """Give a command in this process.
+
+    Raises:
+        FaultError: if it ends in a traceback, takes too long, or refuses something in more than one message.
+    """
+    output, error = io.StringIO(), io.StringIO()
+    argv, sys.argv = sys.argv, ["memspan", *map(str, arguments)]
+    started = time.process_time()
+    try:
+        with _limit(), contextlib.redirect_stdout(output), contextlib.redirect_stderr(error):
+            main()
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    except BaseException as fault:
+        raise FaultError("".join(traceback.format_exception(fault))) from fault
+    finally:
+        sys.argv = argv
+    if time.process_time() - started > LONGEST:
+        raise FaultError(f"it took {time.process_time() - started:.1f} s")
+    answer = Answer(code, output.getvalue(), error.getvalue())
+    if code == 2 and len(answer.error.strip().splitlines()) != 1:
+        raise FaultError(f"not one message, but {answer.error!r}")
+    if code not in (0, 1, 2):
+        raise FaultError(f"exit code {code}")
+    return answer
+
+
+@contextlib.contextmanager
+def _limit() -> Iterator[None]:
+    """Interrupt what hangs."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise TimeoutError(f"it hangs after {3 * LONGEST} s")
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.alarm(3 * LONGEST)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def tree(folder: Path) -> dict[str, int]:
+    """Return the files below a folder with their sizes."""
+    return {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+
+
+@contextlib.contextmanager
+def sandbox() -> Iterator[Path]:
+    """Work in a folder inside a folder, of which only what stands in the inner one may change.
+
+    A module `EVIL` lies there, which nobody may import.
+
+    Raises:
+        FaultError: if something outside changed, or the module was imported.
+    """
+    with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
+        outer = Path(name)
+        inner = outer / "a" / "b"
+        inner.mkdir(parents=True)
+        (inner / f"{EVIL}.py").write_text(f"import sys\nsys.{EVIL} = True\n", encoding="utf-8")
+        sys.path.append(str(inner))
+        try:
+            with contextlib.chdir(inner):
+                yield inner
+        finally:
+            sys.path.remove(str(inner))
+        outside = {path for path in tree(outer) if not path.startswith("a/b/")}
+        if outside:
+            raise FaultError(f"written outside: {outside}")
+
+
+# The readers ---------------------------------------------------------------------------------------------------------
+
+EXPERIMENT: dict[str, Any] = {
+    "title": "Two nets",
+    "tasks": {
+        "adding": {"length": 8, "test_lengths": [12]},
+        "memory": {"task": "sequence_memory", "length": 9, "lag": [2, 4], "training": {"steps": 30}},
+        "sizes": {"task": "counting", "length": 12, "train_size": [50, 100]},
+    },
+    "architectures": {
+        "rnn": {"init": "orthogonal"},
+        "wide": {"architecture": "lstm", "hidden_size": 12, "training": {"clip": math.inf}},
+        "mlp": {"window": 3, "depth": 2},
+    },
+    "model": {"parameters": 2000},
+    "training": {"steps": 40, "batch_size": 8, "learning_rate": 0.01, "optimizer": "adam"},
+    "sweep": {
+        "trials": 3,
+        "seed": 900,
+        "sampler": "sobol",
+        "pruner": "none",
+        "finalists": 2,
+        "space": {
+            "learning_rate": {"low": 1e-3, "high": 1e-1, "log": True},
+            "optimizer": ["adam", "sgd"],
+            "forget_bias": [0.0, 1.0],
+            "delay": {"low": 0, "high": 2},
+        },
+    },
+    "evaluation": {"seeds": [0, 1, 2]},
+}
+CLAIM: dict[str, Any] = {
+    "statement": "One is better",
+    "source": "nobody",
+    "measure": "test_skill",
+    "direction": "above",
+    "margin": 0.02,
+    "comparisons": [{"first": "rnn", "second": "wide", "tasks": ["adding"]}, {"first": "rnn", "value": 0.1}],
+    "budget": {"small": {"seeds": 3, "trials": 2}},
+    "experiment": {key: EXPERIMENT[key] for key in ("tasks", "architectures", "model", "sweep")},
+}
+
+
+def experiment_text(rng: random.Random, base: dict[str, Any] = EXPERIMENT) -> bytes:
+    """Return a mutated experiment or claim as a file."""
+    if rng.randrange(10):
+        return toml_text(mutated(base, rng, toml=True)).encode(errors="surrogatepass")
+    return damaged(toml_text(base).encode(), rng)
+
+
+def planned(path: Path) -> str:
+    """Plan the runs of an experiment."""
+    from suite.experiment.loading import load
+    from suite.planning.plan import Plan, studies
+
+    experiment = load(path)
+    return f"{len(Plan(experiment, studies(experiment), {}).missing())} runs"
+
+
+def planned_claim(path: Path) -> str:
+    """Plan the runs of a claim for its budgets."""
+    from suite.claims.claim import load
+    from suite.planning.plan import studies
+
+    claim = load(str(path))
+    return ", ".join(str(len(studies(claim.experiment_with(budget)))) for budget in claim.budget)
+
+
+def message_of(read: Callable[[], str]) -> str:
+    """Read a file, and return the message with which it is refused; empty if it is not.
+
+    Raises:
+        FaultError: if reading ends in any other way than memspan's own, takes too long, or gives several messages.
+    """
+    started = time.process_time()
+    try:
+        with _limit():
+            read()
+        message = ""
+    except (InputError, StoreError) as error:
+        message = str(error)
+    except BaseException as fault:
+        raise FaultError("".join(traceback.format_exception(fault))) from fault
+    if time.process_time() - started > LONGEST:
+        raise FaultError(f"it took {time.process_time() - started:.1f} s")
+    if "\n" in message or len(message) > 3000:
+        raise FaultError(f"not one short message, but {message[:500]!r}")
+    return message
+
+
+def try_experiment(folder: Path, rng: random.Random) -> str:
+    """Plan a mutated experiment."""
+    (folder / "mutated.toml").write_bytes(experiment_text(rng))
+    return message_of(lambda: planned(folder / "mutated.toml"))
+
+
+def try_claim(folder: Path, rng: random.Random) -> str:
+    """Plan a mutated claim."""
+    (folder / "mutated.toml").write_bytes(experiment_text(rng, CLAIM))
+    return message_of(lambda: planned_claim(folder / "mutated.toml"))
+
+
+READERS: dict[str, Callable[[Path, random.Random], str]] = {"experiments": try_experiment, "claims": try_claim}
+
+
+def try_many(reader: str, count: int, seed: int, show: Callable[[str], None]) -> Counter[str]:
+    """Give ``count`` mutated files to a reader, and return how many were read, refused, and at fault."""
+    counts: Counter[str] = Counter()
+    with sandbox() as folder:
+        for number in range(seed, seed + count):
+            try:
+                message = READERS[reader](folder, random.Random(number))
+                counts["refused" if message else "read"] += 1
+            except FaultError as fault:
+                counts["at fault"] += 1
+                show(f"seed {number}: {fault}")
+    return counts
+
+
+def run() -> None:
+    """Give mutated files to a reader, as the command line asks."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("reader", choices=READERS)
+    parser.add_argument("count", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    counts = try_many(options.reader, options.count, options.seed, print)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"{options.reader}: {dict(counts)}, at most {memory:.1f} GiB")
+    sys.exit(1 if counts["at fault"] or memory > MOST_MEMORY / 2**30 else 0)
+
+
+if __name__ == "__main__":
+    run()
