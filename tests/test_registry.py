@@ -15,6 +15,7 @@ from suite.architectures import Cell
 from suite.architectures.gru import GRU
 from suite.console.describe import describe, plain_text
 from suite.errors import InputError
+from suite.leaderboards.columns import COST, MEMORY, OVERFITTING
 from suite.registry import Registry, architectures, option_types, tasks
 from tasks import Task
 from tasks.adding import Adding
@@ -257,3 +258,39 @@ def test_experiments_claims_and_classes_of_others_are_described() -> None:
     assert describe("gru")["options"]["reset"] == {"type": "'before' | 'after' | 'none'", "default": "before"}
     with pytest.raises(InputError, match="did you mean 'quick'"):
         describe("quik")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("lstm_cell",), "lstm_cell in quick: lstm readout=cell"),
+        (("lstm_cell", "quick"), "lstm_cell in quick: lstm readout=cell"),
+        (("gru", "quick"), "gru in quick: gru"),
+        (("sequence_memory", "quick"), "sequence_memory in quick: sequence_memory length=60 test_lengths=[120] lag=30"),
+        (("tanh_half", "H4_jacobians"), "tanh_half in H4_jacobians: rnn init=orthogonal gain=0.5"),
+        (("irnn_sgd_clipped",), "irnn_sgd_clipped in H5_clipping: rnn "),
+    ],
+)
+def test_a_label_of_an_experiment_or_a_claim_is_described_by_its_table(arguments: tuple[str, ...], line: str) -> None:
+    description = describe(*arguments)
+    assert description["kind"] == "label"
+    assert description["text"].startswith(line)
+
+
+def test_a_label_of_ones_own_file_is_described_without_importing_its_class(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    tables = '[tasks.adding]\nlength = 20\n[architectures.leaky]\narchitecture = "nowhere:Leaky"\nrate = 0.5\n'
+    path.write_text(tables, encoding="utf-8")
+    text = describe("leaky", str(path))["text"]
+    assert f"leaky in {path}: nowhere:Leaky rate=0.5" in text
+    assert "`memspan list nowhere:Leaky`" in text
+    with pytest.raises(InputError, match=r"unknown label 'leeky'.*did you mean 'leaky'"):
+        describe("leeky", str(path))
+
+
+def test_every_column_of_the_tables_is_explained_by_its_label() -> None:
+    every_column = describe("columns")["text"]
+    for column in (*MEMORY, *COST, *OVERFITTING):
+        if column.key != "architecture":
+            assert describe(column.label)["text"].startswith(f"{column.label}: ")
+            assert f"{column.label}: " in every_column

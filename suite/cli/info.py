@@ -21,21 +21,33 @@ from suite.errors import InputError
 @app.command("list")
 def list_(
     name: Annotated[
-        str, typer.Argument(help="An architecture, a task, an experiment or a claim to describe. Default: list all.")
+        str,
+        typer.Argument(
+            help="What to describe: an architecture, a task, an experiment, a claim, a label of one of these, a column "
+            "of the tables, or `columns` for all of them. Default: list all."
+        ),
+    ] = "",
+    place: Annotated[
+        str,
+        typer.Argument(
+            metavar="[EXPERIMENT]",
+            help="The experiment or the claim that has the label, or its TOML file. Default: any.",
+        ),
     ] = "",
     as_json: AsJson = False,
 ) -> None:
     """List the architectures, tasks, experiments and claims, or describe one of them.
 
-    The description of an architecture or a task has its options. That of an experiment or a claim is its file.
+    The description of an architecture or a task has its options. That of an experiment or a claim is its file. A label
+    of an experiment is described by its architecture or its task, and by what its table sets.
     """
     if name:
         from suite.console.describe import describe
 
-        description = describe(name)
+        description = describe(name, place)
         if as_json:
             print(json.dumps(description, indent=2, ensure_ascii=False))
-        elif "options" in description:
+        elif description["kind"] not in ("experiment", "claim"):
             console.print(description["text"], markup=False, highlight=False)
         else:
             print(description["text"])

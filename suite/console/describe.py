@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import types
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -12,19 +13,30 @@ from typing import Any, Literal, get_args, get_origin
 from suite.claims import claim
 from suite.errors import InputError, unknown
 from suite.experiment import loading
+from suite.experiment.experiment import Experiment
+from suite.experiment.tables import ArchitectureTable, TaskTable, settings_text
+from suite.leaderboards import columns
 from suite.registry import Registry, architectures, option_types, tasks
 
+Description = dict[str, Any]
+"""``kind``, ``name`` and ``text``, and the ``options`` of a class with their types and defaults."""
 
-def describe(name: str) -> dict[str, Any]:
-    """Describe the architecture, the task, the experiment or the claim of this name.
 
-    Returns:
-        ``kind``, ``name`` and ``text``. An architecture or a task also has ``options`` with their types and defaults.
-        The text of an experiment or a claim is its file.
+def describe(name: str, place: str = "") -> Description:
+    """Describe whatever has this name.
+
+    That is an architecture, a task, an experiment, a claim, a column of a table, the word ``columns`` for all of them,
+    or a label of an experiment. The text of an experiment or a claim is its file.
+
+    Args:
+        name: the name.
+        place: an experiment or a claim, whose label the name then is.
 
     Raises:
         InputError: if nothing has this name.
     """
+    if place:
+        return _describe_label(name, place)
     registries: dict[str, Registry[Any]] = {"architecture": architectures, "task": tasks}
     for kind, registry in registries.items():
         if name in registry.names():
@@ -37,11 +49,56 @@ def describe(name: str) -> dict[str, Any]:
     for kind, paths in files.items():
         if name in paths:
             return {"kind": kind, "name": name, "text": paths[name].read_text(encoding="utf-8").rstrip()}
+    words = columns.explained()
+    if name == "columns" or name in words:
+        shown = words if name == "columns" else {name: words[name]}
+        return {
+            "kind": "column",
+            "name": name,
+            "text": "\n\n".join(f"{label}: {text}" for label, text in shown.items()),
+        }
+    if places := list(_places_of(name, [place for paths in files.values() for place in paths])):
+        return _describe_label(name, *places)
     classes = [class_name for registry in registries.values() for class_name in registry.names()]
-    raise unknown("name", name, [*classes, *files["experiment"], *files["claim"]])
+    raise unknown("name", name, [*classes, *files["experiment"], *files["claim"], "columns"])
 
 
-def _describe_class(kind: str, name: str, registry: Registry[Any]) -> dict[str, Any]:
+def _describe_label(label: str, *places: str) -> Description:
+    """Describe a label of one or more experiments or claims. This imports nothing that their files name."""
+    texts = []
+    for place in places:
+        labels = _labels(place)
+        if label not in labels:
+            raise unknown("label", label, labels, of=f"experiment {place!r}")
+        texts.append(labels[label])
+    lines = [f"{label} in {place}: {text}" for place, text in zip(places, texts, strict=True)]
+    names = dict.fromkeys(text.split()[0] for text in texts)
+    seen = f"See `memspan list {'`, `memspan list '.join(names)}` for what it is and for its other options."
+    return {"kind": "label", "name": label, "text": "\n".join([*lines, "", seen])}
+
+
+def _places_of(label: str, places: Iterable[str]) -> Iterator[str]:
+    """Yield those experiments and claims that have a label. A file that is wrong has none."""
+    for place in places:
+        with suppress(InputError):
+            if label in _labels(place):
+                yield place
+
+
+def _labels(place: str) -> dict[str, str]:
+    """Return the labels of an experiment or a claim, each with its class and the settings of its table."""
+    experiments, claims = loading.available(), claim.available()
+    kind = "claim" if place in claims and place not in experiments else "experiment"
+    tables, name = loading.read(kind, place, claims if kind == "claim" else experiments)
+    inside = tables.get("experiment", tables)  # That of a claim is a table, or the name of an experiment.
+    if isinstance(inside, str):
+        return _labels(inside)
+    experiment = Experiment.from_tables(inside, name)
+    tables_of: tuple[Mapping[str, ArchitectureTable | TaskTable], ...] = (experiment.architectures, experiment.tasks)
+    return {label: settings_text(label, table) for tables in tables_of for label, table in tables.items()}
+
+
+def _describe_class(kind: str, name: str, registry: Registry[Any]) -> Description:
     cls = registry.get(name)
     options = {
         option: {"type": type_text(annotation), "default": default}

@@ -12,6 +12,7 @@ from rich.markup import escape
 from suite.console.progress import duration
 from suite.leaderboards.text.table_styles import terminal_table
 from suite.planning.plan import Plan
+from suite.results.early_ends import diverged_text
 from suite.results.record import earlier_text, record_of
 from suite.store.ledger import UnfinishedRun
 from suite.store.ledger_tables import RUNNING
@@ -32,6 +33,8 @@ class StudyStatus:
     failed: int
     missing: int
     """The number of runs that nobody has begun, that wait for another try, or that are not known yet."""
+    diverged: int = 0
+    """The number of runs that are done and have diverged."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class Status:
 
     def as_data(self) -> dict[str, Any]:
         """Return plain values for programs, with the counts of each study under its name."""
-        studies = {study.study: {state: getattr(study, state) for state in STATES} for study in self.studies}
+        counts = (*STATES, "diverged")
+        studies = {study.study: {count: getattr(study, count) for count in counts} for study in self.studies}
         return {**asdict(self), "studies": studies, "totals": self.totals, "complete": self.complete}
 
 
@@ -81,7 +85,9 @@ def collect_status(plan: Plan, store: Store, attempts: int = 3) -> Status:
         given_up = [run for run in begun if run.state != RUNNING and run.failures >= attempts]
         counts = progress.done, len(under_way), len(given_up)
         missing = plan.experiment.runs_per_study - sum(counts)
-        studies.append(StudyStatus(study.name, study.level.label, study.variant.label, *counts, missing))
+        diverged = sum(outcome.metrics["diverged"] > 0 for _, outcome in progress.outcomes(progress.jobs))
+        names = study.name, study.level.label, study.variant.label
+        studies.append(StudyStatus(*names, *counts, missing, diverged))
         running += under_way
         failed += given_up
     earlier = record_of(plan, store).earlier
@@ -104,6 +110,10 @@ def print_status(status: Status, console: Console) -> None:
     console.print(table)
     if status.earlier and not status.complete:
         console.print(earlier_text(status.earlier), style="yellow", highlight=False)
+    for study in status.studies:
+        if study.diverged:
+            diverged = diverged_text(study.diverged, study.done)
+            console.print(f"{study.study}: {diverged}", style="yellow", highlight=False, markup=False)
     for run in status.running:
         console.print(
             f"running  {run.study} {run.role} {run.number}: for {duration(run.seconds)} by {run.process}, "

@@ -18,7 +18,7 @@ from suite.experiment.bounds import (
     Seed,
     Sequences,
 )
-from suite.experiment.run_config import Frozen
+from suite.experiment.run_config import Frozen, canonical_json
 
 LADDER: Any = Field(strict=False, min_length=1, max_length=MOST_VALUES)
 """The form of a list that makes one level of each value."""
@@ -83,3 +83,17 @@ class ArchitectureTable(Frozen):
     delay: Delay | None = None
     training: dict[str, Any] = Field(default={})
     """Fixed values of some settings in ``TUNABLE_TRAINING``."""
+
+
+def settings_text(label: str, table: TaskTable | ArchitectureTable) -> str:
+    """Return the class of a table and its settings, such as ``lstm readout=cell``, without importing the class."""
+    own = table.task if isinstance(table, TaskTable) else table.architecture
+    settings = table.model_dump(exclude={"task", "architecture", "training"}, exclude_defaults=True)
+    settings |= {f"training.{name}": value for name, value in table.training.items()}
+    pairs = (f"{name}={setting_value(value)}" for name, value in settings.items())
+    return " ".join([own or label, *pairs])
+
+
+def setting_value(value: Any) -> str:
+    """Return a setting as one writes it: as JSON, but a word without quotes."""
+    return value if isinstance(value, str) else canonical_json(value)

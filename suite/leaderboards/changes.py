@@ -17,6 +17,7 @@ from suite.errors import InputError
 from suite.leaderboards.columns import NAME, SEEDS, Column
 from suite.leaderboards.tables import records
 from suite.leaderboards.text.table_styles import columns_table
+from suite.results.early_ends import diverged_text
 from suite.results.record import Record, as_plain
 from suite.results.score_table import score_table
 from suite.results.wording import UNKNOWN
@@ -79,6 +80,7 @@ def _scope(tables: list[pd.DataFrame], scope: str, tasks: list[str]) -> pd.DataF
     for name in sorted({*means[0].index, *means[1].index}):
         before, after = (float(side.get(name, math.nan)) for side in means)
         line: dict[str, Any] = {"task": scope, "architecture": name, "before": before, "after": after, "p": math.nan}
+        line["remark"] = _remark(tables, name, tasks)
         if math.isnan(before) or math.isnan(after):
             line["verdict"] = GONE if math.isnan(after) else NEW
         else:
@@ -88,7 +90,19 @@ def _scope(tables: list[pd.DataFrame], scope: str, tasks: list[str]) -> pd.DataF
             line["low"], line["high"] = max(-1.0, low), min(1.0, high)
             line["verdict"] = SAME if same else ""
         lines.append(line)
-    columns = ["task", "architecture", "before", "after", "difference", "low", "high", "seeds", "p", "verdict"]
+    columns = [
+        "task",
+        "architecture",
+        "before",
+        "after",
+        "difference",
+        "low",
+        "high",
+        "seeds",
+        "p",
+        "verdict",
+        "remark",
+    ]
     rows = pd.DataFrame(lines).reindex(columns=columns)
     tested = rows["verdict"] == ""
     adjusted = holm(rows.loc[tested, "p"])
@@ -102,6 +116,15 @@ def _means(table: pd.DataFrame, tasks: list[str]) -> pd.Series[float]:
     """Return the mean over tasks of each architecture that has them all."""
     per_task = table[table["task"].isin(tasks)].groupby(["architecture", "task"])["skill"].mean().unstack("task")
     return per_task.dropna().mean(axis=1)
+
+
+def _remark(tables: list[pd.DataFrame], architecture: str, tasks: list[str]) -> str:
+    """Return how many runs of an architecture diverged, before and after; empty where none did."""
+    texts = []
+    for when, table in zip(("before", "after"), tables, strict=True):
+        diverged = table.loc[(table["architecture"] == architecture) & table["task"].isin(tasks), "diverged"]
+        texts.append(f"{when}, {diverged_text(diverged.sum(), len(diverged))}" if diverged.any() else "")
+    return "; ".join(filter(None, texts))
 
 
 def _differences(tables: list[pd.DataFrame], architecture: str, tasks: list[str]) -> tuple[list[Floats], bool]:
@@ -170,6 +193,9 @@ def show(changes: Changes, console: Console) -> None:
     """Print a table per scope, then what may have caused the changes."""
     for scope, rows in changes.rows.groupby("task", sort=False):
         console.print(columns_table(COLUMNS, records(rows), escape(str(scope))), "")
+        for _, row in rows[rows["remark"] != ""].iterrows():
+            remark = f"{row['architecture']} on {scope}: {row['remark']}"
+            console.print(remark, style="yellow", highlight=False, markup=False)
     for cause in changes.causes:
         console.print(cause, highlight=False, markup=False)
     if not changes.causes:

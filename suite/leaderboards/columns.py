@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from suite.results.early_ends import diverged_text
 from suite.results.wording import UNKNOWN, ends_text, is_unknown, number_text
 from suite.statistics.bootstrap import FEW_SEEDS
 from suite.statistics.paired_tests import MARGIN
@@ -176,10 +177,21 @@ def cell(row: Mapping[str, Any], column: Column) -> tuple[str, str]:
     return number_text(value, column.kind), ends_text(low, high, column.kind)
 
 
-def cell_text(row: Mapping[str, Any], column: Column) -> str:
-    """Return the text of a cell of a table of text, with its interval where the column asks for it."""
+def cell_text(row: Mapping[str, Any], column: Column, before_remark: str = " ") -> str:
+    """Return the text of a cell of a table of text, with its interval where the column asks for it.
+
+    A skill has its remark behind it, in parentheses.
+    """
     text, ends = cell(row, column)
-    return f"{text} {ends}" if column.interval and ends else text
+    number = f"{text} {ends}" if column.interval and ends else text
+    said = row.get("remark") if column.kind == "skill" else ""
+    return f"{number}{before_remark}({said})" if said else number
+
+
+def remark(row: Mapping[str, Any]) -> str:
+    """Return what a reader has to know of the skill of a row, such as ``3 of 3 runs diverged``; mostly empty."""
+    diverged = row.get("diverged_runs")
+    return "" if diverged is None or is_unknown(diverged) else diverged_text(diverged, row["runs"])
 
 
 def shown_columns(columns: Iterable[Column], rows: Sequence[Mapping[str, Any]]) -> list[Column]:
@@ -195,6 +207,27 @@ def has_values(column: Column, rows: Iterable[Mapping[str, Any]]) -> bool:
 def terms(columns: Iterable[Column]) -> list[tuple[str, str]]:
     """Return the label and the explanation of each column whose label does not say enough."""
     return [(column.label, column.help) for column in columns if column.help and not column.obvious]
+
+
+def variant_terms(rows: Iterable[Mapping[str, Any]], variants: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return a sentence on each architecture of some rows whose label does not say what it is.
+
+    Args:
+        rows: the rows of tables.
+        variants: the architecture and the settings of such labels, such as ``lstm readout=cell``.
+    """
+    labels = dict.fromkeys(str(row["architecture"]) for row in rows)
+    parts = [(label, *variants[label].partition(" ")) for label in labels if label in variants]
+    return [(label, f"The architecture {name}{f' with {own}' if own else ''}.") for label, name, _, own in parts]
+
+
+def explained() -> dict[str, str]:
+    """Return the explanation of every column of every table, by its label."""
+    words: dict[str, str] = {}
+    for column in (*MEMORY, *COST, *OVERFITTING, *HORIZON, *CRITICAL, *LONGER):
+        if column.help:
+            words.setdefault(column.label, column.help)
+    return words
 
 
 def glossary() -> list[str]:

@@ -11,8 +11,10 @@ import pandas as pd
 
 from suite.errors import InputError
 from suite.experiment.search_space import FEWEST_TRIALS
+from suite.experiment.tables import settings_text
 from suite.planning.plan import Plan
 from suite.results import clipping, horizon, overfitting
+from suite.results.early_ends import diverged_note, named, stopped_note, with_diverged
 from suite.results.ladders import delay_points, size_points
 from suite.results.record import Record, Row, earlier_text
 from suite.results.score_table import score_table
@@ -37,8 +39,6 @@ WITH_INTERVAL = ("gap", "sequences_per_second")
 """The columns of these that have Student's interval over seeds beside them, as ``_low`` and ``_high``."""
 MEASURED = ("sequences_per_second", "sequences_per_second_low", "sequences_per_second_high", "seconds_to_solve")
 """The columns that measure time, which differs between two runs of the same configuration."""
-MOST_NAMED = 6
-"""The largest number of rows that a note names."""
 OVERFITTING_AVERAGED = {name: name for name in overfitting.OTHERS}
 """The averaged columns of an overfitting table."""
 HORIZON = ("d50", "d50_low", "d50_high", "censored", "shortest", "longest")
@@ -83,6 +83,13 @@ class Leaderboard:
     """The evaluations, see `score_table`."""
     record: Record | None = None
     """The record that it is made from."""
+
+    @property
+    def variants(self) -> dict[str, str]:
+        """The architecture and the settings of each row that its label does not say, such as ``lstm readout=cell``."""
+        tables = self.record.experiment.architectures if self.record else {}
+        texts = {label: settings_text(label, table) for label, table in tables.items()}
+        return {label: text for label, text in texts.items() if text != label}
 
     @cached_property
     def profiles(self) -> pd.DataFrame:
@@ -154,12 +161,12 @@ def build_leaderboard(source: Record | Plan) -> Leaderboard:
     if int(runs.groupby(["architecture", "task"])["seed"].nunique().min()) < FEW_SEEDS:
         notes.append(f"Fewer than {FEW_SEEDS} seeds were evaluated: this is an indication and not a result to publish.")
     if edges := at_edges(record):
-        names = [f"{name} ({', '.join(sorted(params))})" for name, params in edges.items()]
-        shown = "; ".join(names[:MOST_NAMED]) + (f"; and {len(names) - MOST_NAMED} more" * (len(names) > MOST_NAMED))
+        shown = named([f"{name} ({', '.join(sorted(params))})" for name, params in edges.items()])
         notes.append(
             f"The best settings of these rows lie at an edge of the search space, so a wider one may hold "
             f"better ones: {shown}."
         )
+    notes += [*diverged_note(runs), *stopped_note(runs)]
     comparisons = {scope: compare(runs, scope) for scope in scopes if scope in (OVERALL, *runs["task"].unique())}
     rows = _ranked(runs, scopes, AVERAGED, comparisons)
     rows = rows.merge(interquartile_means(runs), on=["architecture", "task"], how="left")
@@ -169,9 +176,9 @@ def build_leaderboard(source: Record | Plan) -> Leaderboard:
     return Leaderboard(
         experiment.name,
         experiment.title,
-        _with_horizon(_with_intervals(rows, runs), horizons),
+        _with_horizon(_with_intervals(with_diverged(rows, runs), runs), horizons),
         scopes,
-        _longer(runs),
+        with_diverged(_longer(runs), runs),
         notes,
         horizons,
         horizon.curves(points) if len(points) else pd.DataFrame(),
@@ -255,7 +262,8 @@ def _overfitting(sizes: pd.DataFrame) -> pd.DataFrame:
         ],
         columns=["architecture", "task", "test_loss_low", "test_loss_high"],
     )
-    return rows.merge(intervals, on=["architecture", "task"], how="left")
+    rows = rows.merge(intervals, on=["architecture", "task"], how="left")
+    return with_diverged(rows, sizes.assign(task=sizes["ladder"]))
 
 
 def _longer(runs: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from suite.leaderboards.columns import HORIZON, MEMORY, Column
+from suite.leaderboards.columns import HORIZON, MEMORY, Column, remark
 from suite.leaderboards.leaderboard import Leaderboard
 from suite.results.wording import horizon_text, is_unknown
 
@@ -50,8 +50,10 @@ def horizon_rows(board: Leaderboard, kind: str, ladder: str) -> list[TableRow]:
 
 
 def records(frame: pd.DataFrame, columns: tuple[Column, ...] = ()) -> list[TableRow]:
-    """Return the lines of a table, with the text of each horizon that they have."""
+    """Return the lines of a table, with the remark on their skill and the text of each horizon that they have."""
     rows: list[TableRow] = [{str(key): value for key, value in line.items()} for line in frame.to_dict("records")]
+    for row in rows:
+        row["remark"] = remark(row)
     for column in columns:
         if column.kind == "horizon" and column.key in frame:
             for row in rows:

@@ -27,6 +27,7 @@ def score_table(record: Record) -> pd.DataFrame:
                     "key": job.key,
                     "skill": metrics["test_skill"],
                     "solved": bool(metrics["solved"]),
+                    "stopped": training.stop_when_solved and steps < training.steps,
                     "steps_to_solve": solved_step,
                     "steps_budget": training.steps,
                     "seconds_to_solve": steps * training.batch_size / metrics["sequences_per_second"],

@@ -13,12 +13,12 @@ from suite.leaderboards.leaderboard import Leaderboard
 from suite.leaderboards.page.plain import DRAWN, SAID, plain
 from suite.leaderboards.page.protocol_text import citation, facts, sentences
 from suite.leaderboards.page.rows import row_details
-from suite.leaderboards.tables import TableRow, overfitting_ladders, overfitting_rows, ranking_rows
+from suite.leaderboards.tables import TableRow, overfitting_ladders, overfitting_rows, ranking_rows, records
 from suite.results.horizon import TRAINED, Fit
 from suite.results.wording import horizon_text
 from suite.statistics.profiles import THRESHOLDS
 
-BESIDE = ("missing", "few_seeds")
+BESIDE = ("missing", "few_seeds", "remark")
 """The values that a table shows beside a name or instead of a number."""
 SHOWN_OVERFITTING = ("train_skill", "validation_skill", "test_skill", "train_loss", "test_loss")
 FINE = 60
@@ -57,13 +57,14 @@ def page_data(board: Leaderboard, manifest: Mapping[str, Any], files: Sequence[s
             "notes": board.notes,
             "scopes": board.scopes,
             "architectures": _styles(board),
+            "variants": board.variants,
             "rankings": {scope: _values(ranking_rows(board, scope), (*MEMORY, *COST)) for scope in board.scopes},
             "overfitting": {
                 ladder: _values(overfitting_rows(board, ladder), OVERFITTING) for ladder in overfitting_ladders(board)
             },
             "overfitting_curves": _overfitting_curves(board),
             "horizons": _horizons(board),
-            "longer": board.longer.to_dict("records"),
+            "longer": records(board.longer),
             "profiles": plain(_profiles(board), DRAWN),
             "budget": plain(_budget(board), DRAWN),
             "critical": _critical(board),

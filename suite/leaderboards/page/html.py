@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from suite.leaderboards.columns import cell
+from suite.leaderboards.columns import cell, explained, variant_terms
 from suite.leaderboards.page.colours import colour_rules, outline
 from suite.leaderboards.page.payload import payload
 from suite.leaderboards.page.tabs import tabs
@@ -48,6 +48,8 @@ def render(data: Mapping[str, Any]) -> str:
         script=Markup("\n\n").join(_asset(f"scripts/{name}.js") for name in SCRIPTS),
         payload=payload(data),
         cell=cell,
+        variant_terms=variant_terms,
+        explained=explained(),
         pieces=lambda label: re.split("(?<=_)", label),
         bar=bar,
         few=FEW_SEEDS,

@@ -11,6 +11,7 @@ import numpy as np
 
 from suite.experiment.run_config import canonical_json
 from suite.leaderboards.page.plain import DRAWN, plain
+from suite.results.early_ends import diverged_text
 from suite.results.record import Record, Row, Run
 from suite.results.tuning import default_and_tuned, edges
 from suite.results.wording import setting_text
@@ -35,10 +36,12 @@ def _details(row: Row) -> dict[str, Any]:
         "params": {name: _setting(value) for name, value in sorted(row.params.items())},
         "edges": edges(row.study, row.params),
         "default_validation": before,
+        "default_remark": diverged_text(row.trials[0][1].metrics["diverged"], 1) if row.trials else "",
         "tuned_validation": after,
         "config": {part: {name: _setting(value) for name, value in values.items()} for part, values in config.items()},
         "seeds": [job.config.seed for job, _ in row.evaluations],
         "skills": [outcome.metrics["test_skill"] for _, outcome in row.evaluations],
+        "diverged": [bool(outcome.metrics["diverged"]) for _, outcome in row.evaluations],
         "steps_to_solve": [outcome.metrics.get("steps_to_solve") for _, outcome in row.evaluations],
         "keys": [job.key for job, _ in row.evaluations],
         "curve": plain(_learning_curve(row.evaluations), DRAWN),

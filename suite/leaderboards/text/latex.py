@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from suite.leaderboards.columns import MEMORY, cell_text, terms
+from suite.leaderboards.columns import MEMORY, cell_text, terms, variant_terms
 from suite.leaderboards.leaderboard import Leaderboard
+from suite.leaderboards.tables import records
 from suite.leaderboards.text.sections import rankings
 
 SPECIAL = {
@@ -34,5 +35,6 @@ def latex(board: Leaderboard) -> str:
         for row in section.rows:
             lines += [" & ".join(escape(cell_text(row, column)) for column in section.columns) + r" \\"]
         lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
-    lines += [f"% {label}: {text}" for label, text in terms(MEMORY)]
+    words = [*terms(MEMORY), *variant_terms(records(board.rows), board.variants)]
+    lines += [f"% {label}: {text}" for label, text in words]
     return "\n".join([*lines, *(f"% {note}" for note in board.notes)]) + "\n"

@@ -11,13 +11,17 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from suite.leaderboards.columns import INTROS, WIDE, Column, cell_text, terms
+from suite.leaderboards.columns import INTROS, NAME, WIDE, Column, cell_text, terms, variant_terms
 from suite.leaderboards.leaderboard import Leaderboard
 from suite.leaderboards.text.clipping_sections import clipping_sections
 from suite.leaderboards.text.sections import Section, ladder_sections, longer_sections, rankings, summary_sections
 from suite.leaderboards.text.table_styles import columns_table, inert, markdown_table
+
+Terms = list[tuple[str, str]]
+"""Words that a legend explains, each with its explanation."""
 
 
 def sections(board: Leaderboard) -> Iterator[Section]:
@@ -33,15 +37,16 @@ def show(board: Leaderboard, console: Console) -> None:
     """Print the tables, with as many columns as the terminal has room for."""
     explained: set[tuple[str, str]] = set()
     title = f"{board.experiment}: "
-    for kind, alike in groupby((s for s in sections(board) if s.terminal), key=lambda section: section.kind):
+    for kind, group in groupby((s for s in sections(board) if s.terminal), key=lambda section: section.kind):
         columns: dict[Column, None] = {}
+        alike = list(group)
         for section in alike:
             visible = [column for column in section.columns if column.narrowest <= console.width]
             columns |= dict.fromkeys(visible)
             console.print(title + section.title, style="bold", highlight=False, markup=False)
             console.print(columns_table(visible, section.rows), "")
             title = ""
-        _print_legend(kind, columns, explained, console)
+        _print_legend(kind, _terms(columns, alike, board), explained, console)
     if board.scopes and console.width < WIDE:
         wider = f"A terminal of {WIDE} columns has room for the size of the state and for sequences per second too."
         console.print(wider, style="dim")
@@ -49,22 +54,28 @@ def show(board: Leaderboard, console: Console) -> None:
         console.print(note, style="yellow", markup=False)
 
 
-def _print_legend(kind: str, columns: Iterable[Column], explained: set[tuple[str, str]], console: Console) -> None:
-    intro, entries = _legend(kind, columns, explained)
+def _print_legend(kind: str, entries: Terms, explained: set[tuple[str, str]], console: Console) -> None:
+    intro, entries = _legend(kind, entries, explained)
     if intro:
         console.print(intro, style="dim", highlight=False)
     if entries:
         legend = Table.grid(padding=(0, 2))
         for label, text in entries:
-            legend.add_row(label, text, style="dim")
+            legend.add_row(escape(label), escape(text), style="dim")
         console.print(legend)
     if intro or entries:
         console.print()
 
 
-def _legend(kind: str, columns: Iterable[Column], explained: set[tuple[str, str]]) -> tuple[str, list[tuple[str, str]]]:
-    """Return what the legend of some tables says, without the columns that a legend above has explained."""
-    entries = [entry for entry in terms(columns) if entry not in explained]
+def _terms(columns: Iterable[Column], alike: Iterable[Section], board: Leaderboard) -> Terms:
+    """Return the words that the legend of some tables explains: their columns, and their rows."""
+    rows = (row for section in alike if NAME in section.columns for row in section.rows)
+    return [*terms(columns), *variant_terms(rows, board.variants)]
+
+
+def _legend(kind: str, entries: Terms, explained: set[tuple[str, str]]) -> tuple[str, Terms]:
+    """Return what the legend of some tables says, without the words that a legend above has explained."""
+    entries = [entry for entry in entries if entry not in explained]
     explained |= set(entries)
     return INTROS.get(kind, ""), entries
 
@@ -73,14 +84,15 @@ def markdown(board: Leaderboard) -> str:
     """Return the leaderboard as a Markdown page."""
     lines = [f"# {board.experiment}", "", *([inert(board.title), ""] if board.title else [])]
     explained: set[tuple[str, str]] = set()
-    for kind, alike in groupby(sections(board), key=lambda section: section.kind):
+    for kind, group in groupby(sections(board), key=lambda section: section.kind):
         columns: dict[Column, None] = {}
+        alike = list(group)
         for section in alike:
             columns |= dict.fromkeys(section.columns)
             lines += _markdown_section(section)
-        intro, entries = _legend(kind, columns, explained)
+        intro, entries = _legend(kind, _terms(columns, alike, board), explained)
         lines += [intro, ""] if intro else []
-        lines += [*(f"- **{label}**: {text}" for label, text in entries), ""] if entries else []
+        lines += [*(f"- **{inert(label)}**: {inert(text)}" for label, text in entries), ""] if entries else []
     return "\n".join([*lines, *(f"**{inert(note)}**\n" for note in board.notes)])
 
 
@@ -105,6 +117,7 @@ def as_json(board: Leaderboard) -> str:
     page = {
         "experiment": board.experiment,
         "title": board.title,
+        "variants": board.variants,
         "rows": records(board.rows),
         "beyond_training_length": records(board.longer),
         "notes": board.notes,

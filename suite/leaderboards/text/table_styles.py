@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
+from rich.console import JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
@@ -29,9 +30,12 @@ def columns_table(columns: Sequence[Column], rows: Iterable[Mapping[str, Any]], 
     """Return a table for a terminal of rows with these columns."""
     table = terminal_table(title)
     for column in columns:
-        table.add_column(column.heading, justify="left" if column.left else "right", no_wrap=True)
+        # A remark stands below its skill, and only the remark is ever broken into lines.
+        narrowest = len("0.00 [0.00, 1.00]") if column.kind == "skill" else None
+        side: JustifyMethod = "left" if column.left else "right"
+        table.add_column(column.heading, justify=side, no_wrap=narrowest is None, min_width=narrowest)
     for row in rows:
-        table.add_row(*(escape(cell_text(row, column)) for column in columns))
+        table.add_row(*(escape(cell_text(row, column, before_remark="\n")) for column in columns))
     return table
 
 

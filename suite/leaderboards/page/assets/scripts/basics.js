@@ -74,6 +74,8 @@ const byId = (id) => document.getElementById(id);
 const name = (label) => html("bdi", {}, label);
 /** A name that may break after an underscore. */
 const breakable = (label) => html("bdi", {}, label.split(/(?<=_)/).flatMap((part, i) => (i ? [html("wbr"), part] : [part])));
+/** The architecture and the settings of a row whose label does not say them. */
+const variantOf = (label) => of(DATA.variants, label);
 const colour = (label) => `var(--a${PLACE.get(label)})`;
 const clamp = (value) => Math.min(1, Math.max(0, value));
 const known = (value) => value !== null && value !== undefined;
@@ -143,7 +145,8 @@ function cellText(row, column) {
 
 function interval(row, kind = "number", keys = ["mean", "low", "high"]) {
   const [text, ends] = cellText(row, { key: keys[0], low: keys[1], high: keys[2], kind });
-  return ends ? `${text} ${ends}` : text;
+  const remark = ["mean", "skill"].includes(keys[0]) && row.remark;
+  return [text, ends, remark && `(${remark})`].filter(Boolean).join(" ");
 }
 
 function signed(value) {

@@ -78,7 +78,8 @@ function comparisonTable(first, others) {
 
 function tableTexts() {
   const { columns } = TABLES.get(state.tab);
-  const rows = shownRows(state.tab).map((row) => columns.map((column) => cellText(row, column).filter(Boolean).join(" ")));
+  const remark = (row, column) => (column.kind === "skill" && row.remark ? `(${row.remark})` : "");
+  const rows = shownRows(state.tab).map((row) => columns.map((column) => [...cellText(row, column), remark(row, column)].filter(Boolean).join(" ")));
   return { headings: columns.map((column) => column.heading), rows, left: columns.map((column) => column.left) };
 }
 

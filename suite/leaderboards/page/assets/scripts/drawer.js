@@ -40,7 +40,7 @@ function openRow(label, level = null) {
   };
   const select = levels.length > 1 ? html("select", { id: "drawer-level", onchange: () => choose(select.value) }, levels.map((each) => html("option", { value: each }, each))) : null;
   const show = (each) => { choose(each); select?.scrollIntoView({ block: "nearest" }); };
-  body.append(...[DATA.scopes.length > 1 && summaryTable(label, levels, show),
+  body.append(...[variantOf(label) && html("p", {}, "The architecture and its settings: ", html("bdi", {}, html("code", {}, variantOf(label))), "."), DATA.scopes.length > 1 && summaryTable(label, levels, show),
     levels.length ? html("p", { class: "level" }, select ? html("label", { for: "drawer-level" }, "Task") : null, select || name(levels[0])) : null,
     levels.length ? place : html("p", { class: "nothing" }, "No task of this architecture has been finished.")].filter(Boolean));
   openDialog(dialog, () => {
@@ -79,9 +79,9 @@ function tuning(row, label) {
   const searched = Object.entries(row.params);
   const edges = new Set(row.edges);
   const pairs = searched.map(([key, value]) => html("div", {}, html("dt", {}, name(key)), html("dd", {}, html("code", {}, plainText(value)), edges.has(key) && " ", edges.has(key) && html("span", { class: "edge", title: "The best value lies at an edge of what was searched, so a better one may lie beyond." }, "⚠ at the edge"))));
-  const both = [["untuned default", row.default_validation], ["tuned", row.tuned_validation]].filter(([, value]) => known(value));
+  const both = [["untuned default", row.default_validation, row.default_remark], ["tuned", row.tuned_validation]].filter(([, value]) => known(value));
   const compared = both.length > 0 && html("table", { class: "plain" }, html("thead", {}, html("tr", {}, html("th", { scope: "col" }, "trial"), html("th", { scope: "col" }, "validation skill"))),
-    html("tbody", {}, both.map(([what, mean]) => html("tr", {}, html("th", { scope: "row" }, what), skillCell({ architecture: label, mean, low: null, high: null }, "td", 150, 24)))));
+    html("tbody", {}, both.map(([what, mean, remark]) => html("tr", {}, html("th", { scope: "row" }, what), skillCell({ architecture: label, mean, low: null, high: null, remark }, "td", 150, 24)))));
   return { node: html("div", { class: "two" },
     html("div", {}, html("h3", {}, "Chosen hyper-parameters"), searched.length ? html("dl", { class: "pairs" }, pairs) : html("p", { class: "nothing" }, "Untuned: nothing was searched.")),
     html("div", {}, html("h3", {}, "Untuned against tuned"), compared || html("p", { class: "nothing" }, "There were no trials."),
@@ -91,12 +91,13 @@ function tuning(row, label) {
 function seedsOf(row, label, level) {
   const place = html("div", { class: "drawing strip", style: `--c: ${colour(label)}` });
   const whole = rowsOf("memory", level).find((each) => each.architecture === label);
-  const table = plainTable(["seed", "skill", "steps to solve", "run"], row.seeds.map((seed, i) => [String(seed), known(row.skills[i]) ? fixed(row.skills[i], 3) : NOTHING, known(row.steps_to_solve[i]) ? grouped(row.steps_to_solve[i]) : "not solved", html("span", { class: "key" }, row.keys[i] || "")]));
+  const skillOf = (i) => (known(row.skills[i]) ? `${fixed(row.skills[i], 3)}${row.diverged[i] ? ", diverged" : ""}` : NOTHING);
+  const table = plainTable(["seed", "skill", "steps to solve", "run"], row.seeds.map((seed, i) => [String(seed), skillOf(i), known(row.steps_to_solve[i]) ? grouped(row.steps_to_solve[i]) : "not solved", html("span", { class: "key" }, row.keys[i] || "")]));
   const node = html("div", {}, html("h3", {}, `Skill of ${row.seeds.length} seed${row.seeds.length === 1 ? "" : "s"}`),
     html("p", {}, "Each dot is a seed, on test data. The line below the dots is the mean with its 95 % interval."), place,
     html("details", {}, html("summary", {}, "Each seed"), html("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "seeds, table" }, table)));
   const draw = () => {
-    const dots = row.skills.map((skill, i) => ({ skill, title: `seed ${row.seeds[i]}: skill ${known(skill) ? fixed(skill, 3) : NOTHING}` })).filter((dot) => known(dot.skill));
+    const dots = row.skills.map((skill, i) => ({ skill, title: `seed ${row.seeds[i]}: skill ${skillOf(i)}` })).filter((dot) => known(dot.skill));
     place.replaceChildren(picture(`Skill of each seed: ${dots.map((dot) => dot.title).join("; ")}.`, { width: widthOf(place), height: 104, marginLeft: 10, marginRight: 10, marginTop: 4, marginBottom: 30,
       x: { domain: [0, 1], ticks: 5, label: null, grid: true, inset: 6 }, y: { axis: null, domain: [0, 1] },
       marks: [whole && known(whole.low) && Plot.ruleY([whole], { y: 0.06, x1: "low", x2: "high", stroke: colour(label), strokeWidth: 2.5 }),

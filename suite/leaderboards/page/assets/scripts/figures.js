@@ -28,7 +28,7 @@ function addGlance(host) {
       const row = lookup.get(level).get(label);
       if (!row || !known(row.mean)) return html("td", {}, NOTHING);
       return html("td", { style: `--c: ${colour(label)}` }, html("span", { class: "both", title: `${level}: ${interval(row)}` },
-        bar(row, Math.round(column - 44), 24), html("span", {}, fixed(row.mean, 2))));
+        bar(row, Math.round(column - 44), 24), html("span", {}, fixed(row.mean, 2)), row.remark && html("span", { class: "remark" }, row.remark)));
     };
     const table = html("table", { class: "plain glance" },
       html("thead", {}, html("tr", {}, html("th", { scope: "col" }, "architecture"), LEVELS.map((level) => html("th", { scope: "col" }, name(level))))),
@@ -133,7 +133,7 @@ function addLonger(host) {
     const trained = trainedLength(task);
     const points = DATA.longer.filter((each) => each.task === task);
     const first = trained === null || points.some((each) => each.length === trained) ? [] : rowsOf("memory", task)
-      .filter((row) => known(row.mean)).map((row) => ({ architecture: row.architecture, length: trained, skill: row.mean, low: row.low, high: row.high }));
+      .filter((row) => known(row.mean)).map((row) => ({ architecture: row.architecture, length: trained, skill: row.mean, low: row.low, high: row.high, remark: row.remark }));
     const all = [...first, ...points];
     const lengths = [...new Set(all.map((each) => each.length))].sort((a, b) => a - b);
     const labels = drawnOf([...new Set(points.map((each) => each.architecture))]);

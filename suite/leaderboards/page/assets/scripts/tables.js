@@ -26,14 +26,15 @@ function skillCell(row, tag = "td", width, height) {
   const [text, ends] = cellText(row, { key: "mean", low: "low", high: "high", kind: "skill" });
   return html(tag, { class: "skill", style: `--c: ${colour(row.architecture)}` },
     html("span", { class: "both" }, bar(row, width, height),
-      html("span", { class: "numbers" }, text, ends && " ", ends && html("span", { class: "ci" }, ends))));
+      html("span", { class: "numbers" }, text, ends && " ", ends && html("span", { class: "ci" }, ends), row.remark && " ", row.remark && html("span", { class: "remark" }, row.remark))));
 }
 
 function nameCell(row) {
   const label = row.architecture;
   return html("th", { scope: "row", class: "name" }, html("span", { class: "who" }, swatch(label),
     html("button", { type: "button", class: "open", "data-row": label }, breakable(label)),
-    row.few_seeds && " ", row.few_seeds && html("span", { class: "few", title: `fewer than ${PAGE.few} seeds, which are an indication` }, "few", html("span", { class: "hidden" }, " seeds"))));
+    row.few_seeds && " ", row.few_seeds && html("span", { class: "few", title: `fewer than ${PAGE.few} seeds, which are an indication` }, "few", html("span", { class: "hidden" }, " seeds"))),
+    variantOf(label) && " ", variantOf(label) && html("bdi", { class: "variant" }, variantOf(label)));
 }
 
 function tableCell(row, column) {
