@@ -43,28 +43,36 @@ __all__ = [
 ]
 
 
-def run(experiment: str | Path, *, store: str | Path = "mlruns", workers: int = 1, **selection: Any) -> pd.DataFrame:
+def run(
+    experiment: str | Path, *, store: str | Path = "mlruns", workers: int = 1, check: bool = True, **selection: Any
+) -> pd.DataFrame:
     """Execute every run of an experiment that the store lacks, and return its leaderboard.
 
     Args:
         experiment: the name of an experiment (see ``memspan list``), or the path of a TOML file.
         store: the folder of the store.
         workers: the number of runs at a time. With more than one, call this below ``if __name__ == "__main__":``.
+        check: whether to look first if its cells and tasks keep their contracts.
         selection: ``architectures`` and ``tasks`` (labels), ``seeds``, ``trials`` and ``steps``; see
             ``Experiment.select``.
 
     Raises:
-        InputError: if an argument or the experiment breaks a rule. No run has been started then.
+        InputError: if an argument, the experiment, a cell or a task breaks a rule. No run has been started then.
         RuntimeError: if runs have failed three times. All others are done.
     """
     from suite import engines
+    from suite.contracts.look import check_contracts
     from suite.experiment.loading import load
     from suite.leaderboards.leaderboard import build_leaderboard
+    from suite.planning.plan import studies
     from suite.running import runner
     from suite.store.store import Store
 
+    selected = load(experiment).select(**selection)
+    if check:
+        check_contracts(study.default_config for study in studies(selected))
     opened_store = Store(store)
-    plan = runner.open_plan(load(experiment).select(**selection), opened_store)
+    plan = runner.open_plan(selected, opened_store)
     given_up = runner.run(plan, opened_store, engines.make(workers=workers))
     if given_up:
         raise RuntimeError(f"{len(given_up)} runs failed: {'; '.join(sorted(set(given_up.values())))}")

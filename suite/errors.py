@@ -53,6 +53,12 @@ def unknown(kind: str, name: str, accepted: Iterable[str], *, of: str = "", othe
     return InputError(f"unknown {kind} {shortened(name)}{owner}; available: {', '.join(names) or 'none'}{more}{hint}")
 
 
+def reason_of(error: BaseException) -> str:
+    """Return what an error of somebody else's code says, in one line. Only a ``ValueError`` speaks for itself."""
+    text = " ".join(str(error).split())
+    return text if type(error) is ValueError and text else f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
 class Problem(NamedTuple):
     """The first problem that pydantic reports of some data."""
 

@@ -11,15 +11,15 @@ import importlib.util
 import inspect
 import os
 from collections.abc import Callable, Mapping
-from functools import cache, cached_property
+from copy import deepcopy
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
-
-from suite.errors import InputError, first_problem, unknown
+from suite.errors import InputError, reason_of, unknown
 from suite.imports.search_path import hidden
+from suite.options import check_option, not_an_option, option_types, same
 
 if TYPE_CHECKING:
     from suite.architectures import Cell
@@ -102,28 +102,23 @@ class Registry(Generic[T]):
     def options(self, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return all options of a class: those in ``settings``, checked by name and type, and the defaults of the rest.
 
-        The options of a class are the parameters of its constructor that have a default.
-
         Raises:
             InputError: if the class has no such option, or the value of one is not of its type.
         """
         cls: Callable[..., Any] = self.get(name)
-        schema, owner = _schema(cls), f"{self.kind} {name!r}"
-        for option in settings:
-            if option not in schema.model_fields:
-                raise unknown("option", option, schema.model_fields, of=owner)
-        try:
-            options: dict[str, Any] = schema(**settings).model_dump()
-            return options
-        except ValidationError as error:
-            problem = first_problem(error)
-            raise InputError(f"{'.'.join(problem.path)} of {owner}: {problem.message}") from error
+        accepted, owner = option_types(cls), f"{self.kind} {name!r}"
+        values = {option: deepcopy(default) for option, (_, default) in accepted.items()}
+        for option, value in settings.items():
+            if option not in accepted:
+                raise not_an_option(cls, option, owner)
+            values[option] = check_option(cls, option, value, owner)
+        return values
 
     def without_defaults(self, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return those ``options`` of a class whose values differ from the default."""
         cls: Callable[..., Any] = self.get(name)
-        defaults = _defaults(cls)
-        return {key: value for key, value in options.items() if key not in defaults or value != defaults[key]}
+        defaults = {option: default for option, (_, default) in option_types(cls).items()}
+        return {key: value for key, value in options.items() if key not in defaults or not same(value, defaults[key])}
 
 
 def is_class_name(name: str) -> bool:
@@ -171,24 +166,6 @@ def _import(kind: str, name: str, module_name: str) -> ModuleType:
     raise InputError(f"cannot import {kind} {name!r}: {reason}") from cause
 
 
-def option_types(cls: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
-    """Return the annotation and the default of each option of a class, by name."""
-    parameters = inspect.signature(cls, eval_str=True).parameters.values()
-    return {p.name: (p.annotation, p.default) for p in parameters if p.default is not p.empty}
-
-
-@cache
-def _defaults(cls: Callable[..., Any]) -> dict[str, Any]:
-    return {name: default for name, (_, default) in option_types(cls).items()}
-
-
-@cache
-def _schema(cls: Callable[..., Any]) -> type[BaseModel]:
-    config = ConfigDict(strict=True, allow_inf_nan=False)
-    schema: type[BaseModel] = create_model("Options", __config__=config, **option_types(cls))  # type: ignore[call-overload]
-    return schema
-
-
 architectures: Registry[Cell[Any]] = Registry("architecture", "suite.architectures", "Cell")
 tasks: Registry[Task] = Registry("task", "tasks", "Task")
 
@@ -202,5 +179,6 @@ def make_task(name: str, options: Mapping[str, Any]) -> Any:
     all_options = tasks.options(name, options)
     try:
         return tasks.get(name)(**all_options)
-    except (ValueError, ImportError) as error:
-        raise InputError(f"task {name!r}: {error}") from error
+    except Exception as error:  # The constructor is the user's own, and may raise anything.
+        reason = str(error) if isinstance(error, ImportError) else reason_of(error)
+        raise InputError(f"task {name!r}: {reason}") from error

@@ -10,8 +10,9 @@ import pytest
 from torch import Tensor
 
 from suite.engines import TaskResult
+from suite.options import option_types
 from suite.planning.job import Job, Outcome
-from suite.registry import Registry, option_types
+from suite.registry import Registry
 from suite.running.events import RunListener
 
 

@@ -19,15 +19,17 @@ FLOORS = (
     ("results", "training"),
     ("store",),
     ("planning", "diagnostics"),
+    ("contracts",),
     ("model", "data"),
     ("experiment",),
     ("registry",),
+    ("options",),
     ("statistics", "architectures", "engines"),
     ("kernels", "tasks", "errors", "numerics", "imports"),
 )
 """From the top down; CONTRIBUTING says in a sentence what each room is for."""
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-IN_SUITE_ITSELF = {"__init__", "__main__", "data", "errors", "numerics", "registry"}
+IN_SUITE_ITSELF = {"__init__", "__main__", "data", "errors", "numerics", "options", "registry"}
 ONLY_IMPORTER = {
     "mlflow": "suite/store/mlflow_",
     "optuna": "suite/planning/sweep.py",

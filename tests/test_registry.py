@@ -16,7 +16,8 @@ from suite.architectures.gru import GRU
 from suite.console.describe import describe, plain_text
 from suite.errors import InputError
 from suite.leaderboards.columns import COST, MEMORY, OVERFITTING
-from suite.registry import Registry, architectures, option_types, tasks
+from suite.options import option_types
+from suite.registry import Registry, architectures, tasks
 from tasks import Task
 from tasks.adding import Adding
 

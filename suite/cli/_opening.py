@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,25 @@ def load_selection(
         trials=trials,
         steps=steps,
     )
+
+
+def check_before_runs(experiments: Iterable[Experiment], no_check: bool) -> None:
+    """Check the runs of experiments, so that any mistake is reported before a store is made.
+
+    Args:
+        experiments: the experiments.
+        no_check: leave out the look at whether cells and tasks keep their contracts.
+
+    Raises:
+        InputError: if one breaks a rule.
+    """
+    from suite.planning.plan import studies
+
+    checked = [study for experiment in experiments for study in studies(experiment)]
+    if not no_check:
+        from suite.contracts.look import check_contracts
+
+        check_contracts(study.default_config for study in checked)
 
 
 def open_store(folder: Path, storage: str | None, tracking_uri: str | None) -> Store:

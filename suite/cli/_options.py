@@ -42,3 +42,7 @@ TrackingUri = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the missing runs and the time that they take.")]
+NoCheck = Annotated[
+    bool,
+    typer.Option("--no-check", help="Start the runs without a look at whether cells and tasks keep their contracts."),
+]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from suite.cli._app import app, console, stderr
-from suite.cli._opening import open_store
+from suite.cli._opening import check_before_runs, open_store
 from suite.cli._options import (
     Address,
     Attempts,
@@ -18,6 +18,7 @@ from suite.cli._options import (
     DryRun,
     EngineName,
     Gpus,
+    NoCheck,
     Storage,
     StoreOption,
     TrackingUri,
@@ -54,6 +55,7 @@ def claims(
     output: Annotated[
         Path | None, typer.Option(help="The folder of the report. Default: claims/BUDGET in the store.")
     ] = None,
+    no_check: NoCheck = False,
     dry_run: DryRun = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the verdicts.")] = False,
 ) -> int:
@@ -63,11 +65,9 @@ def claims(
     and 1 otherwise.
     """
     from suite.claims.claim import load_all
-    from suite.planning.plan import studies
 
     selected = load_all(names or [])
-    for claim in selected:
-        studies(claim.experiment_with(budget))  # Any mistake is reported before a store is made.
+    check_before_runs([claim.experiment_with(budget) for claim in selected], no_check)
     options = RunOptions(engine, workers, devices, address, gpus, attempts, quiet)
     opened = open_store(store, storage, tracking_uri)
     if dry_run:

@@ -91,6 +91,9 @@ def gradients(
     parameters: Annotated[int | None, typer.Option(min=1, help="Their number of parameters instead, to 5 %.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="The number of initialisations.")] = 5,
     output: Annotated[Path, typer.Option(help="The folder for gradients.png and gradients.svg.")] = Path("."),
+    no_check: Annotated[
+        bool, typer.Option("--no-check", help="Measure without a look at whether the cells keep their contract.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs, with the curves.")] = False,
 ) -> None:
     """Draw how the gradient through time vanishes or explodes before any training.
@@ -105,7 +108,9 @@ def gradients(
     from suite.plots.style import save
 
     labels = [label.strip() for label in architectures.split(",")] if architectures else registry.architectures.names()
-    rows = survey(labels, length=length, hidden_size=hidden_size, parameters=parameters, seeds=seeds)
+    rows = survey(
+        labels, length=length, hidden_size=hidden_size, parameters=parameters, seeds=seeds, check=not no_check
+    )
     try:
         written = save(survey_figure(rows), output / "gradients")
     except OSError as error:

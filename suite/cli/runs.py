@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from suite.cli._app import app, console
-from suite.cli._opening import load_selection, open_existing_store, open_store
+from suite.cli._opening import check_before_runs, load_selection, open_existing_store, open_store
 from suite.cli._options import (
     Address,
     Architectures,
@@ -20,6 +20,7 @@ from suite.cli._options import (
     EngineName,
     Gpus,
     Name,
+    NoCheck,
     Seeds,
     Steps,
     Storage,
@@ -54,6 +55,7 @@ def run(
     keep_models: Annotated[
         bool, typer.Option("--keep-models", help="Keep the best model of each row, which takes one more run per row.")
     ] = False,
+    no_check: NoCheck = False,
     dry_run: DryRun = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the leaderboard.")] = False,
 ) -> int:
@@ -64,9 +66,7 @@ def run(
     --tracking-uri.
     """
     selection = load_selection(experiment, architectures, tasks, seeds, trials, steps)
-    from suite.planning.plan import studies
-
-    studies(selection)  # Any mistake is reported before a store is made.
+    check_before_runs([selection], no_check)
     from suite.leaderboards.leaderboard import build_leaderboard
     from suite.leaderboards.text.render import show
     from suite.results.record import record_of

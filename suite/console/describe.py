@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -16,7 +16,8 @@ from suite.experiment import loading
 from suite.experiment.experiment import Experiment
 from suite.experiment.tables import ArchitectureTable, TaskTable, settings_text
 from suite.leaderboards import columns
-from suite.registry import Registry, architectures, option_types, tasks
+from suite.options import option_types
+from suite.registry import Registry, architectures, tasks
 
 Description = dict[str, Any]
 """``kind``, ``name`` and ``text``, and the ``options`` of a class with their types and defaults."""
@@ -99,7 +100,7 @@ def _labels(place: str) -> dict[str, str]:
 
 
 def _describe_class(kind: str, name: str, registry: Registry[Any]) -> Description:
-    cls = registry.get(name)
+    cls: Callable[..., Any] = registry.get(name)
     options = {
         option: {"type": type_text(annotation), "default": default}
         for option, (annotation, default) in option_types(cls).items()

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from suite.contracts.look import check_cells
 from suite.data import Data
 from suite.diagnostics.gradients import Decay, effective_memory, mean_log, memory_of, state_gradient
 from suite.errors import InputError
 from suite.experiment.run_config import ModelConfig, TaskConfig, derived_seed
 from suite.experiment.validation import validate
 from suite.model.sequence_model import model_of
-from suite.model.sizing import match_hidden_size
+from suite.model.sizing import inspected, match_hidden_size
 from suite.numerics import numerics
 from suite.registry import architectures
 from suite.statistics.bootstrap import Floats
@@ -99,6 +100,7 @@ def survey(
     hidden_size: int = 64,
     parameters: int | None = None,
     seeds: int = 5,
+    check: bool = True,
 ) -> list[SurveyRow]:
     """Measure each architecture on ``seeds`` initialisations.
 
@@ -111,9 +113,10 @@ def survey(
         hidden_size: the hidden size of every architecture, unless ``parameters`` is given.
         parameters: the number of parameters, to within 5 %, for which each hidden size is solved.
         seeds: the number of initialisations; each has sequences of its own, the same for all architectures.
+        check: whether to look first if the cells keep their contract.
 
     Raises:
-        InputError: if a label or a size is wrong; nothing has been measured by then.
+        InputError: if a label or a size is wrong, or a cell breaks its contract; nothing has been measured by then.
     """
     if length < SHORTEST:
         raise InputError(f"length must be at least {SHORTEST}; got {length}")
@@ -122,6 +125,8 @@ def survey(
         raise InputError(f"name the architectures, each once; got {', '.join(labels) or 'none'}")
     data = [Data(TaskConfig(name="adding", options={}, length=length), seed, SEQUENCES) for seed in range(seeds)]
     configs = [_config(label, data[0].task, hidden_size, parameters) for label in labels]
+    if check:
+        check_cells(configs, data[0].task.input_size)
     with numerics():
         return [
             SurveyRow(label, config.hidden_size, np.stack([_curve(config, data[seed], seed) for seed in range(seeds)]))
@@ -149,9 +154,8 @@ def _config(label: str, task: Task, hidden_size: int, parameters: int | None) ->
     try:
         if parameters is not None:
             hidden_size = match_hidden_size(parameters, lambda size: model_of(config(size), task))
-        with torch.device("meta"):
-            model_of(config(hidden_size), task)
-    except (ValueError, TypeError) as error:
+        inspected(lambda: model_of(config(hidden_size), task), hidden_size)
+    except InputError as error:
         raise InputError(str(error) if repr(label) in str(error) else f"{label!r}: {error}") from error
     return config(hidden_size)
 

@@ -79,12 +79,13 @@ def exact_state_gradient(model: SequenceModel, inputs: Tensor) -> Tensor:
     whole Jacobians of the steps are multiplied, so values below 1e-16 of the largest are rounding errors.
 
     Raises:
-        InputError: if the state has more than ``LARGEST_EXACT_STATE`` numbers, or also holds whole numbers.
+        InputError: if the state has more than ``LARGEST_EXACT_STATE`` numbers, or a part without derivatives.
     """
     scan = Scan(model, inputs)
-    if not all(scan.followed):
+    if not scan.is_whole:
         raise InputError(
-            "exact Jacobians are for states without whole numbers: use random projections (state_gradient)"
+            "exact Jacobians are for states without whole numbers and without parts that are only copied: use random "
+            "projections (state_gradient)"
         )
     if scan.state_size > LARGEST_EXACT_STATE:
         raise InputError(

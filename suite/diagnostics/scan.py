@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +11,11 @@ from torch.nn.functional import pad
 
 from suite.architectures import Cell
 from suite.errors import InputError
+from suite.model.copying import copy_of
 from suite.model.sequence_model import SequenceModel
-from suite.model.states import is_differentiable, leaves, map_state
+from suite.model.states import as_real, in_double, is_differentiable, leaves, map_state
+
+NOTHING_IS_CARRIED = "gradient flow needs a state that is carried from step to step; the model has none"
 
 
 class Scan:
@@ -21,9 +23,10 @@ class Scan:
 
     s_t holds the states of all layers as a list of tensors, ``[batch, ...]`` each. As vectors, ``[batch, S]``, a
     complex number counts as two (``as_vectors``). Whole numbers in a state, such as a counter, are carried on but have
-    no derivatives and are not part of s_t. The output of step t does not depend on s_t: only the steps after t do, as
-    in F. In a bidirectional model s_t holds the forward directions alone, and the outputs of the backward directions
-    count as constants.
+    no derivatives and are not part of s_t. Neither are tensors that are only copied, such as a dropout mask, because
+    they remember nothing. The output of step t does not depend on s_t: only the steps after t do, as in F. In a
+    bidirectional model s_t holds the forward directions alone, and the outputs of the backward directions count as
+    constants.
 
     The model is copied and run by ``step``, never by a kernel, and in evaluation mode (without dropout). With a delay,
     the zeros after the inputs are steps as well, and T counts them.
@@ -33,25 +36,31 @@ class Scan:
         inputs: ``[batch, time, input_size]``.
 
     Raises:
-        InputError: if the model carries nothing with derivatives from step to step, or if its state changes its type.
+        InputError: if the model carries nothing with derivatives from step to step, or if its state changes its shape
+            or type.
     """
 
     def __init__(self, model: SequenceModel, inputs: Tensor) -> None:
-        self.model = copy.deepcopy(model).to(inputs.device).double().eval().requires_grad_(False)
+        self.model = copy_of(model).to(inputs.device).double().eval().requires_grad_(False)
         self.inputs = pad(inputs.double(), (0, 0, 0, model.delay))
         self.forwards: list[Cell[Any]] = [layer[0] for layer in self.model.layers]
-        self.like = [cell.initial_state(len(inputs)) for cell in self.forwards]
-        if not any(self.followed):
-            raise InputError("gradient flow needs a state that is carried from step to step; the model has none")
+        self.like = [self._initial_state(cell) for cell in self.forwards]
+        if not any(map(is_differentiable, leaves(self.like))):
+            raise InputError(NOTHING_IS_CARRIED)
         with torch.no_grad():
             self.backward = self._backward_outputs()
         with torch.enable_grad():
-            self.states, self.features = self._run()
+            every_state, self.features = self._run()
+            kept = [not _only_copied(every_state, place) for place in range(len(every_state[0]))]
+        self.states = [[leaf for leaf, is_kept in zip(state, kept, strict=True) if is_kept] for state in every_state]
+        self.is_whole = all(kept) and all(map(is_differentiable, leaves(self.like)))
+        """True if every tensor of the state belongs to s_t."""
+        if not any(kept):
+            raise InputError(NOTHING_IS_CARRIED)
 
-    @property
-    def followed(self) -> list[bool]:
-        """For each tensor of a state, whether it belongs to s_t."""
-        return [is_differentiable(leaf) for leaf in leaves(self.like)]
+    def _initial_state(self, cell: Cell[Any]) -> Any:
+        """Return the initial state in double precision. A cell whose numbers are all buffers makes it in another."""
+        return in_double(cell.initial_state(len(self.inputs)))
 
     @property
     def state_size(self) -> int:
@@ -79,12 +88,17 @@ class Scan:
 
     def _run(self) -> tuple[list[list[Tensor]], Tensor]:
         """Return s_0 … s_T, and the features for the decoder at each step that answers, ``[batch, time, features]``."""
-        state, followed = map_state(_cut, self.like), self.followed
+        state, form = map_state(_cut, self.like), _form(self.like)
+        if any(shape[:1] != (len(self.inputs),) for shape, _ in form):
+            raise InputError(f"gradient flow needs a state whose tensors are [batch, …]; got {_text(form)}")
         states, features_by_step = [_with_gradient(state)], []
         for x, *backward in zip(self.inputs.unbind(1), *(outputs.unbind(1) for outputs in self.backward), strict=True):
             features, after = self._step(x, state, backward)
-            if [is_differentiable(leaf) for leaf in leaves(after)] != followed:
-                raise InputError("gradient flow needs a state that keeps its types; a step returned other ones")
+            if _form(after) != form:
+                raise InputError(
+                    f"gradient flow needs a state that keeps its shapes and types; a step made {_text(_form(after))} "
+                    f"of {_text(form)} (a state that grows cannot be measured yet)"
+                )
             state = map_state(_cut, after)
             features_by_step.append(features)
             states.append(_with_gradient(state))
@@ -95,24 +109,27 @@ class Scan:
         features, backward = self.inputs, []
         for layer in self.model.layers:
             empty = features.new_zeros(*features.shape[:2], 0)
-            backward.append(Cell.forward(layer[1], features.flip(1))[0].flip(1) if len(layer) > 1 else empty)
+            backward.append(self._scan(layer[1], features.flip(1)).flip(1) if len(layer) > 1 else empty)
             if len(layer) > 1:
-                features = torch.cat([Cell.forward(layer[0], features)[0], backward[-1]], dim=2)
+                features = torch.cat([self._scan(layer[0], features), backward[-1]], dim=2)
         return backward
+
+    def _scan(self, cell: Cell[Any], features: Tensor) -> Tensor:
+        return Cell.forward(cell, features, self._initial_state(cell))[0]
 
 
 def as_vectors(tensors: Sequence[Tensor]) -> Tensor:
     """Return a state's tensors as one vector per sequence, ``[batch, S]``; a complex number becomes its two parts."""
-    return torch.cat([_real(tensor).reshape(len(tensor), -1).double() for tensor in tensors], dim=1)
+    return torch.cat([as_real(tensor).reshape(len(tensor), -1).double() for tensor in tensors], dim=1)
 
 
 def from_vectors(vectors: Tensor, like: Any) -> Any:
     """Return the state of vectors ``[rows, S]``, with the structure of ``like``: the inverse of ``as_vectors``."""
-    shapes = [_real(leaf).shape[1:] for leaf in leaves(like)]
+    shapes = [as_real(leaf).shape[1:] for leaf in leaves(like)]
     parts = iter(torch.split(vectors, [shape.numel() for shape in shapes], dim=1))
 
     def filled(leaf: Tensor) -> Tensor:
-        part = next(parts).reshape(-1, *_real(leaf).shape[1:])
+        part = next(parts).reshape(-1, *as_real(leaf).shape[1:])
         return torch.complex(part[..., 0], part[..., 1]) if leaf.is_complex() else part
 
     return map_state(filled, like)
@@ -127,5 +144,22 @@ def _with_gradient(state: Any) -> list[Tensor]:
     return [leaf for leaf in leaves(state) if leaf.requires_grad]
 
 
-def _real(leaf: Tensor) -> Tensor:
-    return torch.view_as_real(leaf) if leaf.is_complex() else leaf
+def _only_copied(states: Sequence[Sequence[Tensor]], place: int) -> bool:
+    """Tell whether a tensor of a state never changes, and a step does nothing but hand it on."""
+    first, second = states[0], states[1][place]
+    if not all(torch.equal(state[place], first[place]) for state in states):
+        return False
+    gradients = torch.autograd.grad(as_real(second).sum(), first, retain_graph=True, allow_unused=True)
+    own, others = gradients[place], (*gradients[:place], *gradients[place + 1 :])
+    is_handed_on = own is None or bool((as_real(own) == 1).all())
+    return is_handed_on and not any(other is not None and other.any() for other in others)
+
+
+def _form(state: Any) -> list[tuple[torch.Size, bool]]:
+    """Return the shape of each tensor of a state, and whether it has derivatives."""
+    return [(leaf.shape, is_differentiable(leaf)) for leaf in leaves(state)]
+
+
+def _text(form: list[tuple[torch.Size, bool]]) -> str:
+    parts = [f"{list(shape)}{'' if is_differentiable else ' of whole numbers'}" for shape, is_differentiable in form]
+    return " and ".join(parts) or "nothing"

@@ -8,6 +8,8 @@ from functools import cached_property, lru_cache
 from itertools import combinations, product
 from typing import Any
 
+import torch
+
 from suite.errors import InputError
 from suite.experiment.bounds import LARGEST_MODEL
 from suite.experiment.experiment import Experiment
@@ -19,7 +21,7 @@ from suite.experiment.tables import Size
 from suite.experiment.validation import errors_at, validate
 from suite.experiment.variants import Variant
 from suite.model.sequence_model import build_model, model_of
-from suite.model.sizing import cheap_construction, match_hidden_size, parameter_count
+from suite.model.sizing import inspected, match_hidden_size, parameter_count
 from suite.model.states import is_differentiable, leaves
 from suite.registry import architectures, make_task
 from tasks import Task
@@ -88,6 +90,11 @@ class Study:
                 self._bases[text] = self._new_config(params)
             self._configs[text, seed] = self._bases[text].with_seed(seed)
         return self._configs[text, seed]
+
+    @property
+    def default_config(self) -> RunConfig:
+        """The configuration of its untuned defaults."""
+        return self.config(self.defaults, self.sweep.seed)
 
     def _new_config(self, params: Mapping[str, Any]) -> RunConfig:
         where = f"study {self.name!r}"
@@ -171,24 +178,27 @@ class Study:
 
     def _check_model(self, config: RunConfig) -> None:
         """Check that the model of a configuration can be built and trained."""
-        try:
-            with cheap_construction(config.model.hidden_size):
-                model = model_of(config.model, self._task)
-        except (ValueError, TypeError, RuntimeError, OverflowError, MemoryError) as error:
-            raise InputError(f"study {self.name!r}: {error}") from error
-        if (count := parameter_count(model)) > LARGEST_MODEL:
-            raise InputError(f"study {self.name!r}: a model has at most {LARGEST_MODEL:,} parameters; got {count:,}")
-        types = {parameter.dtype for parameter in model.parameters()}
-        if len(types) > 1:
-            raise InputError(
-                f"study {self.name!r}: all parameters of a model must have one type; got "
-                f"{', '.join(sorted(map(str, types)))}: keep complex ones as pairs of real numbers"
-            )
-        if config.training.diagnostics and not any(map(is_differentiable, leaves(model.initial_state(1)))):
-            raise InputError(
-                f"study {self.name!r}: diagnostics follow the gradient through the state, and there is none here; "
-                "set diagnostics = false in [training]"
-            )
+
+        def inspect() -> tuple[int, set[torch.dtype], bool]:
+            model = model_of(config.model, self._task)
+            is_needed = config.training.diagnostics
+            followed = is_needed and any(map(is_differentiable, leaves(model.initial_state(1))))
+            return parameter_count(model), {parameter.dtype for parameter in model.parameters()}, followed
+
+        with errors_at(f"study {self.name!r}"):
+            count, types, followed = inspected(inspect, config.model.hidden_size)
+            if count > LARGEST_MODEL:
+                raise InputError(f"a model has at most {LARGEST_MODEL:,} parameters; got {count:,}")
+            if len(types) > 1:
+                raise InputError(
+                    f"all parameters of a model must have one type; got {', '.join(sorted(map(str, types)))}: "
+                    "keep complex ones as pairs of real numbers"
+                )
+            if config.training.diagnostics and not followed:
+                raise InputError(
+                    "diagnostics follow the gradient through the state, and there is none here; "
+                    "set diagnostics = false in [training]"
+                )
 
 
 def _is_number(value: Any) -> bool:

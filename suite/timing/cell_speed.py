@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from suite import kernels
 from suite.architectures import Cell
 from suite.numerics import numerics
-from suite.registry import architectures, option_types
+from suite.options import option_types
+from suite.registry import architectures
 
 SIZES = ((100, 32, 64), (200, 64, 128), (1000, 20, 32))  # (time, batch, hidden)
 DIAGONAL_SIZE = (512, 32, 64)

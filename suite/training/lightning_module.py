@@ -13,7 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from suite.contracts.checking import qualified_name
+from suite.contracts.tasks import score_fault
 from suite.data import Data
+from suite.errors import InputError
 from suite.experiment.run_config import Training
 from suite.model.sequence_model import SequenceModel
 from suite.training.flat_parameters import FlatParameters
@@ -50,10 +53,18 @@ class EvaluationResult(NamedTuple):
 
 @torch.no_grad()
 def evaluate(model: nn.Module, task: Task, batch: Batch) -> EvaluationResult:
-    """Evaluate a model on all sequences of a batch together."""
+    """Evaluate a model on all sequences of a batch together.
+
+    Raises:
+        InputError: if the outputs are finite, and a score of the task is none.
+    """
     outputs = torch.cat([model(inputs)[0] for inputs in torch.split(batch.inputs, CHUNK)])
     score = task.score(outputs, batch)
-    return EvaluationResult(task.loss(outputs, batch).item(), score, task.skill(score), task.success(outputs, batch))
+    result = EvaluationResult(task.loss(outputs, batch).item(), score, task.skill(score), task.success(outputs, batch))
+    fault = score_fault(qualified_name(type(task)), result.score, result.skill, result.success)
+    if fault and outputs.isfinite().all():
+        raise InputError(fault)
+    return result
 
 
 @dataclass

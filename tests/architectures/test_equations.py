@@ -24,7 +24,8 @@ from suite.architectures.lstm_peephole import PeepholeLSTM
 from suite.architectures.mlp import MLP
 from suite.architectures.rnn import RNN
 from suite.model.sequence_model import SequenceModel
-from suite.registry import architectures, option_types
+from suite.options import option_types
+from suite.registry import architectures
 from tests.helpers import discovered, leaves
 
 Array = NDArray[np.float64]

@@ -314,7 +314,7 @@ def test_a_state_that_changes_its_type_is_refused() -> None:
             output, after = super().step(x, state[:1])
             return output, (*after, state[1])
 
-    with pytest.raises(InputError, match="keeps its types"):
+    with pytest.raises(InputError, match="keeps its shapes and types"):
         state_gradient(SequenceModel(Both, INPUT, HIDDEN, 1), inputs_of(), generator())
 
 

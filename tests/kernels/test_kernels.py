@@ -21,7 +21,8 @@ from torch import Tensor
 from suite import kernels
 from suite.architectures import Cell
 from suite.model.sequence_model import SequenceModel
-from suite.registry import architectures, option_types
+from suite.options import option_types
+from suite.registry import architectures
 
 ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-5  # of the largest element

@@ -1,0 +1,105 @@
+"""A cell under test, with a few random inputs and the ways to call it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from suite.architectures import Cell
+from suite.contracts.checking import calling, qualified_name
+from suite.model.states import as_real, in_double, is_differentiable, leaves
+
+TIME = 6
+STEPS_BEFORE = 3
+"""The number of steps that lead to a state which is not the initial one."""
+TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-8}
+"""The largest difference between two ways of one calculation, as a share of the largest number."""
+
+
+class CellProbe:
+    """A cell under test, and a few random inputs.
+
+    Args:
+        cls: the class of the cell.
+        make: makes a cell, with other weights at each call.
+        input_size: the number of features per step.
+        dtype: the type of its parameters.
+
+    Raises:
+        CalledCodeError: if no cell can be made.
+    """
+
+    def __init__(
+        self, cls: type, make: Callable[[], Cell[Any]], input_size: int, dtype: torch.dtype = torch.float32
+    ) -> None:
+        self.cls = cls
+        self.name = qualified_name(cls)
+        self.dtype = dtype
+        self._make = make
+        self.cell = self.new_cell()
+        with self.calling("output_size"):
+            self.output_size = self.cell.output_size
+        sizes = {input_size, self.output_size, TIME}
+        self.batch = next(size for size in (3, 5, 7, 9) if size not in sizes)  # So that no axis passes for another.
+        generator = torch.Generator().manual_seed(0)
+        shape = (self.batch, STEPS_BEFORE + 2 * TIME, input_size)
+        inputs = torch.randn(shape, dtype=dtype, generator=generator)
+        self.inputs_before, self.inputs, self.other_inputs = torch.split(inputs, [STEPS_BEFORE, TIME, TIME], dim=1)
+
+    def new_cell(self) -> Cell[Any]:
+        """Make a cell in evaluation mode."""
+        with self.calling("__init__"):
+            return self._make().eval()
+
+    def initial_state(self, batch: int) -> Any:
+        """Return the initial state, in the type of the parameters."""
+        with self.calling("initial_state"):
+            state = self.cell.initial_state(batch)
+            leaves(state)
+            return in_double(state) if self.dtype == torch.float64 else state
+
+    def step(self, x: Tensor, state: Any) -> Any:
+        """Return whatever one step gives."""
+        with self.calling("step"):
+            return self.cell.step(x, state)
+
+    def forward(self, inputs: Tensor, state: Any, cell: Cell[Any] | None = None, seed: int = 0) -> tuple[Tensor, Any]:
+        """Return the outputs and the last state. All calls draw the same random numbers, unless the seed differs."""
+        with self.calling("forward"), torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            return (cell or self.cell)(inputs, state)  # type: ignore[no-any-return]
+
+    def scan(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Return the outputs and the last state by the definition."""
+        with self.calling("step"), torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)
+            return Cell.forward(self.cell, inputs, state)
+
+    def reached_state(self) -> Any:
+        """Return the state after a few steps."""
+        with torch.no_grad():
+            return self.scan(self.inputs_before, self.initial_state(self.batch))[1]
+
+    def draws_numbers(self) -> bool:
+        """Tell whether the cell draws random numbers in evaluation mode, so that no two calls can be compared."""
+        state = self.reached_state()
+        return not self.agree(self.forward(self.inputs, state), self.forward(self.inputs, state, seed=1))
+
+    def agree(self, one: Any, other: Any) -> bool:
+        """Tell whether two results are the same but for rounding."""
+        return all(map(self._close, leaves(one), leaves(other)))
+
+    def _close(self, one: Tensor, other: Tensor) -> bool:
+        if not is_differentiable(one):
+            return torch.equal(one, other)
+        one, other = as_real(one.detach()), as_real(other.detach())
+        scale = max(1e-3, *(tensor.abs().max().item() for tensor in (one, other) if tensor.numel()), 0.0)
+        return torch.allclose(one, other, rtol=0, atol=TOLERANCE[self.dtype] * scale)
+
+    def calling(self, member: str) -> AbstractContextManager[None]:
+        """Return a context in which an error of the cell names this member of it."""
+        return calling(f"{self.name}.{member}", self.cls)

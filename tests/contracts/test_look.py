@@ -1,0 +1,83 @@
+"""The look before the runs: one message before anything is made, once for each cell and each task."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import suite
+from suite.contracts import look
+from suite.contracts.look import check_contracts
+from suite.diagnostics.gradient_survey import survey
+from suite.errors import InputError
+from suite.experiment.loading import load
+from suite.planning.plan import studies
+from tests.running.test_run import memspan
+
+ROOT = Path(__file__).parents[2]
+EXPERIMENT = """
+model.hidden_size = 4
+training = {{ steps = 4, validate_every = 2, validation_size = 8, test_size = 8 }}
+sweep.trials = 0
+evaluation.seeds = 1
+tasks.adding.length = [8, 9]
+tasks.own = {{ task = "tests.contracts.tasks:{task}", length = 5 }}
+architectures.own.architecture = "tests.contracts.cells:{cell}"
+architectures.rnn = {{}}
+"""
+
+
+def write(folder: Path, cell: str = "Plain", task: str = "Bits") -> Path:
+    path = folder / "own.toml"
+    path.write_text(EXPERIMENT.format(cell=cell, task=task), encoding="utf-8")
+    return path
+
+
+def test_what_breaks_a_contract_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    path, store = write(tmp_path, "Wide", "Percent"), tmp_path / "store"
+    with pytest.raises(InputError) as caught:
+        suite.run(path, store=store)
+    assert str(caught.value).splitlines() == [
+        "tests.contracts.cells:Wide.step gave an output of [3, 8] float32; output_size says [3, 4] for a batch of 3",
+        "tests.contracts.tasks:Percent.score gave 100; it lies between 0 and 1",
+        "No run has been started. With --no-check (check=False in Python) they all are.",
+    ]
+    for command in (("run", path), ("run", path, "--dry-run")):
+        result = memspan(*command, "--store", store, cwd=ROOT)
+        assert result.returncode == 2
+        assert "cells:Wide.step gave an output of [3, 8]" in result.stderr
+        assert "Traceback" not in result.stderr
+    assert not store.exists()
+
+
+def test_whoever_knows_better_starts_the_runs_without_a_look(tmp_path: Path) -> None:
+    path = write(tmp_path, "Sociable", "Lopsided")
+    with pytest.raises(InputError, match="Sociable"):
+        suite.run(path, store=tmp_path)
+    assert set(suite.run(path, store=tmp_path, check=False)["architecture"]) == {"own", "rnn"}
+    assert memspan("run", path, "--store", tmp_path, "--no-check", cwd=ROOT).returncode == 0
+
+
+def test_each_cell_and_each_task_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Any] = []
+    for name in ("cell_violations", "task_violations"):
+        monkeypatch.setattr(look, name, lambda *given: looked.append(given) or [])
+    look._cell_violations.cache_clear()
+    look._task_violations.cache_clear()
+    checked = studies(load(write(tmp_path)))
+    for _ in range(2):
+        check_contracts(study.default_config for study in checked)
+    look._cell_violations.cache_clear()
+    look._task_violations.cache_clear()
+    assert len(checked) == 6
+    assert len(looked) == 3 + 4, "three levels, and each cell at the width of each of both tasks"
+
+
+def test_gradients_are_measured_of_cells_that_keep_their_contract() -> None:
+    name = "tests.contracts.cells:LayersFirst"
+    with pytest.raises(InputError, match=re.escape("every tensor of a state is [batch, …]\nNothing has been measured")):
+        survey(["rnn", name], length=10, hidden_size=4, seeds=1)
+    survey(["tests.contracts.cells:Sociable"], length=10, hidden_size=4, seeds=1, check=False)
