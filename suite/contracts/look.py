@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from suite.contracts.cells import CELL_CHECKS, CellProbe
+from suite.contracts.cell_probe import CellProbe
+from suite.contracts.cells import CELL_CHECKS
 from suite.contracts.checking import CalledCodeError, Violation, violations
 from suite.contracts.tasks import TASK_CHECKS, TaskProbe
 from suite.errors import InputError
