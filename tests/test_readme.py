@@ -156,9 +156,10 @@ def test_every_command_is_there_with_its_arguments_and_options(page: str) -> Non
 
 def check_names(given: dict[str, Any]) -> None:
     """The experiments, rows, tasks and claims that a command names are there."""
-    name = given.get("experiment", "DIR")
+    name = given.get("experiment") or "DIR"
     if not name.endswith(".toml") and name not in ("DIR", "…"):
-        loading.load(name).select(architectures=given["architectures"] or None, tasks=given["tasks"] or None)
+        labels = {key: given.get(key) or None for key in ("architectures", "tasks")}
+        loading.load(name).select(**labels)
     for name in given.get("names") or ():
         assert name.endswith(".toml") or name in claim.available()
 

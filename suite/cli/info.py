@@ -82,12 +82,20 @@ def list_(
 
 @app.command()
 def gradients(
+    experiment: Annotated[
+        str, typer.Argument(help="An experiment or its TOML file, whose rows are measured with its sizes.")
+    ] = "",
     architectures: Annotated[
         str,
-        typer.Option(help="Architectures with options, such as 'rnn,rnn init=orthogonal,lstm depth=2'. Default: all."),
+        typer.Option(
+            help="Architectures with options, such as 'rnn,rnn init=orthogonal,lstm depth=2', or labels of the "
+            "experiment. Default: all."
+        ),
     ] = "",
     length: Annotated[int, typer.Option(help="The number of steps T of the sequences.")] = 100,
-    hidden_size: Annotated[int, typer.Option(min=1, help="The hidden size of every architecture.")] = 64,
+    hidden_size: Annotated[
+        int | None, typer.Option(min=1, help="The hidden size of all. Default: that of the experiment, or 64.")
+    ] = None,
     parameters: Annotated[int | None, typer.Option(min=1, help="Their number of parameters instead, to 5 %.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="The number of initialisations.")] = 5,
     output: Annotated[Path, typer.Option(help="The folder for gradients.png and gradients.svg.")] = Path("."),
@@ -103,14 +111,17 @@ def gradients(
     from suite import registry
     from suite.console.gradient_table import as_json as text_of
     from suite.console.gradient_table import show
-    from suite.diagnostics.gradient_survey import survey
+    from suite.diagnostics.gradient_survey import Arm, survey
+    from suite.experiment.loading import load
     from suite.plots.gradients import survey_figure
     from suite.plots.style import save
 
-    labels = [label.strip() for label in architectures.split(",")] if architectures else registry.architectures.names()
-    rows = survey(
-        labels, length=length, hidden_size=hidden_size, parameters=parameters, seeds=seeds, check=not no_check
-    )
+    if experiment:
+        arms = Arm.from_experiment(load(experiment).select(architectures=architectures or None))
+    else:
+        labels = architectures.split(",") if architectures else registry.architectures.names()
+        arms = [Arm.from_label(label.strip()) for label in labels]
+    rows = survey(arms, length=length, hidden_size=hidden_size, parameters=parameters, seeds=seeds, check=not no_check)
     try:
         written = save(survey_figure(rows), output / "gradients")
     except OSError as error:

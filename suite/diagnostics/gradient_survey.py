@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,11 @@ import torch
 from suite.contracts.look import check_cells
 from suite.data import Data
 from suite.diagnostics.gradients import Decay, effective_memory, mean_log, memory_of, state_gradient
+from suite.diagnostics.wording import Turn, curve_text, turn
 from suite.errors import InputError
+from suite.experiment.experiment import Experiment
 from suite.experiment.run_config import ModelConfig, TaskConfig, derived_seed
+from suite.experiment.search_space import TUNABLE_TRAINING
 from suite.experiment.validation import validate
 from suite.model.sequence_model import model_of
 from suite.model.sizing import inspected, match_hidden_size
@@ -31,6 +34,40 @@ SHORTEST = 10
 """The smallest length; a shorter one has no τ at a tenth of it."""
 SHAPE = ("depth", "bidirectional", "delay")
 """The keys that a label may set beside the options of its architecture."""
+HIDDEN_SIZE = 64
+"""The hidden size where none is asked for."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An architecture that is measured."""
+
+    label: str
+    architecture: str
+    settings: Mapping[str, Any]
+    """Its options, and its depth, direction and delay; the defaults are left out."""
+    hidden_size: int | None = None
+    """Its hidden size, unless the survey asks for another."""
+    parameters: int | None = None
+    """The number of parameters for which its hidden size is solved, unless the survey asks for a size."""
+
+    @classmethod
+    def from_label(cls, label: str) -> Arm:
+        """Return the arm of a text such as ``rnn nonlinearity=relu init=identity`` or ``lstm depth=2``."""
+        name, *pairs = label.split() or [""]
+        return cls(label, name, dict(_option(label, pair) for pair in pairs))
+
+    @classmethod
+    def from_experiment(cls, experiment: Experiment) -> list[Arm]:
+        """Return the rows of an experiment, with what their tables fix and the size that they have there."""
+        searched = {*TUNABLE_TRAINING, "hidden_size"}
+        arms = []
+        for variant in experiment.variants:
+            shape = {key: getattr(variant.size, key) for key in SHAPE}
+            settings = {**shape, **{key: value for key, value in variant.fixed.items() if key not in searched}}
+            size = variant.size.hidden_size, variant.size.parameters
+            arms.append(cls(variant.label, variant.architecture, settings, *size))
+        return arms
 
 
 @dataclass(frozen=True)
@@ -68,6 +105,16 @@ class SurveyRow:
         return mean, low, high
 
     @property
+    def turn(self) -> Turn | None:
+        """Where the mean curve turns, so that neither slope nor memory describes it; None for most."""
+        return turn(self.curve[0])
+
+    @property
+    def words(self) -> str:
+        """What the gradient does, such as ``shrinks by e^−0.54 per step, 10^−23 over 100``."""
+        return curve_text(self.curve[0], self.slope.mean)
+
+    @property
     def residual(self) -> float:
         """The mean over seeds of the distance from an exponential decay, see ``Decay``."""
         return float(np.mean([decay.residual for decay in self.decays]))
@@ -94,23 +141,21 @@ def over_seeds(values: Floats) -> Interval:
 
 
 def survey(
-    labels: Sequence[str],
+    arms: Sequence[Arm],
     *,
     length: int = 100,
-    hidden_size: int = 64,
+    hidden_size: int | None = None,
     parameters: int | None = None,
     seeds: int = 5,
     check: bool = True,
 ) -> list[SurveyRow]:
     """Measure each architecture on ``seeds`` initialisations.
 
-    A label is the name of an architecture, which may be followed by options, depth, direction or delay:
-    ``rnn``, ``rnn nonlinearity=relu init=identity``, ``lstm depth=2``, ``gru bidirectional=true``.
-
     Args:
-        labels: the architectures to measure, each once.
+        arms: the architectures to measure, each label once.
         length: the number of steps T.
-        hidden_size: the hidden size of every architecture, unless ``parameters`` is given.
+        hidden_size: the hidden size of every architecture, unless ``parameters`` is given. By default, each has its
+            own, or 64.
         parameters: the number of parameters, to within 5 %, for which each hidden size is solved.
         seeds: the number of initialisations; each has sequences of its own, the same for all architectures.
         check: whether to look first if the cells keep their contract.
@@ -120,11 +165,12 @@ def survey(
     """
     if length < SHORTEST:
         raise InputError(f"length must be at least {SHORTEST}; got {length}")
+    labels = [arm.label for arm in arms]
     repeated = {label for label in labels if labels.count(label) > 1}
     if repeated or not labels:
         raise InputError(f"name the architectures, each once; got {', '.join(labels) or 'none'}")
     data = [Data(TaskConfig(name="adding", options={}, length=length), seed, SEQUENCES) for seed in range(seeds)]
-    configs = [_config(label, data[0].task, hidden_size, parameters) for label in labels]
+    configs = [_config(arm, data[0].task, hidden_size, parameters) for arm in arms]
     if check:
         check_cells(configs, data[0].task.input_size)
     with numerics():
@@ -140,12 +186,14 @@ def _curve(config: ModelConfig, data: Data, seed: int) -> Floats:
     return np.asarray(mean_log(state_gradient(model, data.sample("validation", SEQUENCES).inputs, generator)))
 
 
-def _config(label: str, task: Task, hidden_size: int, parameters: int | None) -> ModelConfig:
-    """Return the checked configuration of a label; ``parameters``, where given, decide its hidden size."""
-    name, *pairs = label.split() or [""]
-    options = dict(_option(label, pair) for pair in pairs)
+def _config(arm: Arm, task: Task, hidden_size: int | None, parameters: int | None) -> ModelConfig:
+    """Return the checked configuration of an arm; ``parameters``, where given, decide its hidden size."""
+    label, options = arm.label, dict(arm.settings)
     shape = {key: options.pop(key) for key in SHAPE if key in options}
-    settings = {"architecture": name, "options": architectures.options(name, options), **shape}
+    settings = {"architecture": arm.architecture, "options": architectures.options(arm.architecture, options), **shape}
+    if hidden_size is None and parameters is None:
+        hidden_size, parameters = arm.hidden_size, arm.parameters
+    chosen = hidden_size or HIDDEN_SIZE
 
     def config(size: int) -> ModelConfig:
         model: ModelConfig = validate(ModelConfig, {**settings, "hidden_size": size}, repr(label))
@@ -153,11 +201,11 @@ def _config(label: str, task: Task, hidden_size: int, parameters: int | None) ->
 
     try:
         if parameters is not None:
-            hidden_size = match_hidden_size(parameters, lambda size: model_of(config(size), task))
-        inspected(lambda: model_of(config(hidden_size), task), hidden_size)
+            chosen = match_hidden_size(parameters, lambda size: model_of(config(size), task))
+        inspected(lambda: model_of(config(chosen), task), chosen)
     except InputError as error:
         raise InputError(str(error) if repr(label) in str(error) else f"{label!r}: {error}") from error
-    return config(hidden_size)
+    return config(chosen)
 
 
 def _option(label: str, pair: str) -> tuple[str, Any]:

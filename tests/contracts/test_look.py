@@ -11,7 +11,7 @@ import pytest
 import suite
 from suite.contracts import look
 from suite.contracts.look import check_contracts
-from suite.diagnostics.gradient_survey import survey
+from suite.diagnostics.gradient_survey import Arm, survey
 from suite.errors import InputError
 from suite.experiment.loading import load
 from suite.planning.plan import studies
@@ -79,5 +79,5 @@ def test_each_cell_and_each_task_is_looked_at_once(tmp_path: Path, monkeypatch: 
 def test_gradients_are_measured_of_cells_that_keep_their_contract() -> None:
     name = "tests.contracts.cells:LayersFirst"
     with pytest.raises(InputError, match=re.escape("every tensor of a state is [batch, …]\nNothing has been measured")):
-        survey(["rnn", name], length=10, hidden_size=4, seeds=1)
-    survey(["tests.contracts.cells:Sociable"], length=10, hidden_size=4, seeds=1, check=False)
+        survey([Arm.from_label("rnn"), Arm.from_label(name)], length=10, hidden_size=4, seeds=1)
+    survey([Arm.from_label("tests.contracts.cells:Sociable")], length=10, hidden_size=4, seeds=1, check=False)

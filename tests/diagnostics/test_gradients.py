@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from suite.architectures import Cell
+from suite.claims.claim import load as load_claim
 from suite.cli import info as cli
 from suite.console.gradient_table import as_json, show
-from suite.diagnostics.gradient_survey import SurveyRow, over_seeds, survey
+from suite.diagnostics.gradient_survey import Arm, SurveyRow, over_seeds, survey
 from suite.diagnostics.gradients import (
     LARGEST_EXACT_STATE,
     effective_memory,
@@ -34,6 +35,7 @@ from suite.diagnostics.gradients import (
 from suite.diagnostics.scan import Scan
 from suite.engines import Signals
 from suite.errors import InputError
+from suite.experiment.loading import load
 from suite.experiment.run_config import ModelConfig, RunConfig, TaskConfig, Training
 from suite.model.sequence_model import SequenceModel, build_model
 from suite.model.states import leaves
@@ -371,14 +373,14 @@ def test_an_effective_memory_has_the_interval_of_its_slope() -> None:
 
 def test_a_survey_measures_labels_with_options_on_the_same_data() -> None:
     labels = ["rnn nonlinearity=relu init=identity", "rnn init=orthogonal", "rnn depth=2 bidirectional=true", "mlp"]
-    rows = survey(labels, length=20, parameters=2000, seeds=2)
+    rows = survey([*map(Arm.from_label, labels)], length=20, parameters=2000, seeds=2)
     identity, orthogonal, deep, mlp = rows
     assert [row.label for row in rows] == labels
     assert all(row.logs.shape == (2, 21) for row in rows)
     assert mlp.memory.mean == mlp.memory.low == mlp.memory.high == 9.0
     assert deep.hidden_size < orthogonal.hidden_size
     assert deep.memory.mean < orthogonal.memory.mean < identity.memory.mean
-    alone = survey(labels[1:2], length=20, parameters=2000, seeds=2)
+    alone = survey([Arm.from_label(labels[1])], length=20, parameters=2000, seeds=2)
     assert np.array_equal(alone[0].logs, orthogonal.logs)
 
 
@@ -400,7 +402,40 @@ def test_a_survey_measures_labels_with_options_on_the_same_data() -> None:
 )
 def test_a_wrong_survey_is_refused(labels: list[str], options: dict[str, int], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        survey(labels, **options)  # type: ignore[arg-type]
+        survey([*map(Arm.from_label, labels)], **options)  # type: ignore[arg-type]
+
+
+def test_a_survey_takes_the_rows_of_an_experiment_with_their_settings_and_sizes() -> None:
+    experiment = load("quick").select(architectures="lstm_cell,rnn_stacked,gru")
+    arms = Arm.from_experiment(experiment)
+    assert [(arm.label, arm.architecture) for arm in arms] == [
+        ("rnn_stacked", "rnn"),
+        ("lstm_cell", "lstm"),
+        ("gru", "gru"),
+    ]
+    rows = survey(arms, length=10, seeds=1)
+    written = [Arm.from_label(label) for label in ("rnn depth=2", "lstm readout=cell", "gru")]
+    for row, other in zip(rows, survey(written, length=10, parameters=5000, seeds=1), strict=True):
+        assert row.hidden_size == other.hidden_size
+        assert np.array_equal(row.logs, other.logs)
+    assert {row.hidden_size for row in survey(arms, length=10, hidden_size=5, seeds=1)} == {5}
+
+
+def test_the_rows_of_an_experiment_leave_out_what_only_training_needs() -> None:
+    (arm,) = Arm.from_experiment(load_claim("H5_clipping").whole_experiment.select(architectures="irnn_sgd"))
+    assert arm.settings["init"] == "identity"
+    assert not {"optimizer", "clip", "learning_rate"} & set(arm.settings)
+
+
+def test_a_turning_gradient_shows_neither_slope_nor_memory() -> None:
+    falls_and_rises = np.abs(np.arange(21) - 10.0)[None] - 10.0
+    page = io.StringIO()
+    row = SurveyRow("gru", 64, falls_and_rises)
+    show([row], Console(file=page, width=80))
+    line = next(line for line in page.getvalue().splitlines() if line.startswith("gru "))
+    assert line.split()[-4:] == ["–", "–", "64", "1"]
+    assert "falls to 10^−4.3 at τ = 10 and rises again" in " ".join(page.getvalue().split())
+    assert json.loads(as_json([row]))[0]["monotone"] is False
 
 
 def rows_of_everything() -> list[SurveyRow]:
@@ -443,7 +478,13 @@ def test_the_picture_has_every_architecture_and_the_same_bytes_every_time(tmp_pa
 
 
 def test_the_command_draws_and_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    few: dict[str, Any] = {"architectures": "rnn, mlp window=3", "length": 20, "hidden_size": 8, "parameters": None}
+    few: dict[str, Any] = {
+        "experiment": "",
+        "architectures": "rnn, mlp window=3",
+        "length": 20,
+        "hidden_size": 8,
+        "parameters": None,
+    }
     cli.gradients(**few, seeds=2, output=tmp_path / "new", as_json=True)
     assert [row["architecture"] for row in json.loads(capsys.readouterr().out)] == ["rnn", "mlp window=3"]
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["gradients.png", "gradients.svg"]

@@ -198,6 +198,8 @@ def made_up_metrics(job: Job, skill: float) -> Iterator[tuple[str, float]]:
     yield "state_size", 38.0
     yield "gap_skill", float(draw.normal(0, 0.006))
     yield "train_skill", min(1.0, reached + 0.1)
+    for moment, slope in gradient_slopes(job).items():
+        yield f"gradient_slope_{moment}", slope
     for length in job.config.task.test_lengths:
         yield f"skill_at_length_{length}", reached * job.config.task.length / length
 
@@ -211,6 +213,12 @@ def made_up_curves(job: Job, metrics: Mapping[str, float]) -> Curves:
         skill = metrics["test_skill"] / (1 + np.exp(4 - 8 * step / training.steps))
         losses = {"train/loss": 0.17 * (1 - skill) + draw.normal(0, 0.002), "validation/loss": 0.18 * (1 - skill)}
         points.append((step, {"validation/skill": float(skill), **losses}))
-    slopes = {"start": 2.0, "half": 1.2, "end": 1.0} if job.variant != "gru" else {"start": 2.0, "end": 1.0}
-    flow = ((lag, {f"gradient/{moment}": -0.05 * lag * slope for moment, slope in slopes.items()}) for lag in LAGS)
+    logs = ((lag, {moment: slope * lag for moment, slope in gradient_slopes(job).items()}) for lag in LAGS)
+    flow = ((lag, {f"gradient/{moment}": log / np.log(10) for moment, log in at.items()}) for lag, at in logs)
     return (*points, *flow)
+
+
+def gradient_slopes(job: Job) -> dict[str, float]:
+    """Return the slope of the gradient at each moment, which is flatter for architectures of more skill."""
+    slopes = {"start": -0.2, "half": -0.12, "end": -0.1} if job.variant != "gru" else {"start": -0.2, "end": -0.1}
+    return {moment: slope * (1.2 - SKILL.get(job.variant, 0.5)) for moment, slope in slopes.items()}

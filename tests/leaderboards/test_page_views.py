@@ -33,7 +33,7 @@ def test_plots_show_what_is_chosen(show: Opener) -> None:
     page = show(data)
     titles = page.locator("#figures figcaption h3").all_inner_texts()
     assert titles == ["Skill on every task", "Performance profiles", "Memory horizon", "Beyond the training length",
-                      "Budget of the search", "Critical differences"]  # fmt: skip
+                      "Gradient through time", "Budget of the search", "Critical differences"]  # fmt: skip
     for picture in page.locator("figure svg[role=img]").all():
         assert picture.get_attribute("aria-label")
     chip = page.locator("#chips").get_by_role("button", name="gru")
@@ -46,6 +46,19 @@ def test_plots_show_what_is_chosen(show: Opener) -> None:
     page.locator("#figures summary").nth(2).click()
     assert page.locator("#figures details[open]").count() == 1
     assert data["horizons"][0]["fits"][0]["text"] in page.locator("#figures details").nth(2).inner_text()
+
+
+def test_the_gradients_of_all_architectures_lie_over_each_other_with_their_words(show: Opener) -> None:
+    page = show(quick())
+    figure = page.locator("#figures figure").filter(has_text="Gradient through time")
+    label = figure.locator("svg[role=img]").get_attribute("aria-label")
+    assert label == "Logarithm of the gradient's norm against the lag on adding, before training, for 9 architectures."
+    figure.locator("summary").click()
+    assert "shrinks by e^−0.14 per step, 10^−3.6 over 59" in figure.locator("details").inner_text()
+    figure.locator("select").select_option(label="copy_memory, half-way")
+    assert "on copy_memory, half-way, for 8" in figure.locator("svg[role=img]").get_attribute("aria-label")  # not gru
+    page.get_by_role("button", name="lstm", exact=True).first.click()
+    assert "The gradient before training shrinks by e^−0.18 per step" in page.locator("#drawer").inner_text()
 
 
 def test_a_point_says_what_it_is(show: Opener) -> None:

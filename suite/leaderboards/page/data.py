@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from suite.leaderboards.columns import COST, MEMORY, OVERFITTING, Column
+from suite.leaderboards.columns import COST, LONGER, MEMORY, OVERFITTING, Column
 from suite.leaderboards.leaderboard import Leaderboard
 from suite.leaderboards.page.plain import DRAWN, SAID, plain
 from suite.leaderboards.page.protocol_text import citation, facts, sentences
@@ -64,7 +64,7 @@ def page_data(board: Leaderboard, manifest: Mapping[str, Any], files: Sequence[s
             },
             "overfitting_curves": _overfitting_curves(board),
             "horizons": _horizons(board),
-            "longer": records(board.longer),
+            "longer": _values(records(board.longer), LONGER),
             "profiles": plain(_profiles(board), DRAWN),
             "budget": plain(_budget(board), DRAWN),
             "critical": _critical(board),

@@ -23,7 +23,18 @@ from suite.leaderboards.page.tabs import tabs
 from suite.statistics.bootstrap import FEW_SEEDS, OVERALL
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("basics", "tables", "plots", "figures", "tab_figures", "chips", "drawer", "comparing", "listening")
+SCRIPTS = (
+    "basics",
+    "tables",
+    "plots",
+    "figures",
+    "gradients",
+    "tab_figures",
+    "chips",
+    "drawer",
+    "comparing",
+    "listening",
+)
 """The parts of the page's script, in this order."""
 
 

@@ -9,12 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from suite.diagnostics.wording import curve_text
 from suite.experiment.run_config import canonical_json
 from suite.leaderboards.page.plain import DRAWN, plain
 from suite.results.early_ends import diverged_text
 from suite.results.record import Record, Row, Run
 from suite.results.tuning import default_and_tuned, edges
 from suite.results.wording import setting_text
+from suite.statistics.student import mean_interval
+
+MOMENTS = ("start", "half", "end")
+"""The moments of a run at which its gradient flow is measured."""
 
 
 def row_details(record: Record) -> dict[str, dict[str, Any]]:
@@ -41,11 +46,12 @@ def _details(row: Row) -> dict[str, Any]:
         "config": {part: {name: _setting(value) for name, value in values.items()} for part, values in config.items()},
         "seeds": [job.config.seed for job, _ in row.evaluations],
         "skills": [outcome.metrics["test_skill"] for _, outcome in row.evaluations],
-        "diverged": [bool(outcome.metrics["diverged"]) for _, outcome in row.evaluations],
+        "diverged": [job.config.seed for job, outcome in row.evaluations if outcome.metrics["diverged"]],
         "steps_to_solve": [outcome.metrics.get("steps_to_solve") for _, outcome in row.evaluations],
         "keys": [job.key for job, _ in row.evaluations],
         "curve": plain(_learning_curve(row.evaluations), DRAWN),
         "gradient": plain(_gradient(row.evaluations), DRAWN),
+        "gradient_words": _gradient_words(row.evaluations),
         "command": f"memspan verify manifest.json --rows '{row.name}'",
     }
 
@@ -89,7 +95,10 @@ def _held(curve: Iterable[tuple[int, float]], steps: Sequence[int]) -> list[floa
 
 
 def _gradient(runs: Sequence[Run]) -> dict[str, Any] | None:
-    """Return means over the seeds of log₁₀ norm by lag, for each moment at which it was measured."""
+    """Return means over the seeds of log₁₀ norm by lag, for each moment of a measurement.
+
+    The interval of a mean is as long on both sides, and ``_reach`` is the length of one.
+    """
     norms: dict[str, dict[int, list[float]]] = {}
     for _, outcome in runs:
         for lag, point in outcome.curves:
@@ -99,9 +108,27 @@ def _gradient(runs: Sequence[Run]) -> dict[str, Any] | None:
     if not norms:
         return None
     lags = sorted({lag for by_lag in norms.values() for lag in by_lag})
-    moments: dict[str, list[float | None]] = {
-        moment: [float(np.mean(norms[moment][lag])) if lag in norms[moment] else None for lag in lags]
-        for moment in ("start", "half", "end")
-        if moment in norms
-    }
-    return {"lag": lags, **moments}
+    curves: dict[str, list[float | None]] = {}
+    for moment in MOMENTS:
+        if moment in norms:
+            intervals = [mean_interval(norms[moment].get(lag, ())) for lag in lags]
+            curves[moment] = [interval.mean for interval in intervals]
+            curves[f"{moment}_reach"] = [round(interval.high - interval.mean, 2) for interval in intervals]
+    return {"lag": lags, **curves}
+
+
+def _gradient_words(runs: Sequence[Run]) -> dict[str, str]:
+    """Return what the gradient does on its way through time, for each moment at which its slope was measured."""
+    words = {}
+    for moment in MOMENTS:
+        name = f"gradient/{moment}"
+        norms: dict[int, list[float]] = {0: [0.0]}  # A change of a state moves the same state as much.
+        for _, outcome in runs:
+            for lag, point in outcome.curves:
+                if name in point:
+                    norms.setdefault(lag, []).append(point[name] * math.log(10))
+        slopes = [outcome.metrics.get(f"gradient_slope_{moment}", math.nan) for _, outcome in runs]
+        if len(norms) > 1 and np.isfinite(slopes).all():
+            lags = sorted(norms)
+            words[moment] = curve_text([float(np.mean(norms[lag])) for lag in lags], float(np.mean(slopes)), lags)
+    return words

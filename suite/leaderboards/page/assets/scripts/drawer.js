@@ -91,7 +91,7 @@ function tuning(row, label) {
 function seedsOf(row, label, level) {
   const place = html("div", { class: "drawing strip", style: `--c: ${colour(label)}` });
   const whole = rowsOf("memory", level).find((each) => each.architecture === label);
-  const skillOf = (i) => (known(row.skills[i]) ? `${fixed(row.skills[i], 3)}${row.diverged[i] ? ", diverged" : ""}` : NOTHING);
+  const skillOf = (i) => (known(row.skills[i]) ? `${fixed(row.skills[i], 3)}${row.diverged.includes(row.seeds[i]) ? ", diverged" : ""}` : NOTHING);
   const table = plainTable(["seed", "skill", "steps to solve", "run"], row.seeds.map((seed, i) => [String(seed), skillOf(i), known(row.steps_to_solve[i]) ? grouped(row.steps_to_solve[i]) : "not solved", html("span", { class: "key" }, row.keys[i] || "")]));
   const node = html("div", {}, html("h3", {}, `Skill of ${row.seeds.length} seed${row.seeds.length === 1 ? "" : "s"}`),
     html("p", {}, "Each dot is a seed, on test data. The line below the dots is the mean with its 95 % interval."), place,
@@ -153,10 +153,11 @@ function horizonOf(label, level) {
 function gradientOf(row) {
   if (!row.gradient) return null;
   const place = html("div", { class: "drawing" });
-  const moments = [["start", "before training", undefined], ["half", "half-way", "5 3"], ["end", "at the end", "2 2"]].filter(([key]) => row.gradient[key]);
+  const moments = MOMENTS.filter(([key]) => row.gradient[key]);
+  const said = moments.filter(([key]) => row.gradient_words[key]).map(([key, words]) => `The gradient ${words} ${row.gradient_words[key]}.`);
   const log = row.gradient.lag[0] > 0;
   const tones = { start: "var(--muted)", half: "var(--training)", end: "var(--validation)" };
-  const node = html("div", {}, html("h3", {}, "Gradient through time"), html("p", {}, "The curves show how much a change some steps ago still moves the state now, as the logarithm of the norm against the lag. A level curve remembers and a falling one forgets; a gradient that lasts is not yet a memory."), place);
+  const node = html("div", {}, html("h3", {}, "Gradient through time"), html("p", {}, "The curves show how much a change some steps ago still moves the state now, as the logarithm of the norm against the lag. A level curve remembers and a falling one forgets; a gradient that lasts is not yet a memory."), said.map((sentence) => html("p", {}, sentence)), place);
   const draw = () => {
     const points = moments.flatMap(([key, words]) => row.gradient.lag.map((x, i) => ({ x, y: row.gradient[key][i], key, title: `${words}, lag ${x}: ${known(row.gradient[key][i]) ? fixed(row.gradient[key][i], 2) : NOTHING}` })));
     const seen = points.filter((point) => known(point.y));

@@ -9,6 +9,7 @@ function addFigures() {
   if (profiled.length) addProfiles(host, profiled);
   if (DATA.horizons.length) addHorizons(host);
   if (DATA.longer.length) addLonger(host);
+  addGradients(host);
   const budgeted = DATA.budget ? DATA.scopes.filter((scope) => of(DATA.budget, scope)) : [];
   if (budgeted.length) addBudget(host, budgeted);
   if (DATA.critical) addCritical(host);
