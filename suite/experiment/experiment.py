@@ -153,7 +153,7 @@ class Experiment(Frozen):
             architectures: the labels of the rows, as a list or separated by commas.
             tasks: the labels of the task tables, likewise.
             seeds: evaluate on this many seeds.
-            trials: run this many trials per study.
+            trials: run this many trials per study, of which as many are finalists as the experiment asks for.
             steps: train for this many optimiser steps.
 
         Raises:
@@ -172,6 +172,7 @@ class Experiment(Frozen):
             tables["evaluation"]["seeds"] = seeds
         if trials is not None:
             tables["sweep"]["trials"] = trials
+            tables["sweep"]["finalists"] = min(self.sweep.finalists, max(1, trials))
         if steps is not None:
             tables["training"]["steps"] = steps
             for table in tables["tasks"].values():

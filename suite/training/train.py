@@ -141,6 +141,7 @@ def _measure(module: TrainingModule, device: str) -> dict[str, float]:
         "best_step": module.best_step,
         "solved": float(is_solved),
         "steps_to_solve": float(module.solved_step) if is_solved and module.solved_step is not None else math.nan,
+        "chance": module.data.task.chance,
         "diverged": float(module.diverged),
         "pruned": float(module.pruned),
         **_gradient_norms(module),
@@ -177,7 +178,8 @@ def _evaluate_splits(module: TrainingModule, device: str) -> dict[str, float]:
         metrics[f"{prefix}gap_skill"] = metrics[f"{prefix}train_skill"] - metrics[f"{prefix}test_skill"]
     for length in data.config.test_lengths:
         batch = data.sample("test", config.test_size, length).to(device)
-        metrics[f"skill_at_length_{length}"] = evaluate(model, task, batch).skill
+        result = evaluate(model, task, batch)
+        metrics.update({f"score_at_length_{length}": result.score, f"skill_at_length_{length}": result.skill})
     if module.diverged:  # A diverged run remembers nothing, whatever it could do before. Its losses stay as measured.
         metrics.update({name: 0.0 for name in metrics if "skill" in name})
     return metrics
