@@ -83,7 +83,7 @@ class Experiment(Frozen):
 
     def _check_sweep(self) -> None:
         sweep = self.sweep
-        if sweep.finalists > max(1, sweep.trials):
+        if sweep.finalists > sweep.trials > 0:
             raise InputError(
                 f"experiment {self.name!r}: sweep.finalists must not exceed sweep.trials = {sweep.trials}; "
                 f"got {sweep.finalists}"

@@ -106,6 +106,6 @@ class Sweep(Frozen):
 
     @property
     def finalist_seed_list(self) -> tuple[int, ...]:
-        """The further tuning seeds, which follow ``seed``. There are none with a single finalist."""
-        count = self.finalist_seeds if self.finalists > 1 else 0
+        """The further tuning seeds, which follow ``seed``. There are none with a single finalist, or without trials."""
+        count = self.finalist_seeds if self.trials and self.finalists > 1 else 0
         return tuple(range(self.seed + 1, self.seed + 1 + count))
