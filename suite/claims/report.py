@@ -18,7 +18,7 @@ from rich.table import Table
 
 from suite.claims.verdict import CONTRADICTS, SIGN, SUPPORTS, ClaimVerdict
 from suite.leaderboards.text.table_styles import markdown_table, terminal_table
-from suite.statistics.bootstrap import FEW_SEEDS, OVERALL
+from suite.statistics.table import FEW_SEEDS, OVERALL
 
 COLOURS = {"supported": "green", "refuted": "red", "conditional": "yellow", "unresolved": "dim"}
 LEGEND = f"""\

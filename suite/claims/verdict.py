@@ -25,8 +25,8 @@ import pandas as pd
 
 from suite.claims.claim import Claim, Comparison
 from suite.claims.evidence import SHARES, SMOOTH, tables_by_level
-from suite.statistics.bootstrap import FEW_SEEDS, OVERALL, Floats
 from suite.statistics.paired_tests import holm, paired_test, verdict_of
+from suite.statistics.table import FEW_SEEDS, OVERALL, Floats
 
 SUPPORTS, CONTRADICTS, UNRESOLVED, UNINFORMATIVE = "supports", "contradicts", "unresolved", "uninformative"
 """The four things that a row can say of the claim."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from math import comb
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,6 +12,8 @@ from rich.table import Table
 from suite.console.progress import duration
 from suite.planning.plan import Plan
 from suite.planning.study import Study
+from suite.statistics.paired_tests import MARGIN
+from suite.statistics.power import power_text
 from suite.training.train import train
 
 STEPS = 20
@@ -40,6 +43,10 @@ def print_estimate(plan: Plan, workers: int, console: Console) -> None:
             table.add_row(f"  {escape(study.variant.label)}", str(missing), str(hidden_size), f"{seconds:.1f}")
     console.print(table)
     at_a_time = f"{workers} worker{'s' * (workers > 1)}"
+    experiment = plan.experiment
+    seeds, rows = len(experiment.evaluation.seed_list), len(experiment.architectures)
+    if power := power_text(seeds, comb(rows, 2), MARGIN):
+        console.print(power, highlight=False)
     console.print(
         f"{plan.planned - plan.done} of {plan.planned} runs are missing. With {at_a_time}, they take some ten seconds "
         f"to start and then at most about {duration(total / workers)}. A run that solves its task stops early.",

@@ -24,8 +24,8 @@ from suite.model.sequence_model import model_of
 from suite.model.sizing import inspected, match_hidden_size
 from suite.numerics import numerics
 from suite.registry import architectures
-from suite.statistics.bootstrap import Floats
 from suite.statistics.student import Interval, mean_interval
+from suite.statistics.table import Floats
 from tasks import Task
 
 SEQUENCES = 32

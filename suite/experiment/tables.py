@@ -27,7 +27,7 @@ LADDER: Any = Field(strict=False, min_length=1, max_length=MOST_VALUES)
 class Evaluation(Frozen):
     """The seeds on which the best configuration of each study is trained again. A number n stands for 0, …, n − 1."""
 
-    seeds: Runs | Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=10**4)] = 5
+    seeds: Runs | Annotated[tuple[Seed, ...], Field(strict=False, min_length=1, max_length=10**4)] = 10
 
     @property
     def seed_list(self) -> tuple[int, ...]:

@@ -21,8 +21,8 @@ from suite.results.early_ends import diverged_text
 from suite.results.record import Record, as_plain
 from suite.results.score_table import score_table
 from suite.results.wording import UNKNOWN
-from suite.statistics.bootstrap import OVERALL, Floats
-from suite.statistics.paired_tests import holm, paired_test, verdict_of
+from suite.statistics.paired_tests import MARGIN, holm, paired_test, verdict_of
+from suite.statistics.table import OVERALL, Floats
 from suite.store.environment import SAME_BITS, bits
 
 WORDS = {"above": "better", "below": "worse"}
@@ -86,7 +86,7 @@ def _scope(tables: list[pd.DataFrame], scope: str, tasks: list[str]) -> pd.DataF
         else:
             differences, same = _differences(tables, name, tasks)
             line["seeds"] = min(map(len, differences))
-            line["difference"], low, high, line["p"] = paired_test(differences)
+            line["difference"], low, high, line["p"] = paired_test(differences, MARGIN)
             line["low"], line["high"] = max(-1.0, low), min(1.0, high)
             line["verdict"] = SAME if same else ""
         lines.append(line)
@@ -115,7 +115,7 @@ def _scope(tables: list[pd.DataFrame], scope: str, tasks: list[str]) -> pd.DataF
 def _means(table: pd.DataFrame, tasks: list[str]) -> pd.Series[float]:
     """Return the mean over tasks of each architecture that has them all."""
     per_task = table[table["task"].isin(tasks)].groupby(["architecture", "task"])["skill"].mean().unstack("task")
-    return per_task.dropna().mean(axis=1)
+    return per_task.dropna().mean(axis=1).clip(lower=0)
 
 
 def _remark(tables: list[pd.DataFrame], architecture: str, tasks: list[str]) -> str:

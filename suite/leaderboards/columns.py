@@ -12,8 +12,8 @@ from typing import Any
 
 from suite.results.early_ends import diverged_text
 from suite.results.wording import UNKNOWN, ends_text, is_unknown, number_text
-from suite.statistics.bootstrap import FEW_SEEDS
 from suite.statistics.paired_tests import MARGIN
+from suite.statistics.table import FEW_SEEDS
 
 WORDS = ("name", "skill", "text", "flag")
 """The kinds of columns that stand on the left; numbers stand on the right."""
@@ -75,13 +75,18 @@ def _without_interval(column: Column, **changes: Any) -> Column:
 
 # fmt: off
 RANK = Column("rank", "rank", "rank", "rank_low", "rank_high", "rank_low", "low",
-              "The places that an architecture takes when seeds are resampled, such as 2–4. This is not a test.")
+              "The places that the test leaves open. At 2–4 of nine, one architecture is above this one and five are "
+              "below it.")
 NAME = Column("architecture", "architecture", "name", obvious=True)
 SKILL = Column("mean", "skill", "skill", "low", "high", best="high", interval=True,
-               help="0 remembers nothing, and 1 is perfect. The number is a mean over seeds with its 95 % interval.")
+               help="0 remembers nothing, and 1 is perfect. The number is a mean over seeds, with the 95 % interval of "
+               "the mean of more seeds like these, at the settings that tuning chose.")
+GUARANTEED = Column("guaranteed", "guaranteed", "text", sort="guaranteed_low", best="high", only_page=True,
+                    help="The 95 % interval of the mean skill that also allows for a failure or a success that no seed "
+                    "has shown yet.")
 GROUP = Column("group", "group", "text",
                help="The test: architectures that share a letter do not differ significantly (paired over seeds, "
-               f"adjusted after Holm, by more than {MARGIN}).")
+               f"adjusted after Holm within this table): no difference is shown to exceed {MARGIN}.")
 IQM = _interval("iqm", "IQM", best="high", only_page=True, obvious=True,
                 help="The interquartile mean, which is the mean of the middle half of all runs.")
 SEEDS = Column("seeds", "seeds", "count", best="high", obvious=True,
@@ -111,7 +116,7 @@ GAP_AT_END = Column("final_gap_skill", "gap at end", best="low", narrowest=WIDE,
                     help="The same gap after the last step of training.")
 
 MEMORY = (
-    RANK, NAME, SKILL, GROUP, IQM, SEEDS, SOLVED, STEPS, GAP, D50, PARAMETERS, STATE,
+    RANK, NAME, SKILL, GUARANTEED, GROUP, IQM, SEEDS, SOLVED, STEPS, GAP, D50, PARAMETERS, STATE,
     _without_interval(SPEED, obvious=True, narrowest=WIDE),
 )
 COST = (NAME, SKILL, SPEED, PARAMETERS, STATE, _without_interval(STEPS), SECONDS, FRONT, SEEDS)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import comb
 
 import numpy as np
 import pandas as pd
@@ -19,11 +21,13 @@ from suite.results.ladders import delay_points, size_points
 from suite.results.record import Record, Row, earlier_text
 from suite.results.score_table import score_table
 from suite.results.tuning import at_edges, budget_curves
-from suite.statistics.bootstrap import FEW_SEEDS, OVERALL, Bootstrap, ranks, summary
 from suite.statistics.critical_differences import CriticalDifferences, critical_differences
-from suite.statistics.paired_tests import compare, groups
+from suite.statistics.paired_tests import MARGIN, compare, groups, ranks
+from suite.statistics.power import power_text, smallest_effect
 from suite.statistics.profiles import interquartile_means, profiles
 from suite.statistics.student import mean_interval
+from suite.statistics.summary import skill_intervals, summary
+from suite.statistics.table import FEW_SEEDS, OVERALL
 
 AVERAGED = {
     "gap": "gap_skill",
@@ -160,6 +164,9 @@ def build_leaderboard(source: Record | Plan) -> Leaderboard:
         return Leaderboard(experiment.name, experiment.title, runs, [], runs, notes, record=record)
     if int(runs.groupby(["architecture", "task"])["seed"].nunique().min()) < FEW_SEEDS:
         notes.append(f"Fewer than {FEW_SEEDS} seeds were evaluated: this is an indication and not a result to publish.")
+    pairs = comb(len(experiment.architectures), 2)
+    if pairs and math.isinf(smallest_effect(len(experiment.evaluation.seed_list), pairs)):
+        notes.append(power_text(len(experiment.evaluation.seed_list), pairs, MARGIN))
     if edges := at_edges(record):
         shown = named([f"{name} ({', '.join(sorted(params))})" for name, params in edges.items()])
         notes.append(
@@ -197,21 +204,22 @@ def _ranked(
     comparisons: Mapping[str, pd.DataFrame] | None = None,
 ) -> pd.DataFrame:
     """Return one row per scope and architecture with intervals, ranks, groups, and the plain means of ``averaged``."""
-    rows = summary(runs).merge(ranks(runs), on=["architecture", "task"], suffixes=("", "_rank"))
-    rows = rows.rename(columns={"low_rank": "rank_low", "high_rank": "rank_high"})
+    rows = summary(runs)
     per_task = runs.groupby(["architecture", "task"], as_index=False)[list(averaged.values())].mean()
     overall = per_task.groupby("architecture", as_index=False)[list(averaged.values())].mean().assign(task=OVERALL)
     averages = pd.concat([per_task, overall]).rename(columns={metric: name for name, metric in averaged.items()})
     rows = rows.merge(averages, on=["architecture", "task"])
-    rows = rows[rows["task"].isin(scopes)].assign(group="")
+    rows = rows[rows["task"].isin(scopes)].assign(rank=np.nan, rank_low=np.nan, rank_high=np.nan, group="")
     for scope in scopes:
         inside = rows["task"] == scope
-        ranked = rows[inside].dropna(subset="mean")
-        means = {str(name): float(mean) for name, mean in zip(ranked["architecture"], ranked["mean"], strict=True)}
-        letters = {}
-        if len(means) > 1:
-            letters = groups(means, comparisons[scope] if comparisons else compare(runs, scope))
-        rows.loc[inside, "group"] = [letters.get(name, "") for name in rows.loc[inside, "architecture"]]
+        means = {str(name): float(mean) for name, mean in rows.loc[inside, ["architecture", "mean"]].to_numpy()}
+        if len(means) < 2:
+            rows.loc[inside, ["rank", "rank_low", "rank_high"]] = 1.0
+            continue
+        pairs = comparisons[scope] if comparisons else compare(runs, scope)
+        letters, places = groups(means, pairs), ranks(means, pairs)
+        rows.loc[inside, "group"] = [letters.get(name, "") for name in means]
+        rows.loc[inside, ["rank", "rank_low", "rank_high"]] = list(places.values())
     order = {scope: position for position, scope in enumerate(scopes)}
     rows = rows.assign(scope=rows["task"].map(order)).sort_values(
         ["scope", "mean", "architecture"], ascending=[True, False, True], ignore_index=True
@@ -270,15 +278,12 @@ def _longer(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the mean skill with its interval for each architecture, task and longer length."""
     prefix = "skill_at_length_"
     lengths = sorted(int(name.removeprefix(prefix)) for name in runs.columns if name.startswith(prefix))
-    lines: list[tuple[str, str, int, float, float, float, int]] = []
-    for length in lengths:
-        tested = runs.assign(skill=runs[f"{prefix}{length}"]).dropna(subset="skill")
-        bootstrap = Bootstrap.draw(tested)
-        for k, task in enumerate(bootstrap.tasks):
-            intervals = bootstrap.intervals([k]).tolist()
-            for a, architecture in enumerate(bootstrap.architectures):
-                values = bootstrap.values[a, k][~np.isnan(bootstrap.values[a, k])]
-                if len(values):
-                    lines.append((architecture, task, length, float(values.mean()), *intervals[a], len(values)))
+    tables = [
+        skill_intervals(runs.assign(skill=runs[f"{prefix}{length}"]).dropna(subset="skill")).assign(length=length)
+        for length in lengths
+    ]
     columns = ["architecture", "task", "length", "skill", "low", "high", "seeds"]
-    return pd.DataFrame(lines, columns=columns).sort_values(["architecture", "task", "length"], ignore_index=True)
+    if not tables:
+        return pd.DataFrame(columns=columns)
+    table = pd.concat(tables).rename(columns={"mean": "skill"})[columns]
+    return table.sort_values(["architecture", "task", "length"], ignore_index=True)

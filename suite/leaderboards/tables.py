@@ -8,7 +8,7 @@ import pandas as pd
 
 from suite.leaderboards.columns import HORIZON, MEMORY, Column, remark
 from suite.leaderboards.leaderboard import Leaderboard
-from suite.results.wording import horizon_text, is_unknown
+from suite.results.wording import ends_text, horizon_text, is_unknown
 
 TableRow = dict[str, Any]
 
@@ -23,6 +23,7 @@ def ranking_rows(board: Leaderboard, scope: str) -> list[TableRow]:
     pairs = frame[["mean", "sequences_per_second"]].to_numpy(dtype=float)
     for row, pair in zip(rows, pairs, strict=True):
         beaten = any((other >= pair).all() and (other > pair).any() for other in pairs)
+        row["guaranteed"] = ends_text(row["guaranteed_low"], row["guaranteed_high"])
         row["front"] = not is_unknown(row["mean"]) and not beaten
     return rows
 

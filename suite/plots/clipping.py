@@ -10,7 +10,7 @@ from matplotlib.image import AxesImage
 
 from suite.plots.style import new_figure
 from suite.results.wording import setting_text
-from suite.statistics.bootstrap import OVERALL
+from suite.statistics.table import OVERALL
 
 MEASURES = (
     ("diverged", "share of trials that diverged", "Reds"),

@@ -15,7 +15,7 @@ import pandas as pd
 
 from suite.experiment.search_space import Range
 from suite.planning.job import Job, Outcome
-from suite.statistics.bootstrap import OVERALL
+from suite.statistics.table import OVERALL
 
 BINS = 4
 """The number of parts of a searched range; each listed value is a cell of its own."""

@@ -23,7 +23,9 @@ import numpy as np
 import pandas as pd
 
 from suite.errors import InputError
-from suite.statistics.bootstrap import OVERALL, TAILS, Bootstrap, Floats, widened
+from suite.statistics.bootstrap import widened
+from suite.statistics.summary import skill_intervals
+from suite.statistics.table import OVERALL, TAILS, Floats
 
 TRAINED, EXTRAPOLATED = "trained", "extrapolated"
 """Two kinds of points: one net is trained at each delay, or a single net is tested beyond its training length."""
@@ -128,7 +130,7 @@ def resampled_curves(skill: Floats, generator: np.random.Generator, resamples: i
     """Return mean curves of resampled seeds, ``[resamples, delays]``, for the low and for the high end.
 
     ``skill`` is ``[seeds, delays]``. A seed is drawn with all of its delays, because runs of one seed may be alike. As
-    in ``Bootstrap.intervals``, deviations are widened and a share u ~ Beta(1, n) goes to one unseen seed, which
+    in `guaranteed_interval`, deviations are widened and a share u ~ Beta(1, n) goes to one unseen seed, which
     remembers nothing (low) or everything (high) at every delay.
     """
     n = len(skill)
@@ -202,7 +204,7 @@ def _ladder_rows(
             row = {"architecture": architecture, "seeds": 0, "censored": "", "shortest": delays[0]}
             rows.append(({**row, "longest": delays[-1]}, None))
             continue
-        middle = fit(delays, skill.mean(axis=0, keepdims=True))
+        middle = fit(delays, np.maximum(skill.mean(axis=0, keepdims=True), 0))
         generator = np.random.default_rng([seed, n, *f"horizon {ladder}".encode()])
         low, high = (_held(fit(delays, curves), delays) for curves in resampled_curves(skill, generator, resamples))
         censored = {"right"} if middle.d50[0] >= delays[-1] else {"left"} if middle.d50[0] <= delays[0] else set()
@@ -253,11 +255,9 @@ def _delay(logarithm: float) -> float:
 def curves(points: pd.DataFrame) -> pd.DataFrame:
     """Return the mean skill per kind, ladder, architecture and delay, with the interval of the leaderboard."""
     keys = ["kind", "ladder", "architecture", "delay", "rung"]
-    means = points.groupby(keys, as_index=False, sort=True)["skill"].agg(["mean", "count"])
-    means = means.rename(columns={"mean": "skill", "count": "seeds"})
+    seeds = points.groupby(keys, as_index=False, sort=True)["skill"].agg(seeds="count")
     runs = points.drop_duplicates(["architecture", "rung", "seed"])
     runs = runs.assign(task=runs["rung"], solved=False, steps_to_solve=np.nan, steps_budget=1)
-    intervals = Bootstrap.draw(runs).task_intervals()
-    levels = zip(means["architecture"], means["rung"], strict=True)
-    means["low"], means["high"] = np.array([intervals[level] for level in levels]).T
-    return means
+    skills = skill_intervals(runs).rename(columns={"task": "rung", "mean": "skill"}).drop(columns="seeds")
+    table = seeds.merge(skills, on=["architecture", "rung"])
+    return table[[*keys, "skill", "seeds", "low", "high"]]

@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 
 from suite.errors import InputError
-from suite.statistics.bootstrap import Bootstrap, Floats
 from suite.statistics.student import mean_interval
+from suite.statistics.summary import skill_intervals
+from suite.statistics.table import Floats
 
 SKILLS = ("test_skill", "validation_skill", "train_skill")
 OTHERS = ("test_loss", "validation_loss", "train_loss", "gap_skill", "final_gap_skill", "gap_loss", "final_gap_loss")
@@ -69,15 +70,14 @@ def areas(points: pd.DataFrame) -> pd.DataFrame:
 def curves(points: pd.DataFrame) -> pd.DataFrame:
     """Return ``mean``, ``low``, ``high`` and ``seeds`` of each measure per ladder, architecture and size.
 
-    Skills have the interval of the leaderboard. Losses and gaps, whose bounds are not known, have Student's.
+    All have Student's interval, and those of skills are held within [0, 1].
     """
     points = _with_all_measures(points)
     rows: list[tuple[object, ...]] = []
     for measure in SKILLS:
-        intervals = Bootstrap.draw(points.assign(skill=points[measure])).task_intervals()
-        for (architecture, task), skills in points.sort_values("seed").groupby(["architecture", "task"])[measure]:
-            interval = intervals[str(architecture), str(task)]
-            rows.append((architecture, task, measure, skills.to_numpy().mean(), *interval, len(skills)))
+        skills = skill_intervals(points.assign(skill=points[measure])).assign(measure=measure)
+        shown = skills[["architecture", "task", "measure", "mean", "low", "high", "seeds"]]
+        rows.extend(shown.itertuples(index=False, name=None))
     for measure in OTHERS:
         for level, values in points.groupby(["architecture", "task"])[measure]:
             rows.append((*level, measure, *mean_interval(values), int(np.isfinite(values).sum())))

@@ -13,7 +13,7 @@ from suite.experiment.run_config import derived_seed
 from suite.experiment.search_space import Range
 from suite.planning.study import Study
 from suite.results.record import Record, Row
-from suite.statistics.bootstrap import OVERALL, TAILS, Floats
+from suite.statistics.table import OVERALL, TAILS, Floats
 
 RESAMPLES = 1000
 EDGE = 0.05

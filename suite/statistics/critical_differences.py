@@ -11,8 +11,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from suite.statistics.bootstrap import CONFIDENCE
 from suite.statistics.paired_tests import holm
+from suite.statistics.table import CONFIDENCE
 
 FEWEST_TASKS = 10
 FEWEST_ARCHITECTURES = 3

@@ -1,27 +1,27 @@
-"""Which architecture is above which: paired differences, Holm's adjustment, verdicts, and groups that may overlap.
+"""Which architecture is above which: paired differences, Holm's adjustment, verdicts, ranks and groups.
 
-The test is a paired t-test made safe for few seeds and bimodal scores, see `paired_test`. It was tried on simulated
-families of 2, 5 and 10 equal architectures, with one to ten tasks and scores that are 0 or 1 or in two clusters. There
-was a false "above" in at most 4.5 % of families with five seeds and 5.1 % with ten. Bootstrap p-values had up to 89 %
-and 47 %, the plain paired t-test 8 % and 5.5 %. The sign-flip test is exact, but it cannot go below p = 2/2^n in one
-task: with five seeds it never decides, and with ten it does not beyond seven architectures.
+Everything here follows from one test, `student.mean_test`, of the hypothesis that two architectures differ by at most
+the margin. `suite.statistics.simulation` measures how often it errs and what it finds, and the guide to leaderboards
+has the figures. Bootstrap p-values were tried too, and found a false difference in up to 89 % of families with five
+seeds. The sign-flip test is exact, but it cannot go below p = 2/2^n on one task: with five seeds it never decides, and
+with ten it does not beyond seven architectures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import special
 
 from suite.errors import unknown
-from suite.statistics.bootstrap import CONFIDENCE, OVERALL, Floats, on_shared_seeds, validated, value_cube
-from suite.statistics.student import student_interval
+from suite.statistics.student import mean_test, moments
+from suite.statistics.table import CONFIDENCE, OVERALL, Floats, on_shared_seeds, validated, value_cube
 
-MARGIN = 0.02  # a smaller difference in skill is of no interest
+MARGIN = 0.02  # a smaller difference in skill is of no interest, and one is only shown if it exceeds this
 DIFFERENT = ("above", "below")
 
 
@@ -37,37 +37,28 @@ def holm(p_values: ArrayLike) -> Floats:
     return adjusted
 
 
-def paired_test(differences: list[Floats], cautious: bool = True) -> tuple[float, float, float, float]:
+def paired_test(
+    differences: Sequence[Floats], margin: float = 0.0, cautious: bool = True
+) -> tuple[float, float, float, float]:
     """Return the mean over tasks of the mean paired difference, its 95 % interval (low, high), and a two-sided p-value.
 
-    ``differences`` holds one array of n_k differences d per task. With D_k their mean, the variance of D_k is
-
-        v_k = (Σ (d − D_k)² + D_k² n_k/(n_k + 1)) / (n_k (n_k − 1))
-
-    This is the usual variance, except that its sum of squares counts one more pair, whose difference is 0. A handful of
-    equal differences therefore has a variance: n pairs that all differ by 1 give t = √(n² − 1) and not ∞. Turn
-    ``cautious`` off to get the usual variance, for measures that vary smoothly from seed to seed and not between
-    failure and success. A mean over tasks has the degrees of freedom of Welch (1947) and Satterthwaite (1946). A task
-    with fewer than two pairs leaves everything open: the interval is (−∞, ∞) and p is 1.
+    ``differences`` holds one array of differences per task. The hypothesis is that the difference lies within
+    ±``margin``; `student.mean_test` has the formulas. A task with fewer than two pairs leaves everything open: the
+    interval is (−∞, ∞) and p is 1.
     """
-    if any(len(d) < 2 for d in differences):
-        mean = float(np.mean([d.mean() for d in differences])) if all(map(len, differences)) else np.nan
-        return mean, -np.inf, np.inf, 1.0
-    n = np.array([len(d) for d in differences])  # [tasks]
-    means = np.array([d.mean() for d in differences])
-    squares = np.array([((d - d.mean()) ** 2).sum() for d in differences]) + cautious * means**2 * n / (n + 1)
-    variances = squares / (n * (n - 1))
-    difference, error = means.mean(), np.sqrt(variances.sum()) / len(n)
-    if error < 1e-12:  # equal differences throughout
-        return float(difference), float(difference), float(difference), float(abs(difference) < 1e-12)
-    freedom = variances.sum() ** 2 / (variances**2 / (n - 1)).sum()
-    p = 2 * special.stdtr(freedom, -abs(difference) / error)
-    return (*student_interval(difference, error, freedom), float(p))
+    counts, means, squares = moments(differences)
+    if counts.min() < 2:
+        return float(means.mean()), -np.inf, np.inf, 1.0
+    difference, low, high, p = map(float, mean_test(counts, means, squares, margin, cautious))
+    return difference, low, high, p
 
 
 def verdict_of(difference: float, low: float, high: float, p_adjusted: float, margin: float = MARGIN) -> str:
-    """Return "above", "below", "tied" or "unresolved" for the first of two, see `compare`."""
-    if p_adjusted < 1 - CONFIDENCE and abs(difference) > margin:
+    """Return "above", "below", "tied" or "unresolved" for the first of two, see `compare`.
+
+    ``p_adjusted`` is that of the hypothesis that the difference lies within ±``margin``.
+    """
+    if p_adjusted < 1 - CONFIDENCE:
         return "above" if difference > 0 else "below"
     return "tied" if low >= -margin and high <= margin else "unresolved"
 
@@ -75,18 +66,18 @@ def verdict_of(difference: float, low: float, high: float, p_adjusted: float, ma
 def compare(runs: pd.DataFrame, scope: str = OVERALL) -> pd.DataFrame:
     """Return one row per pair of architectures in a scope (a task or `OVERALL`): their difference and the verdict.
 
-    `difference`, `low`, `high` and `p` come from `paired_test`: `first` minus `second`, on the seeds that all
-    architectures on a task share. `pairs` is the number of these seeds (the smallest over the tasks). The interval is
-    not adjusted for the family. `p_holm` is adjusted over all pairs of the scope, hence an interval that holds 0 is
-    never "above". Only architectures with a run on every task of the scope take part. The verdict is
+    `difference`, `low`, `high` and `p` come from `paired_test` with a margin of 0.02: `first` minus `second`, on the
+    seeds that all architectures on a task share. `pairs` is the number of these seeds (the smallest over the tasks).
+    The interval is not adjusted for the family. `p_holm` is adjusted over all pairs of the scope. Only architectures
+    with a run on every task of the scope take part. The verdict is
 
-    - "above", "below": p_holm < 0.05 and the difference exceeds 0.02 in size;
+    - "above", "below": p_holm < 0.05, so the difference is shown to exceed 0.02;
     - "tied": the whole interval lies within ±0.02;
     - "unresolved": anything else, which is not the same as equal.
 
     A failure that is rarer than 1/n seldom shows in n seeds. Ten equal perfect scores are "tied" although one of the
-    two may fail now and then, and a steady 0.9 seems to be below a lucky ten of ten. The intervals of `summary` are
-    wide enough for both.
+    two may fail now and then, and a steady 0.9 seems to be below a lucky ten of ten. The guaranteed intervals of
+    `summary` are wide enough for both.
     """
     architectures, tasks, values = value_cube(validated(runs))
     if scope not in (OVERALL, *tasks):
@@ -97,7 +88,7 @@ def compare(runs: pd.DataFrame, scope: str = OVERALL) -> pd.DataFrame:
     rows = []
     for a, b in combinations(np.flatnonzero(present), 2):
         differences = [(values[a, k] - values[b, k])[~np.isnan(values[a, k])] for k in inside]
-        pairs, (difference, low, high, p) = min(map(len, differences)), paired_test(differences)
+        pairs, (difference, low, high, p) = min(map(len, differences)), paired_test(differences, MARGIN)
         # Skills differ by at most 1.
         rows.append((architectures[a], architectures[b], pairs, difference, max(-1.0, low), min(1.0, high), p))
     table = pd.DataFrame(rows, columns=["first", "second", "pairs", "difference", "low", "high", "p"])
@@ -105,6 +96,27 @@ def compare(runs: pd.DataFrame, scope: str = OVERALL) -> pd.DataFrame:
     numbers = table[["difference", "low", "high", "p_holm"]].to_numpy(dtype=np.float64)
     table["verdict"] = [verdict_of(*row) for row in numbers]
     return table
+
+
+def ranks(means: Mapping[str, float], comparisons: pd.DataFrame) -> dict[str, tuple[float, float, float]]:
+    """Return ``rank`` (1 is the best mean), ``low`` and ``high`` of each architecture.
+
+    An architecture takes a place in ``low`` … ``high``: nobody is above it but ``low`` − 1 architectures, and as many
+    as stand behind ``high`` are below it. The verdicts hold together in 95 % of cases, and so do these intervals
+    (Mogstad, Romano, Shaikh & Wilhelm 2024). An architecture without a mean (NaN) has no rank and takes no place.
+    """
+    ranked = {name: round(mean, 12) for name, mean in means.items() if not np.isnan(mean)}
+    better, worse = Counter[str](), Counter[str]()  # how many architectures are above and below each
+    pairs = comparisons[comparisons["verdict"].isin(DIFFERENT)]
+    for first, second, verdict in zip(pairs["first"], pairs["second"], pairs["verdict"], strict=True):
+        winner, loser = (first, second) if verdict == "above" else (second, first)
+        worse[winner] += 1
+        better[loser] += 1
+    places = dict.fromkeys(means, (np.nan, np.nan, np.nan))
+    for name, mean in ranked.items():
+        place = 1 + sum(other > mean for other in ranked.values())
+        places[name] = (float(place), 1.0 + better[name], float(len(ranked) - worse[name]))
+    return places
 
 
 def groups(means: Mapping[str, float], comparisons: pd.DataFrame) -> dict[str, str]:

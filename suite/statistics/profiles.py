@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from suite.statistics.bootstrap import OVERALL, TAILS, Bootstrap, Floats, generator, validated, widened
+from suite.statistics.bootstrap import generator, widened
+from suite.statistics.table import OVERALL, TAILS, Floats, validated, value_cube
 
 RESAMPLES = 1000
 THRESHOLDS = np.linspace(0, 1, 51)
@@ -21,13 +22,13 @@ def interquartile_means(runs: pd.DataFrame, resamples: int = RESAMPLES, seed: in
     ``iqm`` is the mean of the middle half of all runs of the scope. The interval comes from seeds resampled within each
     task, with one more, unseen run, which is the worst for the low end and the best for the high end.
     """
-    bootstrap = Bootstrap.draw(validated(runs), resamples=1, seed=seed)
-    scopes = [(task, [k]) for k, task in enumerate(bootstrap.tasks)]
-    scopes.append((OVERALL, list(range(len(bootstrap.tasks)))))
+    architectures, all_tasks, cube = value_cube(validated(runs))
+    scopes = [(task, [k]) for k, task in enumerate(all_tasks)]
+    scopes.append((OVERALL, list(range(len(all_tasks)))))
     rows: list[tuple[str, str, float, float, float]] = []
-    for a, architecture in enumerate(bootstrap.architectures):
-        skills = [values[~np.isnan(values)] for values in bootstrap.values[a]]  # [seeds] of each task
-        drawn = [_resampled(v, task, resamples, seed) for v, task in zip(skills, bootstrap.tasks, strict=True)]
+    for architecture, by_task in zip(architectures, cube, strict=True):
+        skills = [values[~np.isnan(values)] for values in by_task]  # [seeds] of each task
+        drawn = [_resampled(v, task, resamples, seed) for v, task in zip(skills, all_tasks, strict=True)]
         for scope, tasks in scopes:
             if any(len(skills[k]) == 0 for k in tasks):
                 rows.append((architecture, scope, np.nan, np.nan, np.nan))
@@ -66,16 +67,16 @@ def profiles(runs: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> p
     """Return ``share``, ``low``, ``high`` per architecture, scope and threshold.
 
     ``share`` is the share of runs whose skill is above each of `THRESHOLDS`; overall, it is the mean over the tasks.
-    The band is made as in ``Bootstrap.intervals`` and holds at each threshold by itself. An architecture without a run
+    The band is made as in `guaranteed_interval` and holds at each threshold by itself. An architecture without a run
     on some task of the scope has no profile there.
     """
-    bootstrap = Bootstrap.draw(validated(runs), resamples=1, seed=seed)
-    tasks, count = bootstrap.tasks, len(bootstrap.tasks)
+    architectures, tasks, cube = value_cube(validated(runs))
+    count = len(tasks)
     drawn: dict[tuple[str, int, int], tuple[Floats, ...]] = {}  # shared by architectures with equally many seeds
     names: list[tuple[str, str]] = []
     parts: list[Floats] = []  # [3, thresholds] each
-    for a, architecture in enumerate(bootstrap.architectures):
-        above = [_above(values[~np.isnan(values)]) for values in bootstrap.values[a]]  # [thresholds, seeds] each
+    for architecture, by_task in zip(architectures, cube, strict=True):
+        above = [_above(values[~np.isnan(values)]) for values in by_task]  # [thresholds, seeds] each
         whole = np.zeros((2, len(THRESHOLDS), resamples))  # low, high
         for k, task in enumerate(tasks):
             n = above[k].shape[1]

@@ -16,7 +16,7 @@ from suite.leaderboards.leaderboard import build_leaderboard
 from suite.leaderboards.text import render
 from suite.planning.sweep import importances
 from suite.results.clipping import cells, recommended
-from suite.statistics.bootstrap import OVERALL
+from suite.statistics.table import OVERALL
 from tests.synthetic import made_up
 
 SPACE = {

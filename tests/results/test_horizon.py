@@ -18,7 +18,7 @@ from suite.plots.style import save
 from suite.results.horizon import EXTRAPOLATED, POINTS, TRAINED, Fit, fit, horizons
 from suite.results.ladders import delay_ladders
 from suite.results.wording import horizon_text
-from suite.statistics.bootstrap import OVERALL
+from suite.statistics.table import OVERALL
 from tests.synthetic import made_up
 
 DELAYS = (5, 10, 20, 40, 80, 160)

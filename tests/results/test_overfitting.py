@@ -14,8 +14,8 @@ from suite.results.ladders import size_ladders, size_points
 from suite.results.overfitting import area, areas
 from suite.results.record import Record
 from suite.results.score_table import score_table
-from suite.statistics.bootstrap import OVERALL
 from suite.statistics.student import mean_interval
+from suite.statistics.table import OVERALL
 from tests.synthetic import made_up
 
 SIZES = [50, 100, 200, 2000]

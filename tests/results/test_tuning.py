@@ -12,7 +12,7 @@ import pytest
 from suite.leaderboards.leaderboard import build_leaderboard
 from suite.results.record import Record
 from suite.results.tuning import at_edges, budget_curves, default_and_tuned, expected_best
-from suite.statistics.bootstrap import OVERALL
+from suite.statistics.table import OVERALL
 from tests.synthetic import made_up
 
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from suite.statistics.bootstrap import OVERALL
 from suite.statistics.critical_differences import critical_differences
 from suite.statistics.profiles import THRESHOLDS, interquartile_means, middle_mean, profiles
+from suite.statistics.table import OVERALL
 from tests.statistics.test_statistics import bimodal, table
 
 

@@ -20,7 +20,7 @@ from suite.leaderboards.columns import cell, explained, variant_terms
 from suite.leaderboards.page.colours import colour_rules, outline
 from suite.leaderboards.page.payload import payload
 from suite.leaderboards.page.tabs import tabs
-from suite.statistics.bootstrap import FEW_SEEDS, OVERALL
+from suite.statistics.table import FEW_SEEDS, OVERALL
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = (

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from suite.leaderboards.page.colours import MARKERS
 from suite.leaderboards.page.tabs import tabs
-from suite.statistics.bootstrap import FEW_SEEDS
+from suite.statistics.table import FEW_SEEDS
 
 COLUMN = ("key", "heading", "kind", "low", "high", "sort", "best", "left")
 """The attributes of a column that the scripts read."""

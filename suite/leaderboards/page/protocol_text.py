@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import comb
 
 from suite.experiment.run_config import PROTOCOL
 from suite.results.record import Record
-from suite.statistics.bootstrap import CONFIDENCE, FEW_SEEDS, RESAMPLES
+from suite.statistics.bootstrap import RESAMPLES
 from suite.statistics.paired_tests import MARGIN
+from suite.statistics.power import power_text
+from suite.statistics.table import CONFIDENCE, FEW_SEEDS
 
 PACKAGES = ("memspan", "torch", "lightning", "numba")
 """The packages that the page names; the manifest has all of them."""
@@ -34,14 +37,16 @@ def sentences(record: Record) -> Iterator[str]:
     )
     yield (
         "Skill is (score − chance)/(1 − chance): 0 remembers nothing, and 1 is perfect. A diverged run has skill 0. "
-        "The overall skill is the mean of the means of the tasks."
+        "Means are taken over seeds and then held at 0. The overall skill is the mean of the means of the tasks."
     )
     yield (
-        f"Intervals hold with {CONFIDENCE:.0%}. They come from a bootstrap over seeds with {RESAMPLES:,} resamples, "
-        "stratified by task and paired over architectures, that counts one unseen seed. Ranks are those inside each "
-        f"resample. One architecture is above another if their paired difference, adjusted after Holm, excludes 0 and "
-        f"exceeds {MARGIN}. The two are tied if the whole interval lies within ±{MARGIN}, and unresolved otherwise. "
-        f"Fewer than {FEW_SEEDS} seeds are an indication and not a result."
+        f"Intervals hold with {CONFIDENCE:.0%}. They are Student's, and so they speak of further seeds like these, at "
+        "the settings that tuning chose; another tuning may choose others. The guaranteed interval, from a bootstrap "
+        f"over seeds with {RESAMPLES:,} resamples, counts one more seed that may do anything. One architecture is "
+        f"above another if their difference, paired over seeds and adjusted after Holm within its table, is shown to "
+        f"exceed {MARGIN}. The two are tied if the whole interval lies within ±{MARGIN}, and unresolved otherwise. "
+        f"Ranks and groups follow from this test. Fewer than {FEW_SEEDS} seeds are an indication and not a result. "
+        f"{power_text(seeds, comb(len(experiment.architectures), 2), MARGIN)}".rstrip()
     )
     yield (
         "Solve rates have Wilson's interval. Steps to solve are restricted means: a run that never solved the task "

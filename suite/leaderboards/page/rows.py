@@ -17,6 +17,7 @@ from suite.results.record import Record, Row, Run
 from suite.results.tuning import default_and_tuned, edges
 from suite.results.wording import setting_text
 from suite.statistics.student import mean_interval
+from suite.statistics.summary import bounded_mean
 
 MOMENTS = ("start", "half", "end")
 """The moments of a run at which its gradient flow is measured."""
@@ -43,6 +44,7 @@ def _details(row: Row) -> dict[str, Any]:
         "default_validation": before,
         "default_remark": diverged_text(row.trials[0][1].metrics["diverged"], 1) if row.trials else "",
         "tuned_validation": after,
+        "evaluated_validation": bounded_mean([np.array([o.metrics["validation_skill"] for _, o in row.evaluations])]),
         "config": {part: {name: _setting(value) for name, value in values.items()} for part, values in config.items()},
         "seeds": [job.config.seed for job, _ in row.evaluations],
         "skills": [outcome.metrics["test_skill"] for _, outcome in row.evaluations],

@@ -17,7 +17,7 @@ from suite.experiment.run_config import PROTOCOL, RunConfig, digest
 from suite.experiment.source_hash import definitions_of, source_of
 from suite.experiment.tables import Evaluation
 from suite.leaderboards.proof.manifest import RUNS_FILE, Manifest, file_digest, fingerprint, row_columns, row_name
-from suite.planning.choosing import best_first
+from suite.planning.choosing import best_first, mean_objective
 from suite.planning.plan import Plan, studies
 from suite.results.record import Record
 from suite.store.environment import bits, environment
@@ -134,23 +134,32 @@ def _keys(manifest: Manifest) -> list[str]:
 
 
 def _choices(manifest: Manifest) -> list[str]:
-    """Return a sentence for each row whose evaluations do not have the settings of its best recorded trial."""
+    """Return a sentence for each row whose evaluations do not have the settings that its tuning chose."""
     wrong = []
     sweep = manifest.data["experiment"]["sweep"]
     for row in manifest.rows:
-        trials = [place for place, role in enumerate(row["role"]) if role == "trial"]
-        evaluated = [row["params"][place] for place, role in enumerate(row["role"]) if role == "evaluation"]
-        if not evaluated or not trials or sweep["finalists"] > 1 or len(trials) < sweep["trials"]:
+        trials, reruns, evaluations = (
+            [place for place, role in enumerate(row["role"]) if role == wanted]
+            for wanted in ("trial", "finalist", "evaluation")
+        )
+        if not evaluations or not trials or len(trials) < sweep["trials"]:
             continue
-        best = row["params"][min(trials, key=partial(_order, row))]
-        if any(params != best for params in evaluated):
-            wrong.append(f"{row_name(row)}: its evaluations are not those of its best trial")
+        finalists = sorted(trials, key=lambda place: best_first(_metrics(row, place), row["number"][place]))
+        best = max(finalists[: sweep["finalists"]], key=partial(_mean_objective, row, reruns))
+        if any(row["params"][place] != row["params"][best] for place in evaluations):
+            wrong.append(f"{row_name(row)}: its evaluations do not have the settings that its tuning chose")
     return wrong
 
 
-def _order(row: Mapping[str, Any], place: int) -> tuple[bool, float, float, int]:
-    """Return the key by which the trial at a place of a row is sorted, the best first."""
-    return best_first({name: values[place] for name, values in row["metrics"].items()}, place)
+def _mean_objective(row: Mapping[str, Any], reruns: Sequence[int], trial: int) -> float:
+    """Return the mean objective of the trial at a place of a row and of its runs on further tuning seeds."""
+    own = [place for place in reruns if row["number"][place] == row["number"][trial]]
+    return mean_objective(_metrics(row, place) for place in (trial, *own))
+
+
+def _metrics(row: Mapping[str, Any], place: int) -> dict[str, Any]:
+    """Return the metrics of the run at a place of a row."""
+    return {name: values[place] for name, values in row["metrics"].items()}
 
 
 def _changed_sources(manifest: Manifest) -> dict[str, str]:

@@ -27,7 +27,7 @@ from suite.leaderboards.tables import (
 )
 from suite.results import horizon
 from suite.results.wording import delay_text, horizon_figure, stem
-from suite.statistics.bootstrap import OVERALL
+from suite.statistics.table import OVERALL
 
 SHOWN_BUDGETS = 6
 """The largest number of budgets in the table of the budget of tuning."""

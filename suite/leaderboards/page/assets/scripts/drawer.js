@@ -79,13 +79,15 @@ function tuning(row, label) {
   const searched = Object.entries(row.params);
   const edges = new Set(row.edges);
   const pairs = searched.map(([key, value]) => html("div", {}, html("dt", {}, name(key)), html("dd", {}, html("code", {}, plainText(value)), edges.has(key) && " ", edges.has(key) && html("span", { class: "edge", title: "The best value lies at an edge of what was searched, so a better one may lie beyond." }, "⚠ at the edge"))));
-  const both = [["untuned default", row.default_validation, row.default_remark], ["tuned", row.tuned_validation]].filter(([, value]) => known(value));
+  const both = [["untuned default", row.default_validation, row.default_remark], ["chosen trial", row.tuned_validation]].filter(([, value]) => known(value)).map(([what, mean, remark]) => [what, { mean, low: null, high: null, remark }]);
+  const [mean, low, high] = row.evaluated_validation;
+  const evaluated = [`mean of ${row.seeds.length} fresh seeds`, row.seeds.length > 1 ? { mean, low, high } : { mean, low: null, high: null }];
   const compared = both.length > 0 && html("table", { class: "plain" }, html("thead", {}, html("tr", {}, html("th", { scope: "col" }, "trial"), html("th", { scope: "col" }, "validation skill"))),
-    html("tbody", {}, both.map(([what, mean, remark]) => html("tr", {}, html("th", { scope: "row" }, what), skillCell({ architecture: label, mean, low: null, high: null, remark }, "td", 150, 24)))));
+    html("tbody", {}, [...both, evaluated].map(([what, skill]) => html("tr", {}, html("th", { scope: "row" }, what), skillCell({ architecture: label, ...skill }, "td", 150, 24)))));
   return { node: html("div", { class: "two" },
     html("div", {}, html("h3", {}, "Chosen hyper-parameters"), searched.length ? html("dl", { class: "pairs" }, pairs) : html("p", { class: "nothing" }, "Untuned: nothing was searched.")),
     html("div", {}, html("h3", {}, "Untuned against tuned"), compared || html("p", { class: "nothing" }, "There were no trials."),
-      both.length === 2 && html("p", { class: "how" }, `The search gained ${signed(both[1][1] - both[0][1])}.`))) };
+      both.length === 2 && html("p", { class: "how" }, `The search gained ${signed(both[1][1].mean - both[0][1].mean)} on its own seed. The best of several trials owes a part of its skill to the luck of that seed, which fresh seeds do not repeat.`))) };
 }
 
 function seedsOf(row, label, level) {
