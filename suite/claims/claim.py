@@ -26,7 +26,7 @@ CLAIMS = EXPERIMENTS / "claims"
 FEWEST_SEEDS = 3
 """The fewest seeds of a budget: the interval of two pairs says nothing."""
 
-Direction = Literal["above", "below", "equal"]
+Direction = Literal["above", "below", "different", "equal"]
 Margin = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -42,16 +42,45 @@ class Comparison(Frozen):
     margin: Margin | None = None
     tasks: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """The labels of levels or task tables; none means all."""
+    cause: bool = False
+    """A comparison that tests the cause which the claim gives has a verdict of its own, and none on the claim."""
     context: bool = False
-    """A comparison that is context is shown and tested like the others, but does not count towards the verdict."""
+    """A comparison that is context is shown and tested like the others, but does not count towards a verdict."""
 
     @model_validator(mode="after")
     def _has_one_other_side(self) -> Comparison:
         if (self.second is None) == (self.value is None):
             raise ValueError("give either second (another architecture) or value (a number)")
-        if self.first == self.second:
-            raise ValueError(f"an arm cannot be compared with itself; got {self.first!r} twice")
+        _check_two(self.first, self.second)
+        if self.cause and self.context:
+            raise ValueError("a comparison tests the cause or is context, and not both")
         return self
+
+    @property
+    def role(self) -> str:
+        """What the comparison is for: "statement", "cause" or "context"."""
+        return "cause" if self.cause else "context" if self.context else "statement"
+
+
+class Yardstick(Frozen):
+    """One arm that stands in the experiment twice, under two labels, so that it is tuned twice.
+
+    The difference between the two is what tuning does by chance. On each level, an arm only counts as above or below
+    another if their difference is shown to exceed this one.
+    """
+
+    first: str
+    second: str
+
+    @model_validator(mode="after")
+    def _has_two_labels(self) -> Yardstick:
+        _check_two(self.first, self.second)
+        return self
+
+
+def _check_two(first: str, second: str | None) -> None:
+    if first == second:
+        raise ValueError(f"an arm cannot be compared with itself; got {first!r} twice")
 
 
 class Budget(Frozen):
@@ -72,13 +101,15 @@ class Claim(Frozen):
     """The outcome that the literature expects."""
     measure: str = "test_skill"
     direction: Direction = "above"
-    """The claimed relation: the first arm is above the second, below it, or equal to it."""
+    """The claimed relation: the first arm is above the second, below it, either of them, or equal to it."""
     margin: Margin = 0.02
     """The smallest difference that matters, in units of the measure (of its logarithm on a logarithmic scale)."""
     scale: Literal["linear", "log"] = "linear"
     """On the scale ``log``, differences are those of natural logarithms, which are ratios."""
     comparisons: Annotated[tuple[Comparison, ...], Field(strict=False, min_length=1)]
-    """The first comparison is the statement itself; the others show where it holds."""
+    """The comparisons that state the claim decide about it; some may test its cause or be context."""
+    yardstick: Yardstick | None = None
+    """Two labels of one arm, whose difference shows what tuning does by chance."""
     budget: dict[Name, Budget] = Field(min_length=1)
     """The budgets by name: ``small`` and ``full`` in the claims that come with memspan."""
     experiment: str | dict[str, Any]
@@ -110,12 +141,13 @@ class Claim(Frozen):
         """
         where = f"claim {self.name!r}"
         experiment = self.whole_experiment
+        for arms in (*self.comparisons, *([self.yardstick] if self.yardstick else [])):
+            for arm in (arms.first, arms.second):
+                if arm is not None and arm not in experiment.architectures:
+                    raise unknown("arm", arm, experiment.architectures, of=where)
         for comparison in self.comparisons:
             measure = comparison.measure or self.measure
             _check_measure(measure, experiment, where)
-            for arm in (comparison.first, comparison.second):
-                if arm is not None and arm not in experiment.architectures:
-                    raise unknown("arm", arm, experiment.architectures, of=where)
             levels = tables_by_level(experiment, measure)
             labels = {*levels, *levels.values()}
             for task in comparison.tasks:
@@ -123,8 +155,10 @@ class Claim(Frozen):
                     raise unknown("task level", task, labels, of=f"{where} for {measure}")
             if self.scale == "log":
                 _check_logarithm(measure, comparison.value, where)
-        if all(comparison.context for comparison in self.comparisons):
-            raise InputError(f"{where}: at least one comparison must count towards the verdict; all are context")
+        if not any(comparison.role == "statement" for comparison in self.comparisons):
+            raise InputError(
+                f"{where}: at least one comparison must state the claim; all of them test its cause or are context"
+            )
         for name, budget in self.budget.items():
             if budget.seeds < FEWEST_SEEDS:
                 raise InputError(

@@ -22,7 +22,7 @@ def claim_figure(verdict: ClaimVerdict) -> Figure:
     """Draw one row per comparison and level: the difference with its 95 % interval, coloured by what it says.
 
     Differences within the grey band are too small to matter. Each measure has a panel of its own, and comparisons that
-    are context stand in parentheses.
+    do not state the claim stand in parentheses.
     """
     measures = list(dict.fromkeys(verdict.rows["measure"]))
     heights = [int((verdict.rows["measure"] == measure).sum()) for measure in measures]
@@ -44,7 +44,7 @@ def claim_figure(verdict: ClaimVerdict) -> Figure:
             reach = max(finite["high"].abs().max(), finite["low"].abs().max(), margin) * 1.08
             axes.set_xlim(-reach, reach)
         names = [f"{r['first']} {SIGN[r['direction']]} {r['second']}, {r['task']}" for _, r in rows.iterrows()]
-        names = [f"({name})" if context else name for name, context in zip(names, rows["context"], strict=True)]
+        names = [name if role == "statement" else f"({name})" for name, role in zip(names, rows["role"], strict=True)]
         axes.set_yticks(range(len(rows)), names, fontsize="small")
         axes.set_ylim(len(rows) - 0.4, -0.6)
         tidy(axes, xlabel=f"{'ln ' if log else ''}{measure.replace('_', ' ')}, first minus second")

@@ -16,38 +16,40 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from suite.claims.verdict import CONTRADICTS, SIGN, SUPPORTS, ClaimVerdict
+from suite.claims.verdict import COMPARISON, CONTRADICTS, SIGN, SUPPORTS, ClaimVerdict
 from suite.leaderboards.text.table_styles import markdown_table, terminal_table
+from suite.results.wording import UNKNOWN, number_text
 from suite.statistics.table import FEW_SEEDS, OVERALL
 
+UNITS = {"gradient_slope_start": " per step", "gradient_slope_end": " per step"}
+"""The units of differences that are not differences of shares."""
 COLOURS = {"supported": "green", "refuted": "red", "conditional": "yellow", "unresolved": "dim"}
 LEGEND = f"""\
-The effect is the difference in the first comparison of a claim, first arm minus second, with its 95 % interval. Where
-the comparison is made on several levels, it is the mean over them.
+The effect is that of the comparisons behind the verdict: the mean difference over the levels that decided, first arm
+minus second, with its 95 % interval. If nothing is decided, it is that of the first comparison over all of its levels.
 
 "For" and "against" count the comparisons, each on a single level, that support or contradict the claim; "of" counts all
-of them. Two arms differ if their difference exceeds the margin and is significant (a paired test with Holm's adjustment
-over the whole claim). They are tied if the whole interval lies within the margin, although a failure that is rarer than
-one in the number of seeds may go unseen. A tie is uninformative if both arms learn next to nothing, or both are nearly
+that state it. Two arms differ if their difference is shown to exceed the margin (a paired test with Holm's adjustment
+over these comparisons) and, where one arm was tuned twice, the difference between those two tunings as well. They are
+tied if the whole interval lies within the margin, although a failure that is rarer than one in the number of seeds may
+go unseen. A comparison without a difference is uninformative if both arms learn next to nothing, or both are nearly
 perfect. Every other comparison is unresolved, as is one in which an arm lacks a value because its run diverged.
 
 A claim is supported or refuted if at least half of the informative comparisons are resolved and all of these agree. It
-is conditional if some of them support it and others contradict it, and otherwise it is unresolved. A comparison in
-parentheses explains the claim and does not count towards the verdict. Fewer than {FEW_SEEDS} seeds give an indication,
-not a result."""
+is conditional if some of them support it and others contradict it, and otherwise it is unresolved. "Cause" is the same
+verdict on the reason that the claim gives, from comparisons of their own. Comparisons in parentheses do not state the
+claim. Fewer than {FEW_SEEDS} seeds give an indication, not a result."""
 COLUMNS = ("claim", "verdict", "effect [95 %]", "for", "against", "of", "seeds")
 ROW_COLUMNS = (
     *("first", "", "second", "level", "measure", "mean of first", "mean of second", "difference [95 %]"),
-    *("margin", "p (Holm)", "pairs", "observed", "says"),
+    *("margin", "two tunings", "p (Holm)", "pairs", "observed", "says"),
 )
-COMPARISON = ["first", "second", "measure", "direction"]
-"""The columns that the rows of one comparison share."""
 
 
 def headline(verdict: ClaimVerdict) -> str:
     """Return the effect of the claim with its arms: ``gru − lstm: +0.10 [0.02, 0.18]``."""
-    row = verdict.pooled.iloc[0]
-    return f"{_arms(row, verdict)}: {effect(row, verdict.claim.scale)}"
+    row = verdict.effect
+    return f"{_arms(row, verdict)}: {effect(row, verdict.claim.scale)}{UNITS.get(row['measure'], '')}"
 
 
 def effect(row: pd.Series[Any], scale: str) -> str:
@@ -64,6 +66,18 @@ def effect(row: pd.Series[Any], scale: str) -> str:
     return f"{point:+.{digits}f}{interval}"
 
 
+def in_words(row: pd.Series[Any]) -> str:
+    """Return what the effect means, where its number does not say so by itself; otherwise nothing."""
+    if not str(row["measure"]).startswith("gradient_slope") or math.isnan(row["difference"]):
+        return ""
+    slope, against = float(row["difference"]), "" if row["second"] == "0" else f", against {row['second']}"
+    change = "shrinks" if slope < 0 else "grows"
+    return (
+        f"The gradient of {row['first']} {change} by a factor e^{slope:.2f} = {math.exp(slope):.2f} per step{against}; "
+        f"over 100 steps that is a factor 10^{100 * slope / math.log(10):.0f}."
+    )
+
+
 def _arms(row: pd.Series[Any], verdict: ClaimVerdict) -> str:
     return f"{row['first']} {'/' if verdict.claim.scale == 'log' else '−'} {row['second']}"
 
@@ -73,7 +87,7 @@ def _cells(verdict: ClaimVerdict) -> tuple[str, ...]:
     return (
         verdict.claim.name,
         verdict.verdict,
-        effect(verdict.pooled.iloc[0], verdict.claim.scale),
+        effect(verdict.effect, verdict.claim.scale),
         str(verdict.count(SUPPORTS)),
         str(verdict.count(CONTRADICTS)),
         str(verdict.counted),
@@ -87,12 +101,14 @@ def _cells(verdict: ClaimVerdict) -> tuple[str, ...]:
 def print_verdicts(verdicts: Sequence[ClaimVerdict], console: Console) -> None:
     """Print the verdicts, and the comparisons as well if there is only one claim."""
     rows = [_cells(verdict) for verdict in verdicts]
-    room = _room_for_first([COLUMNS, *rows], console.width)
+    causes = [f"\n[dim]cause {verdict.cause}[/]" if verdict.cause else "" for verdict in verdicts]
+    widest = max((f"cause {verdict.cause}" for verdict in verdicts if verdict.cause), key=len, default="")
+    room = _room_for_first([COLUMNS, *rows, ("", widest, *[""] * (len(COLUMNS) - 2))], console.width)
     table = terminal_table(space=2)
     for name in COLUMNS:
         table.add_column(name, justify="left" if name in COLUMNS[:3] else "right", no_wrap=True)
-    for name, answer, *numbers in rows:
-        table.add_row(_broken_at_underscores(name, room), f"[{COLOURS[answer]}]{answer}[/]", *numbers)
+    for (name, answer, *numbers), cause in zip(rows, causes, strict=True):
+        table.add_row(_broken_at_underscores(name, room), f"[{COLOURS[answer]}]{answer}[/]{cause}", *numbers)
     console.print(table, "")
     if len(verdicts) == 1:
         _print_comparisons(verdicts[0], console)
@@ -103,6 +119,8 @@ def print_verdicts(verdicts: Sequence[ClaimVerdict], console: Console) -> None:
 def _print_comparisons(verdict: ClaimVerdict, console: Console) -> None:
     """Print the statement, and each comparison with one line per level."""
     console.print(f"“{escape(verdict.claim.statement)}”", "")
+    if words := in_words(verdict.effect):
+        console.print(words, "", highlight=False)
     rows = [row for _, row in verdict.rows.iterrows()]
     lines = [_line(row, verdict) for row in rows]
     headings = ("level", "difference [95 %]", "observed", "says")
@@ -127,7 +145,7 @@ def _print_comparisons(verdict: ClaimVerdict, console: Console) -> None:
 
 def _line(row: pd.Series[Any], verdict: ClaimVerdict) -> tuple[str, ...]:
     """Return the cells of one comparison on one level."""
-    says = f"({row['says']})" if row["context"] else row["says"]
+    says = row["says"] if row["role"] == "statement" else f"({row['says']})"
     return row["task"], effect(row, verdict.claim.scale), row["observed"], says
 
 
@@ -180,26 +198,47 @@ def verdict_table(verdicts: Sequence[ClaimVerdict]) -> list[str]:
     rows = []
     for verdict in verdicts:
         name, answer, _, *counts = _cells(verdict)
-        rows.append((name, verdict.claim.statement, f"**{answer}**", headline(verdict), *counts))
-    headings = ("claim", "says", "verdict", "effect [95 %]", "for", "against", "of", "seeds")
-    return list(markdown_table(headings, "llllrrrr", rows))
+        cause = verdict.cause or UNKNOWN
+        rows.append((name, verdict.claim.statement, f"**{answer}**", cause, headline(verdict), *counts))
+    headings = ("claim", "says", "verdict", "cause", "effect [95 %]", "for", "against", "of", "seeds")
+    return list(markdown_table(headings, "lllllrrrr", rows))
 
 
 def _markdown_of_claim(verdict: ClaimVerdict) -> list[str]:
     claim = verdict.claim
-    lines = [f"## {claim.name}: {verdict.verdict}", "", f"> {claim.statement}", "", f"Source: {claim.source}", ""]
+    cause = f", its cause {verdict.cause}" if verdict.cause else ""
+    lines = [
+        f"## {claim.name}: {verdict.verdict}{cause}",
+        "",
+        f"> {claim.statement}",
+        "",
+        f"Source: {claim.source}",
+        "",
+    ]
     if claim.expected:
         lines += [f"Expected by the literature: {claim.expected}", ""]
+    levels = verdict.effect["levels"]
+    mean = f", a mean over {levels} levels" if levels > 1 else ""
+    behind = f"{headline(verdict)} in `{verdict.effect['measure']}`{mean}. {in_words(verdict.effect)}"
+    lines += [behind.rstrip(), ""]
     lines += [f"![effects]({claim.name}.png)", ""]
     rows = []
     for _, row in verdict.rows.iterrows():
         pairs = f"{row['pairs']} ({row['lost']} lost)" if row["lost"] else str(row["pairs"])
-        says = f"({row['says']}, context)" if row["context"] else row["says"]
+        says = row["says"] if row["role"] == "statement" else f"({row['says']}, {row['role']})"
         means = (f"{row[name]:.3g}" for name in ("first_mean", "second_mean"))
+        tunings = number_text(row["yardstick"])
         names = (row["first"], SIGN[row["direction"]], row["second"], row["task"], row["measure"])
-        numbers = (*means, effect(row, claim.scale), f"{row['margin']:g}", f"{row['p_holm']:.2g}", pairs)
+        numbers = (
+            *means,
+            effect(row, claim.scale),
+            f"{row['margin']:g}",
+            tunings,
+            f"{row['p_holm']:.2g}",
+            pairs,
+        )
         rows.append((*names, *numbers, row["observed"], says))
-    lines += [*markdown_table(ROW_COLUMNS, "lllllrrrrrrll", rows), ""]
+    lines += [*markdown_table(ROW_COLUMNS, "lllllrrrrrrrll", rows), ""]
     for _, row in _over_several_levels(verdict).iterrows():
         lines.append(f"Over all levels, {_arms(row, verdict)}, {row['measure']}: {effect(row, claim.scale)}.  ")
     if verdict.few_seeds:
@@ -227,6 +266,8 @@ def json_report(verdicts: Sequence[ClaimVerdict]) -> str:
             "source": verdict.claim.source,
             "budget": verdict.budget,
             "verdict": verdict.verdict,
+            "cause": verdict.cause,
+            "effect": json.loads(verdict.effect.to_json(double_precision=12)),
             "rows": records(verdict.rows),
             OVERALL: records(verdict.pooled),
         }

@@ -1,17 +1,21 @@
-"""From numbers to a verdict: paired differences, Holm's adjustment over the whole claim, and one rule.
+"""From numbers to a verdict: paired differences, Holm's adjustment, and one rule.
 
-A row is one comparison on one level. It is *resolved* if its difference exceeds the margin and is significant after the
-adjustment, or if its whole interval lies within the margin ("tied"). Intervals are not adjusted, and n seeds rarely
-show a failure rarer than 1/n. A resolved row supports or contradicts the claim. A tie at the floor (neither arm
-remembers anything) or at the ceiling (both remember everything) is *uninformative*: the level is too hard or too easy.
-A row is *unresolved* otherwise, and also where an arm lacks the measure on some seed, as a diverged run lacks its loss,
-because the seeds that are left would be a selection. The claim is
+A row is one comparison on one level. It is *resolved* if its difference is shown to exceed the margin, after the
+adjustment, or if its whole interval lies within the margin ("tied"). Where the claim has a *yardstick*, which is one
+arm that was tuned twice, the difference must exceed that of the two tunings as well. Intervals are not adjusted, and n
+seeds rarely show a failure rarer than 1/n. A resolved row supports or contradicts the claim. A row without a difference
+at the floor (neither arm remembers anything) or at the ceiling (both remember everything) is *uninformative*: the level
+is too hard or too easy. A row is *unresolved* otherwise, and also where an arm lacks the measure on some seed, as a
+diverged run lacks its loss, because the seeds that are left would be a selection.
 
-- *conditional* if some rows support it and some contradict it;
-- *supported* or *refuted* if all resolved rows agree and at least half of the informative ones are resolved;
+The rows that state the claim decide about it, and are one family for Holm's method. The claim is
+
+- *conditional* if some of them support it and some contradict it;
+- *supported* or *refuted* if all resolved ones agree and at least half of the informative ones are resolved;
 - *unresolved* otherwise.
 
-Comparisons that are ``context`` do not count towards the verdict.
+Rows that test the *cause* that the claim gives have a verdict of their own by the same rule, and *context* has none.
+Both together are the other family.
 """
 
 from __future__ import annotations
@@ -25,12 +29,14 @@ import pandas as pd
 
 from suite.claims.claim import Claim, Comparison
 from suite.claims.evidence import SHARES, SMOOTH, tables_by_level
-from suite.statistics.paired_tests import holm, paired_test, verdict_of
+from suite.statistics.paired_tests import DIFFERENT, holm, paired_test, verdict_of
 from suite.statistics.table import FEW_SEEDS, OVERALL, Floats
 
 SUPPORTS, CONTRADICTS, UNRESOLVED, UNINFORMATIVE = "supports", "contradicts", "unresolved", "uninformative"
 """The four things that a row can say of the claim."""
-SIGN = {"above": ">", "below": "<", "equal": "="}
+SIGN = {"above": ">", "below": "<", "different": "≠", "equal": "="}
+COMPARISON = ["first", "second", "measure", "direction"]
+"""The columns that the rows of one comparison share."""
 FLOOR, CEILING = 0.05, 0.95
 """Two shares that are both below the floor, or both above the ceiling, do not inform about the claim."""
 
@@ -43,11 +49,17 @@ class ClaimVerdict:
     budget: str
     verdict: str
     """"supported", "refuted", "conditional" or "unresolved"."""
+    cause: str
+    """The same of the cause that the claim gives; empty where no comparison tests it."""
     rows: pd.DataFrame
     """One row per comparison and level: ``first``, ``second``, ``task``, ``measure``, ``direction``, ``margin``,
     ``pairs``, ``lost`` (the seeds on which an arm lacks the measure), ``first_mean``, ``second_mean``, ``difference``,
-    ``low``, ``high``, ``p_holm``, ``observed`` (above, below, tied, unresolved), ``says`` (supports, contradicts,
-    unresolved, uninformative) and ``context``. On a logarithmic scale the means are geometric."""
+    ``low``, ``high``, ``yardstick`` (the difference of two tunings of one arm; NaN without), ``p_holm``, ``observed``
+    (above, below, tied, unresolved), ``says`` (supports, contradicts, unresolved, uninformative) and ``role``
+    (statement, cause, context). On a logarithmic scale the means are geometric."""
+    effect: pd.Series[Any]
+    """The effect behind the verdict: the mean over the levels that decided, in the first comparison that has any. Of an
+    unresolved claim it is that of the first comparison, over all of its levels."""
     pooled: pd.DataFrame
     """One row per comparison: the same effect as a mean over its levels, which is not tested."""
     observations: pd.DataFrame
@@ -64,18 +76,20 @@ class ClaimVerdict:
         return self.seeds < FEW_SEEDS
 
     def count(self, says: str) -> int:
-        """Return how many rows say this, without context."""
-        return int(((self.rows["says"] == says) & ~self.rows["context"]).sum())
+        """Return how many of the rows that state the claim say this."""
+        return int((self.rows["says"][self.rows["role"] == "statement"] == says).sum())
 
     @property
     def counted(self) -> int:
-        """The number of rows that count towards the verdict."""
-        return int((~self.rows["context"]).sum())
+        """The number of rows that state the claim."""
+        return int((self.rows["role"] == "statement").sum())
 
 
 def judge(claim: Claim, budget: str, observations: Mapping[str, pd.DataFrame]) -> ClaimVerdict:
     """Return the verdict on a claim, given the observations of each of its measures."""
-    rows, pooled = [], []
+    rows: list[dict[str, Any]] = []
+    pooled: list[dict[str, Any]] = []
+    differences: list[Floats] = []  # of each row
     for comparison in claim.comparisons:
         measure = comparison.measure or claim.measure
         table = observations[measure].assign(value=lambda t: _scaled(t["value"], claim.scale))
@@ -86,26 +100,53 @@ def judge(claim: Claim, budget: str, observations: Mapping[str, pd.DataFrame]) -
             "measure": measure,
             "direction": comparison.direction or claim.direction,
             "margin": claim.margin if comparison.margin is None else comparison.margin,
-            "context": comparison.context,
+            "role": comparison.role,
         }
-        differences = []
+        start = len(rows)
         for task in _levels(claim, comparison, measure):
             level = values[values.index.get_level_values("task") == task]
             first, second = _arms(level, comparison, claim)
-            differences.append(first - second)
-            effect = _effect([first - second], measure, claim.scale)
+            yardstick = _yardstick(level, claim)
+            effect = _effect([first - second], measure, claim.scale, np.fmax(base["margin"], yardstick))
             lost = int(level.index.nunique()) - len(first)
-            rows.append({**base, "task": task, **effect, "lost": lost, **_means(first, second, claim)})
-        pooled.append({**base, "task": OVERALL, **_effect(differences, measure, claim.scale)})
+            means = _means(first, second, claim)
+            rows.append({**base, "task": task, **effect, "yardstick": yardstick, "lost": lost, **means})
+            differences.append(first - second)
+        pooled.append({**base, "task": OVERALL, **_effect(differences[start:], measure, claim.scale)})
     table = pd.DataFrame(rows)
-    table["p_holm"] = holm(table["p"])
+    states = table["role"] == "statement"
+    for family in (states, ~states):
+        table.loc[family, "p_holm"] = holm(table.loc[family, "p"])
     table["observed"] = [
         verdict_of(*row) for row in table[["difference", "low", "high", "p_holm", "margin"]].to_numpy()
     ]
     table["says"] = [_says(row) for _, row in table.iterrows()]
-    verdict = overall_verdict(table["says"][~table["context"]])
-    all_observations = pd.concat(values.assign(measure=measure) for measure, values in observations.items())
-    return ClaimVerdict(claim, budget, verdict, table, pd.DataFrame(pooled), all_observations)
+    verdict = overall_verdict(table["says"][states])
+    causes = table["says"][table["role"] == "cause"]
+    effect_rows = _behind(table[states], verdict)
+    effect = {
+        **rows[effect_rows[0]],
+        **_effect([differences[row] for row in effect_rows], rows[effect_rows[0]]["measure"], claim.scale),
+        "levels": len(effect_rows),
+    }
+    return ClaimVerdict(
+        claim=claim,
+        budget=budget,
+        verdict=verdict,
+        cause=overall_verdict(causes) if len(causes) else "",
+        rows=table,
+        effect=pd.Series(effect),
+        pooled=pd.DataFrame(pooled),
+        observations=pd.concat(values.assign(measure=measure) for measure, values in observations.items()),
+    )
+
+
+def _behind(rows: pd.DataFrame, verdict: str) -> list[int]:
+    """Return the places of the rows behind a verdict, which belong to one comparison."""
+    decided = rows[rows["says"].isin([SUPPORTS, CONTRADICTS])]
+    candidates = rows if verdict == "unresolved" or decided.empty else decided
+    first = candidates.iloc[0]
+    return [int(place) for place in candidates.index[(candidates[COMPARISON] == first[COMPARISON]).all(axis=1)]]
 
 
 def overall_verdict(says: pd.Series[str]) -> str:
@@ -122,12 +163,15 @@ def overall_verdict(says: pd.Series[str]) -> str:
 def _says(row: pd.Series[Any]) -> str:
     """Return what a row says of the claim."""
     means = row["first_mean"], row["second_mean"]
-    if row["observed"] == "tied" and _is_share(row["measure"]) and (max(means) < FLOOR or min(means) > CEILING):
-        return UNINFORMATIVE
-    if row["observed"] == "unresolved" or row["lost"]:
+    if row["lost"]:
         return UNRESOLVED
-    claimed = "tied" if row["direction"] == "equal" else row["direction"]
-    return SUPPORTS if row["observed"] == claimed else CONTRADICTS
+    if row["observed"] in ("tied", "unresolved"):
+        if _is_share(row["measure"]) and (max(means) < FLOOR or min(means) > CEILING):
+            return UNINFORMATIVE
+        if row["observed"] == "unresolved":
+            return UNRESOLVED
+    claimed = {"equal": ("tied",), "different": DIFFERENT}.get(row["direction"], (row["direction"],))
+    return SUPPORTS if row["observed"] in claimed else CONTRADICTS
 
 
 def _is_share(measure: str) -> bool:
@@ -156,9 +200,21 @@ def _arms(level: pd.DataFrame, comparison: Comparison, claim: Claim) -> tuple[Fl
     return first, np.full_like(first, np.log(value) if claim.scale == "log" else value)
 
 
-def _effect(differences: list[Floats], measure: str, scale: str) -> dict[str, float]:
-    """Return the mean difference over levels with its interval and p-value; two shares differ by at most 1."""
-    difference, low, high, p = paired_test(differences, cautious=measure not in SMOOTH)
+def _yardstick(level: pd.DataFrame, claim: Claim) -> float:
+    """Return the size of the mean difference between two tunings of one arm on a level; NaN without a yardstick."""
+    if claim.yardstick is None:
+        return np.nan
+    both = level.reindex(columns=[claim.yardstick.first, claim.yardstick.second])
+    both = both.replace([np.inf, -np.inf], np.nan).dropna()
+    return abs(float((both.iloc[:, 0] - both.iloc[:, 1]).mean()))
+
+
+def _effect(differences: list[Floats], measure: str, scale: str, margin: float = 0.0) -> dict[str, float]:
+    """Return the mean difference over levels with its interval and the p-value that it lies within the margin.
+
+    Two shares differ by at most 1.
+    """
+    difference, low, high, p = paired_test(differences, margin, cautious=measure not in SMOOTH)
     if _is_share(measure) and scale == "linear":
         low, high = max(-1.0, low), min(1.0, high)
     return {"pairs": min(map(len, differences)), "difference": difference, "low": low, "high": high, "p": p}

@@ -95,7 +95,11 @@ def test_the_lesson_s_ten_claims_are_there() -> None:
         ({"direction": "better"}, "direction"),
         ({"comparisons": [{"first": "gru", "second": "gru"}]}, "an arm cannot be compared with itself"),
         ({"comparisons": [{"first": "gru", "value": math.nan}]}, "finite"),
-        ({"comparisons": [{"first": "gru", "second": "rnn", "context": True}]}, "at least one comparison"),
+        ({"comparisons": [{"first": "gru", "second": "rnn", "context": True}]}, "at least one comparison must state"),
+        ({"comparisons": [{"first": "gru", "second": "rnn", "cause": True}]}, "at least one comparison must state"),
+        ({"comparisons": [{"first": "gru", "second": "rnn", "cause": True, "context": True}]}, "and not both"),
+        ({"yardstick": {"first": "gru", "second": "gru_agian"}}, "unknown arm 'gru_agian'"),
+        ({"yardstick": {"first": "gru", "second": "gru"}}, "an arm cannot be compared with itself"),
         ({"scale": "log"}, "a measure that is always above 0; got test_skill"),
         (
             {"scale": "log", "measure": "restricted_steps", "comparisons": [{"first": "gru", "value": 0.0}]},
@@ -268,6 +272,72 @@ def test_the_terminal_breaks_no_name_inside_a_word() -> None:
     assert sum(line.strip().startswith("sequence_memory lag=") and line.endswith("supports") for line in lines) == 2
     words = {word for line in lines for word in line.split()}
     assert {"seeds", "supported", "a_claim_with_a_name_"} <= words
+
+
+def test_a_verdict_follows_from_the_rows_that_state_the_claim_alone() -> None:
+    """Rows of the cause have a verdict of their own, and the printed effect is that of the rows behind the verdict."""
+    rng = np.random.default_rng(1)
+    values = both(list(0.5 + 0.2 * rng.random(10)), list(0.5 + 0.2 * rng.random(10)))
+    values["rnn_wide"] = both(list(0.1 + 0.01 * rng.random(10)), [0.0] * 10)["gru"]
+    experiment = copy.deepcopy(TABLES["experiment"])
+    experiment["architectures"]["rnn_wide"] = {"architecture": "rnn"}
+    comparisons = [{"first": "gru", "second": "rnn"}, {"first": "gru", "second": "rnn_wide", "cause": True}]
+    found = judged(values, comparisons=comparisons, experiment=experiment)
+    assert list(found.rows["says"]) == ["unresolved"] * 2 + ["supports"] * 2
+    assert (found.verdict, found.cause) == ("unresolved", "supported")
+    assert (found.effect["second"], found.effect["levels"]) == ("rnn", 2)
+    comparisons.append({"first": "gru", "second": "rnn_wide"})
+    found = judged(values, comparisons=comparisons, experiment=experiment)
+    assert found.verdict == "supported"  # two of four informative rows are resolved
+    assert found.effect["second"] == "rnn_wide"
+    assert found.effect["difference"] == pytest.approx(found.rows["difference"][4:].mean())
+
+
+def test_different_is_supported_by_either_direction() -> None:
+    values = {
+        "gru": {"sequence_memory lag=1": [0.8, 0.82] * 5, "sequence_memory lag=3": [0.2, 0.22] * 5},
+        "rnn": {"sequence_memory lag=1": [0.5, 0.51] * 5, "sequence_memory lag=3": [0.5, 0.52] * 5},
+    }
+    found = judged(values, direction="different")
+    assert list(found.rows["observed"]) == ["above", "below"]
+    assert found.verdict == "supported"
+    assert judged(both([0.5, 0.51] * 5, [0.5, 0.51] * 5), direction="different").verdict == "refuted"
+
+
+def test_a_level_on_which_no_arm_learns_is_uninformative_even_if_it_is_unresolved() -> None:
+    low, lower = [0.0, 0.04, 0.09, 0.0, 0.05, 0.01, 0.0, 0.08, 0.02, 0.0], [0.0] * 10
+    found = judged(both(low, lower))
+    assert set(found.rows["observed"]) == {"unresolved"}
+    assert set(found.rows["says"]) == {"uninformative"}
+
+
+def test_a_difference_smaller_than_that_of_two_tunings_of_one_arm_is_unresolved() -> None:
+    values = both([0.60, 0.61] * 5, [0.5, 0.51] * 5)
+    experiment = copy.deepcopy(TABLES["experiment"])
+    experiment["architectures"]["again"] = {"architecture": "rnn"}
+    yardstick = {"first": "again", "second": "rnn"}
+    for again, says in ((0.45, "supports"), (0.35, "unresolved")):
+        values["again"] = both([again, again + 0.01] * 5, [0.0])["gru"]
+        found = judged(values, experiment=experiment, yardstick=yardstick)
+        assert list(found.rows["yardstick"]) == pytest.approx([0.5 - again] * 2)
+        assert set(found.rows["says"]) == {says}
+    assert judged(values, experiment=experiment).verdict == "supported"  # without a yardstick
+
+
+def test_a_slope_is_said_in_words() -> None:
+    slopes = [-0.54, -0.55, -0.53] * 3
+    experiment = copy.deepcopy(TABLES["experiment"])
+    experiment["training"]["diagnostics"] = True
+    found = judged(
+        both(slopes, slopes),
+        measure="gradient_slope_start",
+        experiment=experiment,
+        comparisons=[{"first": "gru", "value": 0.0}],
+        direction="different",
+    )
+    assert report.in_words(found.effect) == (
+        "The gradient of gru shrinks by a factor e^-0.54 = 0.58 per step; over 100 steps that is a factor 10^-23."
+    )
 
 
 def test_an_arm_against_a_number() -> None:
