@@ -220,7 +220,7 @@ def test_settings_that_tuning_did_not_choose_are_found(board: Path) -> None:
     row["metrics"]["objective"][better] = 2.0
     (board / manifests.MANIFEST_FILE).write_text(sealed(data), encoding="utf-8")
     wrong = check_manifest(manifests.read_manifest(board), []).wrong
-    assert wrong == ["leaky on adding: its evaluations are not those of its best trial"]
+    assert wrong == ["leaky on adding: its evaluations do not have the settings that its tuning chose"]
 
 
 def test_honest_keys_on_other_settings_or_seeds_are_found(board: Path) -> None:
