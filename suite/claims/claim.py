@@ -141,10 +141,11 @@ class Claim(Frozen):
         """
         where = f"claim {self.name!r}"
         experiment = self.whole_experiment
-        for arms in (*self.comparisons, *([self.yardstick] if self.yardstick else [])):
-            for arm in (arms.first, arms.second):
-                if arm is not None and arm not in experiment.architectures:
-                    raise unknown("arm", arm, experiment.architectures, of=where)
+        arms = [arm for comparison in self.comparisons for arm in (comparison.first, comparison.second)]
+        arms += [self.yardstick.first, self.yardstick.second] if self.yardstick else []
+        for arm in arms:
+            if arm is not None and arm not in experiment.architectures:
+                raise unknown("arm", arm, experiment.architectures, of=where)
         for comparison in self.comparisons:
             measure = comparison.measure or self.measure
             _check_measure(measure, experiment, where)

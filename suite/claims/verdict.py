@@ -94,12 +94,13 @@ def judge(claim: Claim, budget: str, observations: Mapping[str, pd.DataFrame]) -
         measure = comparison.measure or claim.measure
         table = observations[measure].assign(value=lambda t: _scaled(t["value"], claim.scale))
         values = table.set_index(["task", "seed", "architecture"])["value"].unstack("architecture")
+        margin = claim.margin if comparison.margin is None else comparison.margin
         base = {
             "first": comparison.first,
             "second": comparison.second if comparison.second is not None else f"{comparison.value:g}",
             "measure": measure,
             "direction": comparison.direction or claim.direction,
-            "margin": claim.margin if comparison.margin is None else comparison.margin,
+            "margin": margin,
             "role": comparison.role,
         }
         start = len(rows)
@@ -107,7 +108,7 @@ def judge(claim: Claim, budget: str, observations: Mapping[str, pd.DataFrame]) -
             level = values[values.index.get_level_values("task") == task]
             first, second = _arms(level, comparison, claim)
             yardstick = _yardstick(level, claim)
-            effect = _effect([first - second], measure, claim.scale, np.fmax(base["margin"], yardstick))
+            effect = _effect([first - second], measure, claim.scale, float(np.fmax(margin, yardstick)))
             lost = int(level.index.nunique()) - len(first)
             means = _means(first, second, claim)
             rows.append({**base, "task": task, **effect, "yardstick": yardstick, "lost": lost, **means})

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from suite.statistics.bootstrap import OVERALL
+from suite.statistics.table import OVERALL
 
 MOST_NAMED = 6
 """The largest number of rows that a note names."""

@@ -259,5 +259,5 @@ def curves(points: pd.DataFrame) -> pd.DataFrame:
     runs = points.drop_duplicates(["architecture", "rung", "seed"])
     runs = runs.assign(task=runs["rung"], solved=False, steps_to_solve=np.nan, steps_budget=1)
     skills = skill_intervals(runs).rename(columns={"task": "rung", "mean": "skill"}).drop(columns="seeds")
-    table = seeds.merge(skills, on=["architecture", "rung"])
-    return table[[*keys, "skill", "seeds", "low", "high"]]
+    table: pd.DataFrame = seeds.merge(skills, on=["architecture", "rung"])
+    return table.reindex(columns=[*keys, "skill", "seeds", "low", "high"])
