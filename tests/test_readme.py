@@ -34,6 +34,7 @@ GUIDES = (
     "suite/engines/README.md",
     "suite/kernels/README.md",
     "suite/leaderboards/README.md",
+    "suite/statistics/README.md",
     "tasks/README.md",
 )
 PAGES = (README, CHINESE, *GUIDES, "CONTRIBUTING.md", "mlruns/README.md")

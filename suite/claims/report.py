@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from suite.claims.verdict import COMPARISON, CONTRADICTS, SIGN, SUPPORTS, ClaimVerdict
+from suite.claims.verdict import COMPARISON, CONTRADICTS, SIGN, SUPPORTS, ClaimVerdict, power_of
 from suite.leaderboards.text.table_styles import markdown_table, terminal_table
 from suite.results.wording import UNKNOWN, number_text
 from suite.statistics.table import FEW_SEEDS, OVERALL
@@ -121,6 +121,8 @@ def _print_comparisons(verdict: ClaimVerdict, console: Console) -> None:
     console.print(f"“{escape(verdict.claim.statement)}”", "")
     if words := in_words(verdict.effect):
         console.print(words, "", highlight=False)
+    if power := power_of(verdict.claim, verdict.seeds):
+        console.print(power, "", highlight=False)
     rows = [row for _, row in verdict.rows.iterrows()]
     lines = [_line(row, verdict) for row in rows]
     headings = ("level", "difference [95 %]", "observed", "says")
@@ -241,6 +243,8 @@ def _markdown_of_claim(verdict: ClaimVerdict) -> list[str]:
     lines += [*markdown_table(ROW_COLUMNS, "lllllrrrrrrrll", rows), ""]
     for _, row in _over_several_levels(verdict).iterrows():
         lines.append(f"Over all levels, {_arms(row, verdict)}, {row['measure']}: {effect(row, claim.scale)}.  ")
+    if power := power_of(claim, verdict.seeds):
+        lines += ["", power]
     if verdict.few_seeds:
         few = f"There are {verdict.seeds} seeds, fewer than {FEW_SEEDS}: this is an indication and not a result."
         lines += ["", f"**{few}**"]

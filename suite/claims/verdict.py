@@ -30,6 +30,7 @@ import pandas as pd
 from suite.claims.claim import Claim, Comparison
 from suite.claims.evidence import SHARES, SMOOTH, tables_by_level
 from suite.statistics.paired_tests import DIFFERENT, holm, paired_test, verdict_of
+from suite.statistics.power import power_text
 from suite.statistics.table import FEW_SEEDS, OVERALL, Floats
 
 SUPPORTS, CONTRADICTS, UNRESOLVED, UNINFORMATIVE = "supports", "contradicts", "unresolved", "uninformative"
@@ -148,6 +149,19 @@ def _behind(rows: pd.DataFrame, verdict: str) -> list[int]:
     candidates = rows if verdict == "unresolved" or decided.empty else decided
     first = candidates.iloc[0]
     return [int(place) for place in candidates.index[(candidates[COMPARISON] == first[COMPARISON]).all(axis=1)]]
+
+
+def power_of(claim: Claim, seeds: int) -> str:
+    """Return a sentence that says what so many seeds can show of the comparisons that state a claim.
+
+    It is empty where a measure varies smoothly, because any number of seeds can decide then.
+    """
+    states = [comparison for comparison in claim.comparisons if comparison.role == "statement"]
+    measures = {comparison.measure or claim.measure for comparison in states}
+    if measures & set(SMOOTH):
+        return ""
+    rows = sum(len(_levels(claim, each, each.measure or claim.measure)) for each in states)
+    return power_text(seeds, rows, claim.margin)
 
 
 def overall_verdict(says: pd.Series[str]) -> str:

@@ -80,13 +80,15 @@ def claims(
 
 def _print_estimates(selected: list[Claim], budget: str, store: Store, options: RunOptions) -> None:
     from suite.claims.evaluation import needs_runs
+    from suite.claims.verdict import power_of
     from suite.console.estimate import print_estimate
     from suite.running import runner
 
     for claim in selected:
         if needs_runs(claim):
             console.print(f"claim {claim.name}", style="bold", highlight=False)
-            print_estimate(runner.open_plan(claim.experiment_with(budget), store), options.worker_count, console)
+            plan = runner.open_plan(claim.experiment_with(budget), store)
+            print_estimate(plan, options.worker_count, console, power_of(claim, claim.budget[budget].seeds))
 
 
 def _evaluate(selected: list[Claim], budget: str, store: Store, options: RunOptions) -> tuple[list[ClaimVerdict], int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import groupby
-from math import comb
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,8 +11,6 @@ from rich.table import Table
 from suite.console.progress import duration
 from suite.planning.plan import Plan
 from suite.planning.study import Study
-from suite.statistics.paired_tests import MARGIN
-from suite.statistics.power import power_text
 from suite.training.train import train
 
 STEPS = 20
@@ -21,13 +18,14 @@ STEPS = 20
 HEADINGS = ("runs missing", "hidden size", "seconds per run")
 
 
-def print_estimate(plan: Plan, workers: int, console: Console) -> None:
+def print_estimate(plan: Plan, workers: int, console: Console, power: str = "") -> None:
     """Print the missing runs of each study, by task, and the time that they take.
 
     Args:
         plan: the plan.
         workers: the number of runs at a time.
         console: the console on which to print.
+        power: a sentence that says what the seeds of the plan can show.
     """
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("", no_wrap=True)
@@ -43,9 +41,7 @@ def print_estimate(plan: Plan, workers: int, console: Console) -> None:
             table.add_row(f"  {escape(study.variant.label)}", str(missing), str(hidden_size), f"{seconds:.1f}")
     console.print(table)
     at_a_time = f"{workers} worker{'s' * (workers > 1)}"
-    experiment = plan.experiment
-    seeds, rows = len(experiment.evaluation.seed_list), len(experiment.architectures)
-    if power := power_text(seeds, comb(rows, 2), MARGIN):
+    if power:
         console.print(power, highlight=False)
     console.print(
         f"{plan.planned - plan.done} of {plan.planned} runs are missing. With {at_a_time}, they take some ten seconds "
