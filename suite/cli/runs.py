@@ -77,8 +77,11 @@ def run(
     plan = runner.open_plan(selection, opened_store, curves=True)
     if dry_run:
         from suite.console.estimate import print_estimate
+        from suite.statistics.power import power_between
 
-        print_estimate(plan, options.worker_count, console)
+        seeds = len(plan.experiment.evaluation.seed_list)
+        power = power_between(len(plan.experiment.architectures), seeds)
+        print_estimate(plan, options.worker_count, console, power)
         return 0
     was_incomplete = plan.done < plan.planned
     given_up = options.run(plan, opened_store)

@@ -8,6 +8,7 @@ from itertools import count
 import numpy as np
 from scipy import special
 
+from suite.statistics.paired_tests import MARGIN
 from suite.statistics.table import CONFIDENCE
 
 
@@ -54,3 +55,8 @@ def power_text(seeds: int, comparisons: int, margin: float) -> str:
         f"On a single task, {seeds} seeds show a difference once it exceeds {margin:g} by {effect:.1f} standard "
         "deviations of the paired differences."
     )
+
+
+def power_between(rows: int, seeds: int) -> str:
+    """Return the sentence for a leaderboard, in which so many rows are compared with each other."""
+    return power_text(seeds, math.comb(rows, 2), MARGIN)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import comb
 
 from suite.experiment.run_config import PROTOCOL
 from suite.results.record import Record
 from suite.statistics.bootstrap import RESAMPLES
 from suite.statistics.paired_tests import MARGIN
-from suite.statistics.power import power_text
+from suite.statistics.power import power_between
 from suite.statistics.table import CONFIDENCE, FEW_SEEDS
 
 PACKAGES = ("memspan", "torch", "lightning", "numba")
@@ -46,7 +45,7 @@ def sentences(record: Record) -> Iterator[str]:
         f"above another if their difference, paired over seeds and adjusted after Holm within its table, is shown to "
         f"exceed {MARGIN}. The two are tied if the whole interval lies within ±{MARGIN}, and unresolved otherwise. "
         f"Ranks and groups follow from this test. Fewer than {FEW_SEEDS} seeds are an indication and not a result. "
-        f"{power_text(seeds, comb(len(experiment.architectures), 2), MARGIN)}".rstrip()
+        f"{power_between(len(experiment.architectures), seeds)}".rstrip()
     )
     yield (
         "Solve rates have Wilson's interval. Steps to solve are restricted means: a run that never solved the task "
