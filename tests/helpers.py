@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Iterable
 from itertools import product
 from typing import Any, Literal, get_args, get_origin
@@ -33,6 +35,13 @@ def discovered(registry: Registry[Any]) -> list[Any]:
         for name in registry.names()
         for options in combinations(registry.get(name))
     ]
+
+
+def lacking(cls: type, demands: dict[str, str]) -> list[str]:
+    """What the docstring of a class lacks, of ``demands``: regular expressions by what they look for, in words."""
+    text = inspect.cleandoc(vars(cls).get("__doc__") or "")
+    missing = [what for what, pattern in demands.items() if not re.search(pattern, text, re.MULTILINE)]
+    return [f"the docstring of {cls.__name__} lacks {what}" for what in missing]
 
 
 def leaves(state: Any) -> list[Tensor]:

@@ -23,8 +23,8 @@ class Cell(nn.Module, ABC, Generic[State]):
     ``State`` is the type of the state that a cell carries from step to step. It is one tensor in a ``Cell[Tensor]`` and
     two in a ``Cell[tuple[Tensor, Tensor]]``, and every tensor in it is ``[batch, ...]``.
 
-    A subclass takes ``input_size`` and ``hidden_size``, and its own options as keyword arguments with annotations and
-    defaults. These options become keys of experiment files and of search spaces. The subclass defines
+    A subclass takes ``input_size`` and ``hidden_size``, and its own options as keyword arguments with defaults. These
+    options become keys of experiment files and of search spaces. The subclass defines
     ``initial_state`` and ``step``.
 
     ``step`` is the definition of the recurrence. ``forward`` scans it over time. A subclass may override ``forward``
@@ -78,7 +78,9 @@ def input_weight(blocks: int, hidden_size: int, input_size: int) -> nn.Parameter
 
 
 def recurrent_weight(blocks: int, hidden_size: int, init: Initialisation, gain: float = 1.0) -> nn.Parameter:
-    """Draw the recurrent matrices U of ``blocks`` gates, stacked below each other: ``[blocks·hidden, hidden]``.
+    """Draw the recurrent matrices U of all gates, stacked below each other: ``[blocks·hidden, hidden]``.
+
+    ``blocks`` is the number of gates that the matrix holds, the candidate included, as in `input_weight`.
 
     With ``init = "uniform"`` the elements are uniform in ±1/√hidden, as in the cells of torch.nn. With
     ``init = "orthogonal"`` each block is a random orthogonal matrix, as is the default of Keras (Saxe et al. 2014). The
@@ -95,7 +97,10 @@ def recurrent_weight(blocks: int, hidden_size: int, init: Initialisation, gain: 
 
 
 def bias(blocks: int, hidden_size: int) -> nn.Parameter:
-    """Return the biases of ``blocks`` gates, one after the other: ``[blocks·hidden]``, all zero."""
+    """Return the biases of all gates, one after the other: ``[blocks·hidden]``, all zero.
+
+    ``blocks`` is the number of gates that the vector holds, the candidate included, as in `input_weight`.
+    """
     return nn.Parameter(torch.zeros(blocks * hidden_size))
 
 

@@ -103,11 +103,15 @@ def a_cell_keeps_nothing_else(probe: CellProbe) -> Iterator[str]:
 
 def forward_is_the_scan_of_step(probe: CellProbe) -> Iterator[str]:
     """``forward`` gives what ``step`` gives, one step after the other."""
+    if probe.draws_numbers():
+        return
     state = probe.reached_state()
-    if not probe.draws_numbers() and not probe.agree(
-        probe.forward(probe.inputs, state), probe.scan(probe.inputs, state)
-    ):
+    if not probe.agree(probe.forward(probe.inputs, state), probe.scan(probe.inputs, state)):
         yield f"{probe.name}.forward gave other outputs, or another last state, than step gives one by one"
+    first, again = probe.initial_state(probe.batch), probe.initial_state(probe.batch)
+    is_repeatable = probe.dtype == torch.float32 and probe.agree(first, again)
+    if is_repeatable and not probe.agree(probe.forward(probe.inputs, None), probe.forward(probe.inputs, first)):
+        yield f"{probe.name}.forward without a state gave other outputs than from initial_state"
 
 
 def a_sequence_can_be_cut(probe: CellProbe) -> Iterator[str]:
