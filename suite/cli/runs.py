@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -33,6 +33,9 @@ from suite.cli._options import (
 from suite.cli._run_options import RunOptions, report_missing
 from suite.cli.leaderboards import keep_in_mlflow
 from suite.errors import StoreError
+
+if TYPE_CHECKING:
+    from suite.planning.plan import Plan
 
 
 @app.command()
@@ -76,12 +79,7 @@ def run(
     opened_store = open_store(store, storage, tracking_uri)
     plan = runner.open_plan(selection, opened_store, curves=True)
     if dry_run:
-        from suite.console.estimate import print_estimate
-        from suite.statistics.power import power_between
-
-        seeds = len(plan.experiment.evaluation.seed_list)
-        power = power_between(len(plan.experiment.architectures), seeds)
-        print_estimate(plan, options.worker_count, console, power)
+        _print_estimate(plan, options)
         return 0
     was_incomplete = plan.done < plan.planned
     given_up = options.run(plan, opened_store)
@@ -98,6 +96,16 @@ def run(
     if keep_models:
         options.keep_models(plan, opened_store)
     return report_missing(plan, given_up)
+
+
+def _print_estimate(plan: Plan, options: RunOptions) -> None:
+    """Print what is missing, how long it takes, and what its seeds can show."""
+    from suite.console.estimate import print_estimate
+    from suite.statistics.power import power_between
+
+    seeds = len(plan.experiment.evaluation.seed_list)
+    power = power_between(len(plan.experiment.architectures), seeds)
+    print_estimate(plan, options.worker_count, console, power)
 
 
 @app.command()
