@@ -23,6 +23,10 @@ class StoppedError(RuntimeError):
     """A run was asked to stop. It has kept a checkpoint and ended."""
 
 
+class Interruption(KeyboardInterrupt):
+    """The command ends at once, after a second Ctrl-C for example. Only memspan raises it, and no cell or task."""
+
+
 MOST_SHOWN = 200
 """The largest number of characters of a value that a message shows."""
 
@@ -53,10 +57,27 @@ def unknown(kind: str, name: str, accepted: Iterable[str], *, of: str = "", othe
     return InputError(f"unknown {kind} {shortened(name)}{owner}; available: {', '.join(names) or 'none'}{more}{hint}")
 
 
+LONGEST_SUMMARY = 2000
+"""The largest number of characters in the summary of an error."""
+
+
+def summary_of(error: BaseException) -> str:
+    """Return the type and the message of any error in one line, which every database can store."""
+    text = f"{type(error).__name__}: {_message_of(error)}"[:LONGEST_SUMMARY].removesuffix(": ")
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+
+
 def reason_of(error: BaseException) -> str:
     """Return what an error of somebody else's code says, in one line. Only a ``ValueError`` speaks for itself."""
-    text = " ".join(str(error).split())
-    return text if type(error) is ValueError and text else f"{type(error).__name__}: {text}".removesuffix(": ")
+    text = _message_of(error)
+    return text if type(error) is ValueError and text else summary_of(error)
+
+
+def _message_of(error: BaseException) -> str:
+    try:
+        return " ".join(str(error).split())
+    except Exception as second:
+        return f"(its message cannot be shown: {type(second).__name__})"
 
 
 class Problem(NamedTuple):

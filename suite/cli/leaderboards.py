@@ -128,6 +128,10 @@ def verify(
         console.print(f"wrong: {wrong}", highlight=False, markup=False, style="red", soft_wrap=True)
     if checked.wrong and not checked.suspects:
         return 1
+
+    def print_note(text: str) -> None:
+        stderr.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
+
     runs = runs_to_repeat(proof, [] if checked.wrong else names, checked, with_trials)
     exact = sum(run.exact for run in runs)
     how = "bit for bit" if exact == len(runs) else f"{exact} bit for bit, the others by their skill over the seeds"
@@ -135,7 +139,7 @@ def verify(
     with counting_bar("runs", len(runs), stderr) as tick:
         # Only a CPU gives the same bits as a CPU.
         engine = engines.make(workers=workers, devices=devices or ("cpu" if exact else None))
-        wrong_runs = retrain(runs, engine, lambda run, differs: tick())
+        wrong_runs = retrain(runs, engine, lambda run, differs: tick(), print_note)
     for wrong in wrong_runs:
         console.print(f"wrong: {wrong}", highlight=False, markup=False, style="red", soft_wrap=True)
     if checked.wrong or wrong_runs:

@@ -117,7 +117,7 @@ def print_status(status: Status, console: Console) -> None:
     for run in status.running:
         console.print(
             f"running  {run.study} {run.role} {run.number}: for {duration(run.seconds)} by {run.process}, "
-            f"last heartbeat {run.heartbeat_age:.0f} s ago",
+            f"last heartbeat {run.heartbeat_age:.0f} s ago{'; ' * bool(run.error)}{run.error}",
             highlight=False,
             markup=False,
         )

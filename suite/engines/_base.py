@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import traceback
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from suite.errors import StoppedError, StoreError, redacted
+from suite.errors import Interruption, StoppedError, StoreError, summary_of, redacted
 
 
 class Signals:
@@ -21,8 +22,15 @@ class Signals:
     stopping = False
     """True once the task has been asked to stop."""
 
+    notes: tuple[str, ...] = ()
+    """What `on_note` has received of the current task."""
+
     def on_step(self, step: int) -> None:
         """Report the step that the task has reached."""
+
+    def on_note(self, text: str) -> None:
+        """Report something that changes no result. It is told when the task has ended."""
+        self.notes += (text,)
 
     def should_stop(self) -> bool:
         """Return True once the task should keep a checkpoint and end."""
@@ -61,19 +69,36 @@ class TaskResult:
     """One line that says why the task is not done."""
     trace: str = ""
     """The traceback of an error of the task."""
+    notes: tuple[str, ...] = ()
+    """Sentences about what has gone wrong on the way without changing the result."""
 
 
 def run_task(task: EngineTask, signals: Signals) -> TaskResult:
-    """Execute a task in this process, and turn whatever it raises into a result."""
+    """Execute a task in this process, and turn whatever it raises into a result.
+
+    A task may raise anything, also SystemExit or KeyboardInterrupt. It then has failed, and the process goes on.
+
+    Raises:
+        Interruption: if the command ends at once.
+    """
+    signals.notes = ()
+    with warnings.catch_warnings():  # A cell that turns warnings into errors does so for its own run alone.
+        result = _outcome(task, signals)
+    return replace(result, notes=signals.notes)
+
+
+def _outcome(task: EngineTask, signals: Signals) -> TaskResult:
     try:
         return TaskResult(TaskStatus.DONE, task(signals))
     except StoppedError as error:
         return TaskResult(TaskStatus.STOPPED, reason=str(error))
     except StoreError as error:
         return TaskResult(TaskStatus.STORE, reason=redacted(str(error)))
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}".strip()
-        return TaskResult(TaskStatus.FAILED, reason=redacted(reason), trace=redacted(traceback.format_exc()))
+    except Interruption:
+        raise
+    except BaseException as error:
+        trace = redacted(traceback.format_exc())
+        return TaskResult(TaskStatus.FAILED, reason=redacted(summary_of(error)), trace=trace)
 
 
 class Engine(ABC):
@@ -95,6 +120,10 @@ class Engine(ABC):
     @abstractmethod
     def submit(self, key: str, task: EngineTask) -> None:
         """Start a task. Call this only while `free` is above 0."""
+
+    @abstractmethod
+    def process(self, key: str) -> str:
+        """Name the process of a task that is under way, as in ``process 1234``. It may be called from other threads."""
 
     @abstractmethod
     def wait(self, seconds: float) -> list[tuple[str, TaskResult]]:

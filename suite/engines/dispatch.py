@@ -1,16 +1,14 @@
-"""The one loop that gives work to an engine and waits for it, with the same Ctrl-C everywhere."""
+"""The one loop that gives work to an engine and waits for it, with the same Ctrl-C and the same watch everywhere."""
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from suite.engines._base import Engine, EngineTask, TaskResult
+from suite.engines.interruption import interruptible
+from suite.engines.watch import Watch
 
 POLL_SECONDS = 2.0
 """The seconds between two checks of what other commands do, or of whether an engine has room."""
@@ -31,15 +29,28 @@ class Work(ABC):
     def on_result(self, key: str, result: TaskResult) -> None:
         """Receive the result of a task."""
 
-    def on_idle(self) -> None:  # noqa: B027  (not every kind of work has to know it)
+    def on_step(self, key: str, step: int) -> None:  # noqa: B027  (not every kind of work has to know these events)
+        """Learn the step that a task has reached. This is called now and then, also from other threads."""
+
+    def on_note(self, key: str, text: str) -> None:  # noqa: B027
+        """Receive a sentence about something in a task that changes no result, also from other threads."""
+
+    def on_silent(self, key: str, text: str) -> None:
+        """Learn that a task makes no step; ``text`` names its process. This is called by another thread."""
+        self.on_note(key, f"{text}. If this process hangs, end it with `kill -9`, and the task can be done again.")
+
+    def on_idle(self) -> None:  # noqa: B027
         """Learn that no task is under way and none could be started."""
+
+    def on_interrupted(self) -> None:  # noqa: B027
+        """Learn that a signal has ended the work early. All tasks have ended."""
 
 
 def dispatch(work: Work, engine: Engine, on_stopping: Callable[[], None] = lambda: None) -> bool:
     """Execute all tasks of some work, and leave the context of the engine.
 
     After Ctrl-C or SIGTERM, no task is started any more, and those under way are asked to keep a checkpoint and end. A
-    second Ctrl-C raises KeyboardInterrupt at once.
+    second Ctrl-C raises Interruption at once, and so does a task that has not ended in time.
 
     Args:
         work: the tasks, and the receiver of their results.
@@ -49,37 +60,37 @@ def dispatch(work: Work, engine: Engine, on_stopping: Callable[[], None] = lambd
     Returns:
         True if all tasks are done, and False after Ctrl-C.
     """
-    with engine, _interruptible(engine, on_stopping) as signals:
+
+    def stop() -> None:
+        engine.stop()
+        on_stopping()
+
+    with interruptible(stop) as signals:
+        _execute_all(work, engine, signals)
+        if signals:
+            work.on_interrupted()
+        return not signals
+
+
+def _execute_all(work: Work, engine: Engine, signals: Sequence[int]) -> None:
+    """Execute all tasks of some work, or only those under way once there are signals."""
+    with engine, Watch(engine, work.on_silent) as watch:
+
+        def on_step(key: str, step: int) -> None:
+            watch.on_step(key)
+            work.on_step(key, step)
+
+        engine.on_step = on_step
         while engine.pending or (work.is_left() and not signals):
             while engine.free > 0 and not signals and (task := work.next_task()) is not None:
+                watch.begin(task[0])
                 engine.submit(*task)
             if engine.pending:
                 for key, result in engine.wait(POLL_SECONDS):
+                    watch.finish(key)
+                    for note in result.notes:
+                        work.on_note(key, note)
                     work.on_result(key, result)
             elif work.is_left():
                 work.on_idle()
                 time.sleep(POLL_SECONDS)
-        return not signals
-
-
-@contextmanager
-def _interruptible(engine: Engine, on_stopping: Callable[[], None]) -> Iterator[list[int]]:
-    """Collect the numbers of the signals that arrive. The first one stops the engine, and a second one interrupts."""
-    signals: list[int] = []  # A handler may interrupt any line, so there must be no lock.
-    if threading.current_thread() is not threading.main_thread():
-        yield signals
-        return
-
-    def stop(number: int, frame: Any) -> None:
-        if signals:
-            raise KeyboardInterrupt
-        signals.append(number)
-        engine.stop()
-        on_stopping()
-
-    handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield signals
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)

@@ -34,6 +34,9 @@ class Inline(Engine):
     def submit(self, key: str, task: EngineTask) -> None:
         self.waiting.append((key, task))
 
+    def process(self, key: str) -> str:
+        return f"process {os.getpid()}"
+
     def wait(self, seconds: float) -> list[tuple[str, TaskResult]]:
         key, task = self.waiting.pop()
         self.signals.on_step = partial(self.on_step, key)  # type: ignore[method-assign]

@@ -59,6 +59,8 @@ class Ray(Engine):
         self.board: Any = ray.remote(num_cpus=0, max_restarts=-1)(_Board).remote()
         self.stopping = False
         self.running: dict[Any, str] = {}
+        self.processes: dict[str, str] = {}
+        """The process of each task, as far as it has reported."""
         self.last_poll = 0.0
 
     def _has(self, resource: str) -> float:
@@ -84,13 +86,18 @@ class Ray(Engine):
         remote = self.ray.remote(num_cpus=0 if self.gpus else 1, num_gpus=self.gpus, max_retries=0)(call_pickled)
         self.running[remote.remote(pickle.dumps(partial(_execute, key, task)), os.getcwd(), self.board)] = key
 
+    def process(self, key: str) -> str:
+        return self.processes.get(key, "a process of the cluster")
+
     def wait(self, seconds: float) -> list[tuple[str, TaskResult]]:
         done, _ = self.ray.wait(list(self.running), num_returns=1, timeout=min(seconds, POLL_SECONDS))
         if not done and time.monotonic() - self.last_poll > POLL_SECONDS:
             self.last_poll = time.monotonic()
             with suppress(self.ray.exceptions.RayError):  # The board is moving to another machine.
-                for key, step in self.ray.get(self.board.steps.remote(self.stopping), timeout=10).items():
+                reports = self.ray.get(self.board.latest.remote(self.stopping), timeout=10)
+                for key, (step, process) in reports.items():
                     if key in self.running.values():
+                        self.processes[key] = process
                         self.on_step(key, step)
         return [(self.running.pop(task), self._result(task)) for task in done]
 
@@ -119,17 +126,17 @@ class _Board:
     """An actor that collects the progress of all tasks and tells them when to stop."""
 
     def __init__(self) -> None:
-        self.latest: dict[str, int] = {}
+        self.reports: dict[str, tuple[int, str]] = {}
         self.stopping = False
 
-    def report(self, key: str, step: int) -> bool:
-        self.latest[key] = step
+    def report(self, key: str, step: int, process: str) -> bool:
+        self.reports[key] = step, process
         return self.stopping
 
-    def steps(self, stopping: bool) -> dict[str, int]:
+    def latest(self, stopping: bool) -> dict[str, tuple[int, str]]:
         self.stopping = stopping
-        latest, self.latest = self.latest, {}
-        return latest
+        reports, self.reports = self.reports, {}
+        return reports
 
 
 class _RaySignals(Signals):
@@ -137,7 +144,9 @@ class _RaySignals(Signals):
         self.key = key
         self.board = board
         self.step = 0
+        self.process = f"process {os.getpid()} of {socket.gethostname()}"
         self.last_poll = time.monotonic()
+        board.report.remote(key, 0, self.process)  # A task that hangs from its first step on is known as well.
 
     def on_step(self, step: int) -> None:
         self.step = step
@@ -147,7 +156,7 @@ class _RaySignals(Signals):
 
         if time.monotonic() - self.last_poll > POLL_SECONDS:
             with suppress(ray.exceptions.RayError):  # A run goes on even if nobody watches it.
-                self.stopping = bool(ray.get(self.board.report.remote(self.key, self.step), timeout=10))
+                self.stopping = bool(ray.get(self.board.report.remote(self.key, self.step, self.process), timeout=10))
             self.last_poll = time.monotonic()
         return self.stopping
 

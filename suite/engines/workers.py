@@ -13,14 +13,19 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from suite.engines._base import Engine, EngineTask, Signals, StepListener, TaskResult, TaskStatus, run_task
 from suite.engines.devices import CPU, available
+from suite.errors import summary_of, redacted
 from suite.imports import search_path
 
 REPORT_SECONDS = 0.25
 """The shortest time between two progress reports of a worker."""
+END_SECONDS = 10.0
+"""The seconds in which a worker can end by itself when there is nothing left to do."""
 
 SAFE_PATH, STARTED_BY_MEMSPAN = "PYTHONSAFEPATH", "memspan"
 """An environment variable that keeps the working folder off the path of a Python, and the value that is set here."""
@@ -56,13 +61,16 @@ class Workers(Engine):
 
     def submit(self, key: str, task: EngineTask) -> None:
         worker = self.idle.pop()
-        with _safe_path():
-            try:
-                future = worker.pool.submit(_execute, key, task)
-            except BrokenProcessPool:  # The worker was killed while it had nothing to do.
-                worker.renew()
-                future = worker.pool.submit(_execute, key, task)
+        try:
+            future = worker.submit(key, task)
+        except BrokenProcessPool:  # The worker was killed while it had nothing to do.
+            worker.renew()
+            future = worker.submit(key, task)
         self.running[future] = key, worker
+
+    def process(self, key: str) -> str:
+        workers = [worker for running, worker in tuple(self.running.values()) if running == key]
+        return f"process {workers[0].process.pid}" if workers and workers[0].process else ""
 
     def wait(self, seconds: float) -> list[tuple[str, TaskResult]]:
         done, _ = wait(self.running, timeout=seconds, return_when=FIRST_COMPLETED)
@@ -74,12 +82,10 @@ class Workers(Engine):
             result = future.result()
         except BrokenProcessPool:  # The Ctrl-C of a terminal also kills a worker that does not ignore it yet.
             status = TaskStatus.STOPPED if self.stopping.value else TaskStatus.FAILED
-            result = TaskResult(status, reason="the worker's process died: killed, or out of memory")
+            result = TaskResult(status, reason=f"the worker's process died: {worker.end()}")
             worker.renew()
-        except BaseException as error:  # The task ended its process, or cannot be pickled.
-            if not future.done() or future.exception() is not error:
-                raise
-            result = TaskResult(TaskStatus.FAILED, reason=f"{type(error).__name__}: {error}")
+        except Exception as error:  # The result cannot be pickled.
+            result = TaskResult(TaskStatus.FAILED, reason=redacted(summary_of(error)))
         self.idle.append(worker)
         return key, result
 
@@ -87,15 +93,16 @@ class Workers(Engine):
         self.stopping.value = True
 
     def __exit__(self, *error: object) -> None:
-        """Wait for the tasks under way. After an error, or once an interruption has ended them all, kill the workers.
+        """End the workers. After an error or an interruption, and where one does not end in time, it is killed.
 
         What a task has finished is safe by then, and a worker may take seconds to end by itself.
         """
-        if error[0] is not None or (self.stopping.value and not self.running):
-            for process in multiprocessing.active_children():
-                process.kill()
-        for worker in (*self.idle, *(worker for _, worker in self.running.values())):
-            worker.pool.shutdown(wait=True, cancel_futures=True)
+        workers = [*self.idle, *(worker for _, worker in self.running.values())]
+        for worker in workers:
+            worker.pool.shutdown(wait=False, cancel_futures=True)
+        deadline = time.monotonic() + (0.0 if error[0] is not None or self.stopping.value else END_SECONDS)
+        for worker in workers:
+            worker.end(max(0.0, deadline - time.monotonic()))
 
 
 @contextmanager
@@ -116,6 +123,7 @@ class _Worker:
         self.device = device
         self.stopping = stopping
         self.on_step = on_step
+        self.process: BaseProcess | None = None
         self.renew()
 
     def renew(self) -> None:
@@ -128,12 +136,42 @@ class _Worker:
             )
         threading.Thread(target=self._listen, args=(receiver,), daemon=True).start()
 
+    def submit(self, key: str, task: EngineTask) -> Future[TaskResult]:
+        """Start a task. The first one starts the process."""
+        with _safe_path():
+            future = self.pool.submit(_execute, key, task)
+        # An executor has no public way to its process.
+        self.process = next(iter(self.pool._processes.values()), None)
+        return future
+
+    def end(self, seconds: float = 0.0) -> str:
+        """Wait for the end of the process and kill it if that takes too long. Return what has ended it, in words."""
+        if self.process is None:
+            return ""
+        if not wait_for([self.process.sentinel], seconds):
+            self.process.kill()  # It may be stopped, or in an endless loop.
+            wait_for([self.process.sentinel])
+        for _ in range(100):  # The thread of the executor may be about to receive it.
+            if self.process.exitcode is not None:
+                break
+            time.sleep(0.01)
+        return _cause(self.process.exitcode)
+
     def _listen(self, reports: Connection) -> None:
         with suppress(EOFError, OSError):  # The worker is gone.
             while True:
                 report = reports.recv()
                 with suppress(Exception):  # An error in a progress bar must not stop the work.
                     self.on_step(*report)
+
+
+def _cause(exit_code: int | None) -> str:
+    """Say what has ended a process."""
+    if exit_code is None or exit_code == -signal.SIGKILL:
+        return "killed, or out of memory"
+    if exit_code < 0:
+        return f"it received {signal.Signals(-exit_code).name}"
+    return f"it ended itself with exit code {exit_code}"
 
 
 class _WorkerSignals(Signals):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import warnings
+import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from suite.errors import InputError
@@ -31,7 +33,7 @@ MARK = "memspan_model"
 """The key of the format, which distinguishes a model file from other files of torch."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(arbitrary_types_allowed=True, extra="forbid"))
 class SavedModel:
     """The content of a model file."""
 
@@ -124,12 +126,16 @@ def unpack(data: bytes) -> SavedModel:
     """Return the model that `pack` has packed.
 
     Raises:
-        InputError: if the bytes are something else. The message goes on from the name of the file.
+        InputError: if the bytes are something else, or any of them has changed. The message goes on from the name of
+            the file.
     """
     try:
-        content = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
-    except Exception as error:  # torch has a dozen types of errors for a broken file.
+        damaged = zipfile.ZipFile(io.BytesIO(data)).testzip()  # torch itself ignores the checksums that it writes.
+        content = {} if damaged else torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+    except Exception as error:  # Both have a dozen types of errors for a broken file.
         raise InputError(f"is not a model file of memspan; {_command()} writes them") from error
+    if damaged:
+        raise InputError(f"is damaged; make it again: {_command()}")
     if not isinstance(content, dict) or not isinstance(content.get(MARK), int):
         raise InputError(f"is not a model file of memspan; {_command()} writes them")
     version = content.pop(MARK)

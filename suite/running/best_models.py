@@ -96,7 +96,6 @@ def keep_models(plan: Plan, store: Store, engine: Engine, listener: RunListener 
     """
     listener = listener or RunListener()
     work = _MissingModels(plan, store, listener)
-    engine.on_step = work.on_step
     if not dispatch(work, engine, listener.on_stopping):
         raise KeyboardInterrupt
     results = [work.results[model.study.name] for model in work.models]
@@ -158,6 +157,11 @@ class _MissingModels(Work):
         if model is not None:
             self.listener.on_step(model.job, step)
 
+    def on_note(self, key: str, text: str) -> None:
+        model = self.running.get(key)
+        if model is not None:
+            self.listener.on_trouble(f"model of {model.job.title}: {text}")
+
 
 def train_model(job: Job, experiment: str, checkpoint: Path, signals: Signals) -> bytes:
     """Train a run once more, and return the bytes of its model file."""
@@ -165,7 +169,7 @@ def train_model(job: Job, experiment: str, checkpoint: Path, signals: Signals) -
     from suite.training.lightning_module import Watcher
     from suite.training.train import train
 
-    watcher = Watcher(on_step=signals.on_step, should_stop=signals.should_stop)
+    watcher = Watcher(on_step=signals.on_step, should_stop=signals.should_stop, on_note=signals.on_note)
     result = train(job.config, watcher, signals.device, checkpoint=checkpoint)
     packages = dict(environment(signals.device)["packages"])
     weights = result.model.state_dict()

@@ -47,7 +47,7 @@ def execute(
 
     store = open_store(location)
     checkpoint = store.checkpoints / f"{job.key}.pt"
-    watcher = Watcher(on_step=signals.on_step, should_stop=signals.should_stop)
+    watcher = Watcher(on_step=signals.on_step, should_stop=signals.should_stop, on_note=signals.on_note)
     if job.pruner:
         watcher.should_prune = sweep.GenerationPruner(job.pruner)
     with store.tracking.recording(job, experiment, study_run, owner) as recorder:

@@ -72,15 +72,12 @@ def run(
     name = plan.experiment.name
     with Leases(store.ledger, name, attempts) as leases:
         runs = _MissingRuns(plan, store, leases, listener, execute_run)
-        engine.on_step = runs.on_step
         if runs.ready:
             store.tracking.close_abandoned(name)
-        completed = dispatch(runs, engine, listener.on_stopping)
-        if not completed or runs.given_up:
-            busy = {run.study for run in store.ledger.unfinished(name) if run.state == RUNNING}
-            store.tracking.interrupt_studies(busy)
-        if not completed:
+        if not dispatch(runs, engine, listener.on_stopping):
             raise KeyboardInterrupt
+        if runs.given_up:
+            runs.close_studies()
         try:
             _summarise_studies(plan, store, leases)
         except Exception as error:  # Every result is in the ledger, and the next call makes up for the summaries.
@@ -103,6 +100,8 @@ class _MissingRuns(Work):
         self.elsewhere: dict[str, Job] = {}
         self.given_up: dict[str, str] = {}
         """The reason for which each of these runs was given up."""
+        self.silent: set[str] = set()
+        """The keys of runs under way for which the ledger notes that they make no step."""
         self.studies = {study.name: study for study in plan.studies}
         self.waiting_studies: dict[str, set[str]] = {}
         """The names of the studies that wait for each run. Two studies may need the same one."""
@@ -176,6 +175,27 @@ class _MissingRuns(Work):
         job = self.running.get(key)
         if job is not None:
             self.listener.on_step(job, step)
+        if key in self.silent:
+            self.silent.discard(key)
+            self.leases.note(key, "")
+
+    def on_note(self, key: str, text: str) -> None:
+        job = self.running.get(key)
+        if job is not None:
+            self.listener.on_trouble(f"{job.title}: {text}")
+
+    def on_silent(self, key: str, text: str) -> None:
+        super().on_silent(key, text)
+        self.silent.add(key)
+        self.leases.note(key, text)
+
+    def on_interrupted(self) -> None:
+        self.close_studies()
+
+    def close_studies(self) -> None:
+        """Mark the studies in MLflow that are not finished, unless somebody works on them."""
+        busy = {run.study for run in self.store.ledger.unfinished(self.plan.experiment.name) if run.state == RUNNING}
+        self.store.tracking.interrupt_studies(busy)
 
 
 def _summarise_studies(plan: Plan, store: Store, leases: Leases) -> None:

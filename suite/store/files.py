@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -41,6 +42,7 @@ def _move(unfinished: Path, path: Path) -> None:
 
 
 def remove(path: Path, *, itself: bool = True) -> None:
-    """Delete the half-written files that killed processes have left, and the file ``itself``."""
+    """Delete the half-written files that killed processes have left, and the file ``itself``, as far as that works."""
     for file in (*([path] if itself else []), *path.parent.glob(f"{path.name}.*")):
-        file.unlink(missing_ok=True)
+        with suppress(OSError):  # Something else may lie in its place. Nobody needs it to be gone.
+            file.unlink()

@@ -96,7 +96,8 @@ class Leases:
 
     def _take(self, job: Job) -> Lease:
         this_run = is_run(self.experiment, job.key)
-        taken = {"state": RUNNING, "owner": self.owner, "heartbeat": self.ledger.clock, "started": self.ledger.clock}
+        now = self.ledger.clock
+        taken = {"state": RUNNING, "owner": self.owner, "heartbeat": now, "started": now, "error": None}
         new = {
             "experiment": self.experiment,
             "key": job.key,
@@ -113,7 +114,7 @@ class Leases:
             if row.state == DONE:
                 return Lease(LeaseStatus.FINISHED, outcome_of(row.metrics, row.environment, row.curves))
             if row.failures >= self.attempts and row.state == WAITING:
-                return Lease(LeaseStatus.GIVEN_UP, reason=row.error or "")
+                return Lease(LeaseStatus.GIVEN_UP, reason=row.error or f"{row.failures} failures")
             if row.owner == self.owner and row.state == RUNNING:  # The answer to an earlier call was lost.
                 return Lease(LeaseStatus.ACQUIRED)
             if row.state == RUNNING and not self._abandoned(job.key, row.owner, row.heartbeat):
@@ -127,6 +128,10 @@ class Leases:
             if connection.execute(statement).rowcount == 0:  # Another owner was faster.
                 return Lease(LeaseStatus.HELD_ELSEWHERE)
         return Lease(LeaseStatus.ACQUIRED, abandoned_run=row.run_id or "")
+
+    def note(self, key: str, text: str) -> None:
+        """Note what keeps a run from its end, for others to see. An empty text takes the note back."""
+        self.ledger.update(self.experiment, key, self.owner, error=text or None)
 
     def give_back(self, key: str, error: str = "", failed: bool = False) -> int:
         """Let go of a run that is not finished, and return how often it has failed.

@@ -50,6 +50,7 @@ class UnfinishedRun:
     """The seconds since the run was taken."""
     failures: int
     error: str
+    """Why it is not finished, as far as that is known: its last failure, or that it makes no step."""
     run_id: str
     """MLflow's id of the run."""
 

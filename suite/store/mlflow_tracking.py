@@ -13,7 +13,7 @@ from typing import Any
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
-from suite.errors import InputError, StoppedError, StoreError, redacted
+from suite.errors import InputError, Interruption, StoppedError, StoreError, summary_of, redacted
 from suite.experiment.run_config import digest
 from suite.planning.job import Job, Outcome
 from suite.planning.study import Study
@@ -229,12 +229,9 @@ class Tracking:
             recorder.flush()
         except StoreError:
             raise  # Nothing can be written now. The next owner of the run corrects its status.
-        except Exception as error:
-            status = "KILLED" if isinstance(error, StoppedError) else "FAILED"
-            self.close(run_id, f"{type(error).__name__}: {error}", status)
-            raise
-        except BaseException:
-            self.client.set_terminated(run_id, "KILLED")
+        except BaseException as error:
+            status = "KILLED" if isinstance(error, StoppedError | Interruption) else "FAILED"
+            self.close(run_id, summary_of(error), status)
             raise
         assert recorder.outcome is not None, "Recorder.result was not called"
         recorder.counts = self.ledger.finish(experiment, job.key, owner, run_id, recorder.outcome)

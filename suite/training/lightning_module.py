@@ -79,6 +79,8 @@ class Watcher:
     """It is called after each validation, with the step and the skill. True ends an unpromising trial."""
     should_stop: Callable[[], bool] = lambda: False
     """It is called after each block. True ends the training after a checkpoint, from which it can go on later."""
+    on_note: Callable[[str], None] = lambda text: None
+    """It is called with a sentence about something that changes no result, such as a checkpoint that is damaged."""
 
 
 class TrainingModule(pl.LightningModule):
@@ -134,7 +136,10 @@ class TrainingModule(pl.LightningModule):
             setattr(self, name, state[name])
         self.norms, self.losses = list(state["norms"]), list(state["losses"])
         self.model.load_state_dict(state["weights"])
-        for step, metrics in self.curves:  # The watcher should know as much as after an uninterrupted run.
+
+    def tell_curves(self) -> None:
+        """Tell the watcher of the validations so far, so that it knows as much as after an uninterrupted run."""
+        for step, metrics in self.curves:
             self.watcher.on_metrics(step, metrics)
             self.watcher.should_prune(step, metrics["validation/skill"])
 

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -22,7 +23,7 @@ from suite.experiment.run_config import RunConfig, Training, derived_seed
 from suite.model.sequence_model import SequenceModel, model_of
 from suite.model.sizing import parameter_count, state_size
 from suite.numerics import numerics
-from suite.training.checkpoint import Checkpoint
+from suite.training.checkpoint import Beginning, Checkpoint
 from suite.training.gradient_callback import GradientCallback, GradientMeasurement
 from suite.training.lightning_module import TrainingModule, Watcher, evaluate, finite_metrics
 from suite.training.peak_memory import PeakMemory
@@ -67,20 +68,14 @@ def train(
     """
     watcher = watcher or Watcher()
     with numerics(threads), torch.random.fork_rng(), PeakMemory(device) as memory:
-        torch.manual_seed(derived_seed("training", config.seed))  # Cells that draw numbers need it, as for dropout.
         started = time.perf_counter()
-        data = Data(config.task, config.seed, config.training.batch_size)
-        model = model_of(config.model, data.task, seed=derived_seed("weights", config.seed))
-        _compile(model, data)
-        module = TrainingModule(model, data, config.training, watcher)
-        diagnostics = GradientCallback(config.seed) if config.training.diagnostics else None
-        state = Checkpoint(checkpoint, watcher.should_stop)
-        state.restore(module, diagnostics)
+        state = Checkpoint(checkpoint, config.key, watcher)
+        module, diagnostics = state.restored(partial(_begin, config, watcher))
         started -= state.earlier_seconds
         _fit(module, device, [diagnostics] if diagnostics else [])
         if state.stopped:
             raise StoppedError(f"stopped after {module.steps} of {config.training.steps} steps")
-        model.to(device)
+        module.model.to(device)
         test_started = time.perf_counter()
         metrics = _measure(module, device)
         metrics["testing_seconds"] = time.perf_counter() - test_started
@@ -89,7 +84,17 @@ def train(
         metrics["wall_seconds"] = time.perf_counter() - started
     metrics["peak_memory_mb"] = memory.peak_mb
     flow = diagnostics.measured if diagnostics else {}
-    return TrainingResult(finite_metrics(metrics), module.curves, model, flow)
+    return TrainingResult(finite_metrics(metrics), module.curves, module.model, flow)
+
+
+def _begin(config: RunConfig, watcher: Watcher) -> Beginning:
+    """Make a training, ready for its first step."""
+    torch.manual_seed(derived_seed("training", config.seed))  # Cells that draw numbers need it, as for dropout.
+    data = Data(config.task, config.seed, config.training.batch_size)
+    model = model_of(config.model, data.task, seed=derived_seed("weights", config.seed))
+    _compile(model, data)
+    module = TrainingModule(model, data, config.training, watcher)
+    return module, GradientCallback(config.seed) if config.training.diagnostics else None
 
 
 def _compile(model: SequenceModel, data: Data) -> None:
@@ -100,23 +105,33 @@ def _compile(model: SequenceModel, data: Data) -> None:
 
 
 class _OwnSignals(pl.Callback):
-    """A callback that restores the handler of SIGTERM. Lightning's own would end a training without a checkpoint."""
+    """A callback that restores the handlers of signals.
+
+    Lightning's own for SIGTERM would end a training without a checkpoint. After a KeyboardInterrupt, it would ignore
+    Ctrl-C for good.
+    """
 
     def __init__(self) -> None:
-        self.handler = signal.getsignal(signal.SIGTERM)
+        self.handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.restore()
+
+    def restore(self) -> None:
+        """Put the handlers back that were there before the training."""
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self.handler)
+            for number, handler in self.handlers.items():
+                signal.signal(number, handler)
 
 
 def _fit(module: TrainingModule, device: str, callbacks: Sequence[pl.Callback]) -> None:
+    own_signals = _OwnSignals()
     with _quiet_lightning():
         trainer = pl.Trainer(
             accelerator="gpu" if device == "cuda" else device,
             devices=1,
             max_epochs=1,
-            callbacks=[*callbacks, _OwnSignals()],
+            callbacks=[*callbacks, own_signals],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -125,8 +140,15 @@ def _fit(module: TrainingModule, device: str, callbacks: Sequence[pl.Callback]) 
         )
         try:
             trainer.fit(module)
-        except SystemExit as error:  # Lightning raises it after Ctrl-C.
-            raise KeyboardInterrupt from error
+        except SystemExit as error:
+            if isinstance(error.__context__, KeyboardInterrupt):  # Lightning makes this one of that one.
+                raise error.__context__ from None
+            raise
+        finally:
+            own_signals.restore()
+        if not trainer.should_stop:  # Lightning takes a StopIteration for the end of the data.
+            done, steps = module.steps, module.training_config.steps
+            raise RuntimeError(f"StopIteration was raised after {done} of {steps} steps, by the cell or by the task")
 
 
 def _measure(module: TrainingModule, device: str) -> dict[str, float]:

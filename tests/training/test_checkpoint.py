@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,13 @@ from torch.nn.functional import dropout, linear
 
 from suite.architectures._base import Cell, input_weight, recurrent_weight
 from suite.errors import StoppedError
+from suite.experiment import run_config
 from suite.experiment.run_config import ModelConfig, RunConfig, TaskConfig, Training
 from suite.planning.job import MEASURED, PrunerContext
 from suite.planning.sweep import GenerationPruner
 from suite.registry import architectures
+from suite.store.files import remove
+from suite.training.checkpoint import DIGEST_SIZE, Checkpoint
 from suite.training.lightning_module import Watcher
 from suite.training.train import TrainingResult, train
 
@@ -40,6 +45,18 @@ class Noisy(Cell[Tensor]):
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         h = torch.tanh(linear(x, self.W) + linear(dropout(state, 0.2, self.training), self.U))
         return h, h
+
+
+class Exhausted(Noisy):
+    """Takes the next one of what has no end, it thought."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.sequences = iter(range(24))
+
+    def initial_state(self, batch_size: int) -> Tensor:
+        next(self.sequences)
+        return super().initial_state(batch_size)
 
 
 def config(architecture: str = "gru", train_size: int | None = None, **training: Any) -> RunConfig:
@@ -128,22 +145,141 @@ def test_a_pruned_trial_is_pruned_at_the_same_step_when_it_is_resumed(tmp_path: 
     assert facts(result) == facts(whole)
 
 
-@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half a file", b"\x80\x04cos\nsystem\n(S'true'\ntR."])
-def test_a_checkpoint_that_cannot_be_read_is_not_used(content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "run.pt"
-    path.write_bytes(content)
-    assert facts(train(config(), checkpoint=path)) == facts(train(config()))
-
-
-def test_a_checkpoint_of_another_version_is_not_used(tmp_path: Path) -> None:
-    path = tmp_path / "run.pt"
+def stopped(run: RunConfig, path: Path, blocks: int = 4) -> bytes:
+    """The checkpoint of a run that was stopped after so many blocks of steps."""
+    left = iter(range(blocks - 1, -1, -1))
     with pytest.raises(StoppedError):
-        train(config(), Watcher(should_stop=lambda: True), checkpoint=path)
-    state = torch.load(path, weights_only=True)
-    del state["module"]["best_step"]
-    torch.save({**state, "format": 0}, path)
-    assert facts(train(config(), checkpoint=path)) == facts(train(config()))
+        train(run, Watcher(should_stop=lambda: next(left) == 0), checkpoint=path)
+    return path.read_bytes()
+
+
+def resigned(state: Any) -> bytes:
+    """A checkpoint with another state, whose digest is right."""
+    checkpoint = Checkpoint(None, config().key, Watcher())
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return checkpoint._digest(buffer.getvalue()) + buffer.getvalue()
+
+
+def content(data: bytes) -> Any:
+    return torch.load(io.BytesIO(data[DIGEST_SIZE:]), weights_only=True)
+
+
+@pytest.fixture(scope="module")
+def whole() -> dict[str, Any]:
+    return facts(train(config()))
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        pytest.param(lambda data: b"", "is damaged", id="empty"),
+        pytest.param(lambda data: b"hello", "is damaged", id="hello"),
+        pytest.param(lambda data: data[:-1], "is damaged", id="cut"),
+        pytest.param(lambda data: data[:5000] + bytes([data[5000] ^ 1]) + data[5001:], "is damaged", id="one bit"),
+        pytest.param(lambda data: bytes([data[0] ^ 1]) + data[1:], "is damaged", id="the digest"),
+        pytest.param(lambda data: data[DIGEST_SIZE:], "is damaged", id="without digest"),
+        pytest.param(lambda data: resigned(["nothing"]), "does not fit", id="another content"),
+        pytest.param(lambda data: resigned({**content(data), "module": {}}), "does not fit", id="half a content"),
+        pytest.param(lambda data: resigned(b"")[:-9], "is damaged", id="half a file"),
+        pytest.param(lambda data: resigned(Path("code")), "cannot be loaded", id="code"),
+    ],
+)
+def test_a_checkpoint_that_is_damaged_starts_the_run_anew_with_one_note_and_the_same_result(
+    damage: Callable[[bytes], bytes], reason: str, whole: dict[str, Any], tmp_path: Path
+) -> None:
+    path, notes = tmp_path / "run.pt", list[str]()
+    path.write_bytes(damage(stopped(config(), path)))
+    assert facts(train(config(), Watcher(on_note=notes.append), checkpoint=path)) == whole
+    (note,) = notes
+    assert note.startswith(f"the checkpoint '{path}' {reason}")
+    assert note.endswith("so the run starts anew")
+
+
+def _of_another_seed(path: Path) -> None:
+    path.write_bytes(stopped(config().with_seed(4), path.with_name("other.pt")))
+
+
+def _of_a_longer_run(path: Path) -> None:
+    path.write_bytes(stopped(config(steps=151), path.with_name("other.pt")))
+
+
+def _of_another_protocol(path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_config, "PROTOCOL", run_config.PROTOCOL - 1)
+        stopped(config(), path)
+
+
+@pytest.mark.parametrize("put", [_of_another_seed, _of_a_longer_run, _of_another_protocol])
+def test_a_checkpoint_of_another_run_starts_the_run_anew(
+    put: Callable[[Path], None], whole: dict[str, Any], tmp_path: Path
+) -> None:
+    path, notes = tmp_path / "run.pt", list[str]()
+    put(path)
+    assert facts(train(config(), Watcher(on_note=notes.append), checkpoint=path)) == whole
+    assert [note.split("' ")[1] for note in notes] == [
+        "is damaged, or belongs to another run or version, so the run starts anew"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("put", "reason"),
+    [
+        pytest.param(Path.mkdir, "cannot be read (Is a directory)", id="folder"),
+        pytest.param(lambda path: path.symlink_to(path), "cannot be read (Too many levels", id="loop"),
+        pytest.param(lambda path: path.parent.rmdir() or path.parent.touch(), "cannot be read (Not a", id="no folder"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_read_or_written_stops_no_run(
+    put: Callable[[Path], Any],
+    reason: str,
+    whole: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MEMSPAN_CHECKPOINT_SECONDS", "0")
+    path, notes = tmp_path / "checkpoints" / "run.pt", list[str]()
+    path.parent.mkdir()
+    put(path)
+    assert facts(train(config(), Watcher(on_note=notes.append), checkpoint=path)) == whole
+    (note,) = notes
+    assert reason in note
+    remove(path)
+
+
+def test_a_checkpoint_that_cannot_be_kept_is_said_once(
+    whole: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMSPAN_CHECKPOINT_SECONDS", "0")
+    path, notes = tmp_path / "run.pt", list[str]()
+    path.with_name(f"{path.name}.{os.getpid()}").mkdir()  # There, the file is written before it is moved.
+    assert facts(train(config(), Watcher(on_note=notes.append), checkpoint=path)) == whole
+    (note,) = notes
+    assert note.startswith(f"the checkpoint '{path}' cannot be written (IsADirectoryError: ")
+
+
+class Growing(Noisy):
+    """Has a buffer that is as large as the last batch."""
+
+    def initial_state(self, batch_size: int) -> Tensor:
+        self.register_buffer("last", torch.zeros(batch_size))
+        return super().initial_state(batch_size)
+
+
+def test_a_cell_that_refuses_its_own_state_starts_the_run_anew(tmp_path: Path) -> None:
+    run, path, notes = config("tests.training.test_checkpoint:Growing"), tmp_path / "run.pt", list[str]()
+    whole = facts(train(run))
+    stopped(run, path)
+    assert facts(train(run, Watcher(on_note=notes.append), checkpoint=path)) == whole
+    assert [note.split("' ")[1].split(":")[0] for note in notes] == ["does not fit (RuntimeError"]
+
+
+def test_a_step_that_raises_stop_iteration_is_an_error_and_no_early_end() -> None:
+    with pytest.raises(
+        RuntimeError, match="StopIteration was raised after 20 of 150 steps, by the cell or by the task"
+    ):
+        train(config("tests.training.test_checkpoint:Exhausted"))
 
 
 CHILD = """
@@ -173,7 +309,7 @@ def test_killed_between_and_inside_checkpoints_it_goes_on_to_the_same_bits(tmp_p
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        steps.append(torch.load(path, weights_only=True)["module"]["steps"])
+        steps.append(content(path.read_bytes())["module"]["steps"])
         half_written += len(list(tmp_path.glob("run.pt.*")))
     assert steps == sorted(steps)
     assert 0 < steps[0] < steps[-1] < 1200

@@ -84,18 +84,24 @@ def repeat_run(config: RunConfig, signals: Signals) -> Outcome:
     return Outcome(result.metrics, (*result.curves, *lag_curves(result.gradient_flow)))
 
 
-def retrain(runs: Sequence[RepeatedRun], engine: Engine, on_repeated: Callable[[RepeatedRun, str], None]) -> list[str]:
+def retrain(
+    runs: Sequence[RepeatedRun],
+    engine: Engine,
+    on_repeated: Callable[[RepeatedRun, str], None],
+    on_note: Callable[[str], None] = lambda text: None,
+) -> list[str]:
     """Train runs again, and return a sentence for each that does not hold.
 
     Args:
         runs: see `runs_to_repeat`.
         engine: where they execute; it is left at the end.
         on_repeated: is called after each run with what differs, which is empty if nothing does.
+        on_note: receives a sentence about a run that seems to hang, also from another thread.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C or SIGTERM.
     """
-    work = _RepeatedRuns(runs, on_repeated)
+    work = _RepeatedRuns(runs, on_repeated, on_note)
     if not dispatch(work, engine):
         raise KeyboardInterrupt
     sentences = [work.wrong[place] for place in sorted(work.wrong)]
@@ -105,9 +111,15 @@ def retrain(runs: Sequence[RepeatedRun], engine: Engine, on_repeated: Callable[[
 class _RepeatedRuns(Work):
     """Runs to be trained again, by their place in the list."""
 
-    def __init__(self, runs: Sequence[RepeatedRun], on_repeated: Callable[[RepeatedRun, str], None]) -> None:
+    def __init__(
+        self,
+        runs: Sequence[RepeatedRun],
+        on_repeated: Callable[[RepeatedRun, str], None],
+        on_run_note: Callable[[str], None],
+    ) -> None:
         self.runs = runs
         self.on_repeated = on_repeated
+        self.on_run_note = on_run_note
         self.ready = list(range(len(runs)))
         self.outcomes: dict[int, Outcome] = {}
         self.wrong: dict[int, str] = {}
@@ -134,6 +146,10 @@ class _RepeatedRuns(Work):
         if differs:
             self.wrong[place] = f"{run.row}, {run.name}: {differs}"
         self.on_repeated(run, differs)
+
+    def on_note(self, key: str, text: str) -> None:
+        run = self.runs[int(key)]
+        self.on_run_note(f"{run.row}, {run.name}: {text}")
 
 
 def _differs(run: RepeatedRun, again: Outcome) -> str:
