@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from suite.errors import Interruption, StoppedError, StoreError, summary_of, redacted
+from suite.errors import Interruption, StoppedError, StoreError, redacted, summary_of
 
 
 class Signals:

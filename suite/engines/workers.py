@@ -19,7 +19,7 @@ from typing import Any
 
 from suite.engines._base import Engine, EngineTask, Signals, StepListener, TaskResult, TaskStatus, run_task
 from suite.engines.devices import CPU, available
-from suite.errors import summary_of, redacted
+from suite.errors import redacted, summary_of
 from suite.imports import search_path
 
 REPORT_SECONDS = 0.25

@@ -13,7 +13,7 @@ from typing import Any
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
-from suite.errors import InputError, Interruption, StoppedError, StoreError, summary_of, redacted
+from suite.errors import InputError, Interruption, StoppedError, StoreError, redacted, summary_of
 from suite.experiment.run_config import digest
 from suite.planning.job import Job, Outcome
 from suite.planning.study import Study
