@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 import torch
 from hypothesis import settings
 
+from suite.store.environment import environment
 from tests import servers
 
 torch.set_num_threads(1)
 settings.register_profile("memspan", deadline=None, derandomize=True, database=None, max_examples=20)
 settings.load_profile("memspan")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Name the processor in every failure, because rounding depends on it."""
+    report = yield
+    if report.failed:
+        here = environment()
+        report.sections.append(("Processor", f"{here['processor']}, {here['cpu']}, {here['cpu_capability']}"))
+    return report
 
 
 @pytest.fixture(autouse=True)

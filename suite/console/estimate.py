@@ -1,21 +1,51 @@
-"""An estimate of the time that the missing runs of an experiment take, from a few measured steps of each study."""
+"""An estimate of the time that the missing runs of an experiment take, from a few measured steps of each study.
+
+A run costs more with a larger or a deeper model, and a sweep may search the size. So a study is measured at several
+points of its search space, and the mean over them stands for its runs.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
+from statistics import fmean
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from suite.console.progress import duration
+from suite.experiment.run_config import RunConfig, canonical_json
 from suite.planning.plan import Plan
 from suite.planning.study import Study
+from suite.planning.sweep import spread
+from suite.results.wording import UNKNOWN
 from suite.training.train import train
 
 STEPS = 20
 """The number of optimiser steps that are measured."""
+POINTS = 8
+"""The number of points of a search space at which its models are looked at."""
+MOST_MODELS = 4
+"""The largest number of these models that are measured."""
+START = 15.0
+"""The seconds, on a common machine, in which a command and its workers start and the leaderboard is written."""
 HEADINGS = ("runs missing", "hidden size", "seconds per run")
+
+
+@dataclass(frozen=True)
+class StudyEstimate:
+    """The missing runs of a study, and the time that they take one after another."""
+
+    label: str
+    missing: int
+    hidden_sizes: Sequence[int]
+    seconds: float
+    """The mean time of a run."""
+    turns: int
+    """The number of runs that must wait for each other: an evaluation waits for all trials."""
 
 
 def print_estimate(plan: Plan, workers: int, console: Console, power: str = "") -> None:
@@ -31,31 +61,68 @@ def print_estimate(plan: Plan, workers: int, console: Console, power: str = "") 
     table.add_column("", no_wrap=True)
     for heading in HEADINGS:
         table.add_column(heading, justify="right")
-    total = 0.0
+    estimates: list[StudyEstimate] = []
     for level, studies in groupby(plan.studies, key=lambda study: study.level.label):
         table.add_row(f"[bold]{escape(level)}[/bold]")
         for study in studies:
-            missing = plan.experiment.runs_per_study - plan.progress(study).done
-            hidden_size, seconds = _measure(study)
-            total += seconds * missing
-            table.add_row(f"  {escape(study.variant.label)}", str(missing), str(hidden_size), f"{seconds:.1f}")
+            estimate = estimate_study(plan, study)
+            estimates.append(estimate)
+            sizes = "–".join(map(str, dict.fromkeys((min(estimate.hidden_sizes), max(estimate.hidden_sizes)))))
+            seconds = f"{estimate.seconds:.1f}" if estimate.missing else UNKNOWN
+            table.add_row(f"  {escape(estimate.label)}", str(estimate.missing), sizes, seconds)
     console.print(table)
-    at_a_time = f"{workers} worker{'s' * (workers > 1)}"
     if power:
         console.print(power, highlight=False)
-    console.print(
-        f"{plan.planned - plan.done} of {plan.planned} runs are missing. With {at_a_time}, they take some ten seconds "
-        f"to start and then at most about {duration(total / workers)}. A run that solves its task stops early.",
-        highlight=False,
-    )
+    sentences = [f"{plan.planned - plan.done} of {plan.planned} runs are missing."]
+    if plan.planned > plan.done:
+        time = duration(total_seconds(estimates, workers))
+        at_a_time = f"{workers} worker{'s' * (workers > 1)}"
+        sentences.append(f"With {at_a_time}, they take about {time} in all, the start included.")
+        if any(study.level.training.stop_when_solved for study in plan.studies):
+            sentences.append("A run that solves its task stops early.")
+    console.print(" ".join(sentences), highlight=False)
 
 
-def _measure(study: Study) -> tuple[int, float]:
-    """Return the hidden size of a study's defaults, and the seconds that one run with the defaults takes."""
-    config = study.config(study.defaults, study.sweep.seed)
-    training = config.training.model_copy(update={"steps": STEPS, "validation_size": 8, "test_size": 8})
-    task = config.task.model_copy(update={"test_lengths": ()})
-    short = config.model_copy(update={"training": training, "task": task})
-    train(short)  # The first run compiles the kernels.
-    seconds = train(short).metrics["training_seconds"] / STEPS * config.training.steps
-    return config.model.hidden_size, seconds
+def total_seconds(estimates: Sequence[StudyEstimate], workers: int) -> float:
+    """Return the time that all missing runs take, with the start.
+
+    The workers share the runs. No number of workers makes a run shorter, or an evaluation begin before its trials end.
+    """
+    shared = sum(estimate.seconds * estimate.missing for estimate in estimates) / workers
+    longest = max((estimate.seconds * estimate.turns for estimate in estimates), default=0.0)
+    return START + max(shared, longest)
+
+
+def estimate_study(plan: Plan, study: Study) -> StudyEstimate:
+    """Return the missing runs of a study, and the time of one of them, as a mean over the search space."""
+    progress = plan.progress(study)
+    missing = plan.experiment.runs_per_study - progress.done
+    configs = models_of(study)
+    hidden_sizes = [config.model.hidden_size for config in configs]
+    if not missing:
+        return StudyEstimate(study.variant.label, 0, hidden_sizes, seconds=0.0, turns=0)
+    _seconds_of_a_run(configs[0])  # The first run compiles the kernels.
+    seconds = fmean(_seconds_of_a_run(config) for config in configs)
+    return StudyEstimate(study.variant.label, missing, hidden_sizes, seconds, turns=1 if progress.evaluations else 2)
+
+
+def models_of(study: Study) -> list[RunConfig]:
+    """Return configurations whose models stand for all of a study: its own, or some at points all over its space."""
+    points = spread(study, POINTS) if study.sweep.trials else [{}]
+    configs = [study.config(params, study.sweep.seed) for params in points]
+    models = {canonical_json(config.model.model_dump()): config for config in configs}
+    ordered = sorted(models.values(), key=lambda config: (config.model.depth, config.model.hidden_size))
+    if len(ordered) <= MOST_MODELS:
+        return ordered
+    return [ordered[round(i * (len(ordered) - 1) / (MOST_MODELS - 1))] for i in range(MOST_MODELS)]
+
+
+def _seconds_of_a_run(config: RunConfig) -> float:
+    """Return the time of a whole run, from a few of its steps, one validation, its test and its diagnostics."""
+    training = config.training.model_copy(update={"steps": STEPS, "validate_every": STEPS})
+    short = config.model_copy(update={"training": training})
+    metrics = train(short).metrics
+    each_step, each_validation = metrics["training_seconds"] / STEPS, metrics["validation_seconds"]
+    once = metrics["wall_seconds"] - metrics["training_seconds"] - each_validation
+    validations = math.ceil(config.training.steps / config.training.validate_every)
+    return once + each_step * config.training.steps + each_validation * validations

@@ -127,6 +127,11 @@ def suggest(study: Study, numbers: range, earlier: Sequence[tuple[Job, Outcome]]
     return [{name: params[name] for name in study.space} for params in suggestions]
 
 
+def spread(study: Study, count: int) -> list[dict[str, Any]]:
+    """Return points that lie all over the search space of a study, whatever its sampler; the first is the default."""
+    return [study.defaults, *_sobol(study, count)[1:]] if study.space else [{}]
+
+
 def _sobol(study: Study, count: int) -> list[dict[str, Any]]:
     """Return the first points of a scrambled Sobol design. A longer design begins with the same points."""
     if len(study.design) >= count:

@@ -485,7 +485,7 @@ def test_neither_the_place_nor_the_number_of_spikes_tells_an_interval() -> None:
     assert_close(batch.inputs.mean((0, 2)), torch.full((12,), 1 / 3), rtol=0, atol=0.01)  # the mean interval is 3
     for step in range(4, 12):
         asked = batch.targets[batch.mask[:, step], step]
-        assert_close(torch.bincount(asked, minlength=3) / len(asked), torch.full((3,), 1 / 3), rtol=0, atol=0.015)
+        assert_close(torch.bincount(asked, minlength=3) / len(asked), torch.full((3,), 1 / 3), rtol=0, atol=0.025)
 
 
 # digits --------------------------------------------------------------------------------------------------------------
@@ -532,8 +532,8 @@ def test_sunspots_ask_at_every_step_for_the_next_of_statsmodels_years() -> None:
     for first in (0, 100, 304):
         assert_close(back(batch.inputs[first, :, 0]).tolist(), years[first : first + 4], rtol=0, atol=1e-4)
         assert_close(back(batch.targets[first, :, 0]).tolist(), years[first + 1 : first + 5], rtol=0, atol=1e-4)
-    assert learnt.mean().item() == pytest.approx(44.9, abs=0.05)
-    assert learnt.std(correction=0).item() == pytest.approx(35.2, abs=0.05)
+    assert learnt.mean().item() == pytest.approx(44.926, abs=0.01)
+    assert learnt.std(correction=0).item() == pytest.approx(35.161, abs=0.01)
 
 
 @pytest.mark.parametrize("length", [1, 30, 62])
@@ -547,19 +547,19 @@ def test_what_the_docstring_of_sunspots_says_of_simpler_forecasts() -> None:
     task = Sunspots()
     series = torch.cat([task.examples(1).inputs[:1, 0, 0], task.examples(1).targets[:, 0, 0]]).double()
     train, validation, test = (task.examples(1).rows(part) for part in task.parts(1))
-    for part, variance in ((train, 1.0), (validation, 0.74), (test, 2.25)):
+    for part, variance in ((train, 1.0), (validation, 0.7408), (test, 2.2540)):
         mean = part.targets.mean().expand_as(part.targets)
         assert task.score(mean, part) == pytest.approx(0.0, abs=1e-6)
-        assert task.loss(mean, part).item() == pytest.approx(variance, abs=0.01)
-    assert task.score(validation.inputs, validation) == pytest.approx(0.56, abs=0.005)
-    assert task.score(test.inputs, test) == pytest.approx(0.60, abs=0.005)
-    for order, scores in ((2, (0.79, 0.82)), (9, (0.83, 0.86))):
+        assert task.loss(mean, part).item() == pytest.approx(variance, abs=1e-3)
+    assert task.score(validation.inputs, validation) == pytest.approx(0.5574, abs=1e-3)
+    assert task.score(test.inputs, test) == pytest.approx(0.6026, abs=1e-3)
+    for order, scores in ((2, (0.7921, 0.8145)), (9, (0.8306, 0.8578))):
         past = torch.cat([series.unfold(0, order, 1)[:-1], torch.ones(309 - order, 1)], dim=1)
         known = 185 - order
         weights = torch.linalg.lstsq(past[:known], series[order:185].unsqueeze(1)).solution
         forecast = (past @ weights).unsqueeze(1)[known:]
-        assert task.score(forecast[:62], validation) == pytest.approx(scores[0], abs=0.006)
-        assert task.score(forecast[62:], test) == pytest.approx(scores[1], abs=0.006)
+        assert task.score(forecast[:62], validation) == pytest.approx(scores[0], abs=1e-3)
+        assert task.score(forecast[62:], test) == pytest.approx(scores[1], abs=1e-3)
 
 
 # options -------------------------------------------------------------------------------------------------------------
