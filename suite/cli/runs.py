@@ -35,7 +35,9 @@ from suite.cli.leaderboards import keep_in_mlflow
 from suite.errors import StoreError
 
 if TYPE_CHECKING:
+    from suite.leaderboards.leaderboard import Leaderboard
     from suite.planning.plan import Plan
+    from suite.store.store import Store
 
 
 @app.command()
@@ -85,14 +87,8 @@ def run(
     given_up = options.run(plan, opened_store)
     board = build_leaderboard(record_of(plan, opened_store))
     show(board, console)
-    folder = opened_store.folder / "leaderboards" / board.experiment
-    if plan.done == plan.planned and (was_incomplete or not (folder / "manifest.json").exists()):
-        from suite.leaderboards.files import write
-
-        try:
-            keep_in_mlflow(board, write(board, folder), opened_store, quiet)
-        except OSError as error:
-            raise StoreError(f"the leaderboard cannot be written to {str(folder)!r}: {error.strerror}") from error
+    if plan.done == plan.planned:
+        _write(board, opened_store, was_incomplete, quiet)
     if keep_models:
         options.keep_models(plan, opened_store)
     return report_missing(plan, given_up)
@@ -106,6 +102,19 @@ def _print_estimate(plan: Plan, options: RunOptions) -> None:
     seeds = len(plan.experiment.evaluation.seed_list)
     power = power_between(len(plan.experiment.architectures), seeds)
     print_estimate(plan, options.worker_count, console, power)
+
+
+def _write(board: Leaderboard, store: Store, is_new: bool, quiet: bool) -> None:
+    """Write a complete leaderboard into the store and into MLflow, unless nothing is new and it is there already."""
+    from suite.leaderboards.files import write
+
+    folder = store.folder / "leaderboards" / board.experiment
+    if not is_new and (folder / "manifest.json").exists():
+        return
+    try:
+        keep_in_mlflow(board, write(board, folder), store, quiet)
+    except OSError as error:
+        raise StoreError(f"the leaderboard cannot be written to {str(folder)!r}: {error.strerror}") from error
 
 
 @app.command()

@@ -20,7 +20,7 @@ from suite.statistics.table import FEW_SEEDS
 
 COLUMN = ("key", "heading", "kind", "low", "high", "sort", "best", "left")
 """The attributes of a column that the scripts read."""
-POINTS = 12_000
+POINTS = 11_000
 """About the number of points of all learning curves together; the curve of a row keeps at least 20."""
 
 
