@@ -26,6 +26,7 @@ from suite.numerics import numerics
 from suite.training.checkpoint import Beginning, Checkpoint
 from suite.training.gradient_callback import GradientCallback, GradientMeasurement
 from suite.training.lightning_module import TrainingModule, Watcher, evaluate, finite_metrics
+from suite.training.one_process import make_trainer
 from suite.training.peak_memory import PeakMemory
 
 
@@ -127,17 +128,7 @@ class _OwnSignals(pl.Callback):
 def _fit(module: TrainingModule, device: str, callbacks: Sequence[pl.Callback]) -> None:
     own_signals = _OwnSignals()
     with _quiet_lightning():
-        trainer = pl.Trainer(
-            accelerator="gpu" if device == "cuda" else device,
-            devices=1,
-            max_epochs=1,
-            callbacks=[*callbacks, own_signals],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-        )
+        trainer = make_trainer(device, [*callbacks, own_signals])
         try:
             trainer.fit(module)
         except SystemExit as error:
