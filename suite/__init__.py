@@ -6,6 +6,7 @@ Every name is imported on first use, so that ``memspan --help`` is instant.
 from __future__ import annotations
 
 from suite.imports.exports import ORIGINS
+from suite.surroundings import give_home
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ __all__ = [
 ]
 
 
+give_home()
+
+
 def run(
     experiment: str | Path, *, store: str | Path = "mlruns", workers: int = 1, check: bool = True, **selection: Any
 ) -> pd.DataFrame:
@@ -51,7 +55,9 @@ def run(
     Args:
         experiment: the name of an experiment (see ``memspan list``), or the path of a TOML file.
         store: the folder of the store.
-        workers: the number of runs at a time. With more than one, call this below ``if __name__ == "__main__":``.
+        workers: the number of runs at a time. 0 means as many as the command takes: one per GPU, or one per core
+            without GPUs. The default is 1, which needs no other process: with more, a script must call this below
+            ``if __name__ == "__main__":``.
         check: whether to look first if its cells and tasks keep their contracts.
         selection: ``architectures`` and ``tasks`` (labels), ``seeds``, ``trials`` and ``steps``; see
             ``Experiment.select``.

@@ -25,11 +25,11 @@ FLOORS = (
     ("registry",),
     ("options",),
     ("statistics", "architectures", "engines"),
-    ("kernels", "tasks", "errors", "numerics", "imports"),
+    ("kernels", "tasks", "errors", "numerics", "surroundings", "imports"),
 )
 """From the top down; CONTRIBUTING says in a sentence what each room is for."""
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-IN_SUITE_ITSELF = {"__init__", "__main__", "data", "errors", "numerics", "options", "registry"}
+IN_SUITE_ITSELF = {"__init__", "__main__", "data", "errors", "numerics", "options", "registry", "surroundings"}
 ONLY_IMPORTER = {
     "mlflow": "suite/store/mlflow_",
     "optuna": "suite/planning/sweep.py",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import sys
-from typing import Any, NoReturn
+from typing import Any
 
 import typer
 
 from suite.cli import claims, info, leaderboards, runs, timing
 from suite.cli._app import app, stderr
 from suite.errors import InputError, StoreError
+from suite.surroundings import failure_of_stdout, protect_streams
 
 __all__ = ["app", "claims", "info", "leaderboards", "main", "runs", "timing"]
 
@@ -26,28 +27,40 @@ INTERRUPTED = 130
 GOES_ON = "finished runs are kept, and the same command goes on from there"
 
 
-def _end_interrupted() -> NoReturn:
-    stderr.print(f"memspan: interrupted; {GOES_ON}", soft_wrap=True)
-    sys.exit(1)
-
-
 def main() -> None:
-    """Run the command line. Wrong input ends with one message and exit code 2, and an interruption with exit code 1."""
+    """Run the command line, and end with its exit code.
+
+    It is 2 after wrong input, and 1 after an interruption or if the output could not be written.
+    """
+    protect_streams()
+    code = _run()
+    failure = failure_of_stdout()
+    if failure is not None:
+        stderr.print(f"memspan: stdout cannot be written: {failure.strerror}", style="red", soft_wrap=True)
+    sys.exit(code or int(failure is not None))
+
+
+def _run() -> int:
+    """Run the command line, say in one message why a command cannot go on, and return the exit code."""
     try:
         result: Any = app(standalone_mode=False)
     except InputError as error:
-        stderr.print(f"memspan: {error}", style="red", highlight=False, soft_wrap=True, markup=False)
-        sys.exit(2)
+        return _complain(str(error), 2)
     except StoreError as error:
-        stderr.print(f"memspan: {error}; {GOES_ON}", style="red", highlight=False, soft_wrap=True, markup=False)
-        sys.exit(1)
+        return _complain(f"{error}; {GOES_ON}", 1)
     except (KeyboardInterrupt, typer.Abort):
-        _end_interrupted()
+        result = INTERRUPTED
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "show"):  # It is a usage error, which shows itself.
             error.show()
-            sys.exit(error.exit_code)
+            return int(error.exit_code)
         raise
     if result == INTERRUPTED:
-        _end_interrupted()
-    sys.exit(result if isinstance(result, int) else 0)
+        stderr.print(f"memspan: interrupted; {GOES_ON}", soft_wrap=True)
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def _complain(message: str, code: int) -> int:
+    stderr.print(f"memspan: {message}", style="red", highlight=False, soft_wrap=True, markup=False)
+    return code

@@ -21,6 +21,7 @@ from suite.engines._base import Engine, EngineTask, Signals, StepListener, TaskR
 from suite.engines.devices import CPU, available
 from suite.errors import redacted, summary_of
 from suite.imports import search_path
+from suite.surroundings import protect_streams
 
 REPORT_SECONDS = 0.25
 """The shortest time between two progress reports of a worker."""
@@ -200,6 +201,7 @@ _signals: _WorkerSignals
 def _start(reports: Connection, stopping: Any, device: str | None) -> None:
     """Set up a worker once, before it calculates anything."""
     global _signals
+    protect_streams()
     if os.environ.get(SAFE_PATH) == STARTED_BY_MEMSPAN:  # The programs that a task starts are not concerned.
         del os.environ[SAFE_PATH]
     os.environ["CUDA_VISIBLE_DEVICES"] = device or ""

@@ -27,7 +27,7 @@ def _without_ranks() -> Iterator[None]:
 
 with _without_ranks():
     import lightning.pytorch as pl
-    from lightning.pytorch.plugins.environments import LightningEnvironment
+    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
 
 def make_trainer(device: str, callbacks: Sequence[pl.Callback]) -> pl.Trainer:

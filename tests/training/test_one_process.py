@@ -1,4 +1,4 @@
-"""One run is one process on one device, whatever launcher has started it, and its result is the same to the last bit."""
+"""One run is one process on one device, whatever launcher has started it, and gives the same bits."""
 
 from __future__ import annotations
 
