@@ -99,7 +99,7 @@ def leaderboard(experiment: str | Path, *, store: str | Path = "mlruns", **selec
     from suite.running import runner
     from suite.store.store import Store
 
-    board = build_leaderboard(runner.open_plan(load(experiment).select(**selection), Store(store)))
+    board = build_leaderboard(runner.open_plan(load(experiment).select(**selection), Store(store, reads_only=True)))
     if not board.scopes:
         raise InputError(f"nothing to rank in store {str(store)!r}: {' '.join(board.notes)}")
     return board.rows

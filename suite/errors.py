@@ -19,6 +19,10 @@ class StoreError(RuntimeError):
     """The store cannot be written or does not answer, even after several tries. No run is to blame for it."""
 
 
+class DamagedError(StoreError):
+    """A file of the store is damaged. Its message says what to move away, and what is made again."""
+
+
 class StoppedError(RuntimeError):
     """A run was asked to stop. It has kept a checkpoint and ended."""
 

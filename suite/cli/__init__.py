@@ -10,7 +10,7 @@ import typer
 
 from suite.cli import claims, info, leaderboards, runs, timing
 from suite.cli._app import app, stderr
-from suite.errors import InputError, StoreError
+from suite.errors import DamagedError, InputError, StoreError
 from suite.surroundings import failure_of_stdout, protect_streams
 
 __all__ = ["app", "claims", "info", "leaderboards", "main", "runs", "timing"]
@@ -46,6 +46,8 @@ def _run() -> int:
         result: Any = app(standalone_mode=False)
     except InputError as error:
         return _complain(str(error), 2)
+    except DamagedError as error:
+        return _complain(str(error), 1)
     except StoreError as error:
         return _complain(f"{error}; {GOES_ON}", 1)
     except (KeyboardInterrupt, typer.Abort):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -21,6 +22,11 @@ app = typer.Typer(
 )
 console = Console()
 stderr = Console(stderr=True)
+
+
+def print_written(written: list[Path]) -> None:
+    """Print where files were written."""
+    stderr.print(f"wrote {written[0]} and {len(written) - 1} files beside it", soft_wrap=True)
 
 
 @contextmanager

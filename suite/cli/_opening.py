@@ -48,8 +48,8 @@ def check_before_runs(experiments: Iterable[Experiment], no_check: bool) -> None
         check_contracts(study.default_config for study in checked)
 
 
-def open_store(folder: Path, storage: str | None, tracking_uri: str | None) -> Store:
-    """Open a store, which is made if it does not exist.
+def open_store(folder: Path, storage: str | None, tracking_uri: str | None, *, reads_only: bool = False) -> Store:
+    """Open a store, which is made if it does not exist; if it ``reads_only``, nothing is made or written.
 
     Raises:
         InputError: if the store cannot be opened, or an environment variable for waiting times is wrong.
@@ -59,14 +59,14 @@ def open_store(folder: Path, storage: str | None, tracking_uri: str | None) -> S
 
     for variable in ("MEMSPAN_PATIENCE", "MEMSPAN_CHECKPOINT_SECONDS"):
         seconds(variable, 0)
-    return Store(folder, storage, tracking_uri)
+    return Store(folder, storage, tracking_uri, reads_only=reads_only)
 
 
 def open_existing_store(folder: Path, storage: str | None, tracking_uri: str | None, experiment: str) -> Store:
-    """Open a store that exists already.
+    """Open a store that exists already, for reading alone.
 
     Raises:
-        InputError: if it does not, with the advice to run the experiment.
+        InputError: if it does not exist, with the advice to run the experiment.
     """
     from suite.store.store import exists
 
@@ -74,7 +74,7 @@ def open_existing_store(folder: Path, storage: str | None, tracking_uri: str | N
         raise InputError(
             f"no store in {str(folder)!r}; run `memspan run {experiment}` first, or give --store or --storage"
         )
-    return open_store(folder, storage, tracking_uri)
+    return open_store(folder, storage, tracking_uri, reads_only=True)
 
 
 def load_record(

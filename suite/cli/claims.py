@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from suite.cli._app import app, console, stderr
+from suite.cli._app import app, console, print_written, stderr
 from suite.cli._opening import check_before_runs, open_store
 from suite.cli._options import (
     Address,
@@ -69,7 +69,7 @@ def claims(
     selected = load_all(names or [])
     check_before_runs([claim.experiment_with(budget) for claim in selected], no_check)
     options = RunOptions(engine, workers, devices, address, gpus, attempts, quiet)
-    opened = open_store(store, storage, tracking_uri)
+    opened = open_store(store, storage, tracking_uri, reads_only=dry_run)
     if dry_run:
         _print_estimates(selected, budget, opened, options)
         return 0
@@ -121,7 +121,7 @@ def _write(verdicts: list[ClaimVerdict], budget: str, store: Store, folder: Path
         experiment = verdict.claim.experiment_with(budget).name
         store.tracking.keep_report(experiment, f"claim, budget {budget}", pictures)
     report.print_verdicts(verdicts, console)
-    stderr.print(f"wrote {written[0]} and {len(written) - 1} files beside it", soft_wrap=True)
+    print_written(written)
 
 
 def _timing_bar(total: int) -> AbstractContextManager[Callable[[], None]]:

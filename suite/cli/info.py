@@ -151,7 +151,9 @@ def ui(
         if probe.connect_ex((host, port)) == 0:
             raise InputError(f"port {port} on {host} is in use; give another --port")
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    from suite.store.addresses import embedded_address
+
+    uri = embedded_address(folder / "mlflow.db")
     arguments = ["ui", "--backend-store-uri", uri, "--host", host, "--port", str(port), "--workers", "1"]
     console.print(f"MLflow starts on http://{host}:{port} in some ten seconds. Press Ctrl-C to stop it.")
     os.chdir(folder)  # MLflow searches the folder in which it starts before all others.

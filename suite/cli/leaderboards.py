@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from suite.cli._app import app, console, infrequent_garbage_collection, stderr
+from suite.cli._app import app, console, infrequent_garbage_collection, print_written, stderr
 from suite.cli._opening import load_record, load_selection, open_existing_store
 from suite.cli._options import (
     Architectures,
@@ -28,7 +28,6 @@ from suite.errors import InputError
 
 if TYPE_CHECKING:
     from suite.experiment.experiment import Experiment
-    from suite.leaderboards.leaderboard import Leaderboard
     from suite.store.store import Store
 
 
@@ -79,21 +78,12 @@ def leaderboard(
         except OSError as error:
             folder = str(store / "frozen") if frozen else str(output)
             raise InputError(f"{folder!r} cannot be written: {error.strerror}") from error
-        if opened_store is not None:
-            keep_in_mlflow(board, written, opened_store, quiet=True)
-        stderr.print(f"wrote {written[0]} and {len(written) - 1} files beside it", soft_wrap=True)
+        print_written(written)
     if as_json:
         print(render.as_json(board), end="")
     else:
         render.show(board, console)
     return 0 if board.scopes else 1
-
-
-def keep_in_mlflow(board: Leaderboard, written: list[Path], store: Store, quiet: bool = False) -> None:
-    """Keep the written files of a leaderboard in MLflow too, and print where they are."""
-    store.tracking.keep_report(board.experiment, "leaderboard", written)
-    if not quiet:
-        stderr.print(f"wrote {written[0]} and {len(written) - 1} files beside it", soft_wrap=True)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from suite.cli._app import app, console
+from suite.cli._app import app, console, print_written
 from suite.cli._opening import check_before_runs, load_selection, open_existing_store, open_store
 from suite.cli._options import (
     Address,
@@ -31,7 +31,6 @@ from suite.cli._options import (
     Workers,
 )
 from suite.cli._run_options import RunOptions, report_missing
-from suite.cli.leaderboards import keep_in_mlflow
 from suite.errors import StoreError
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def run(
     from suite.running import runner
 
     options = RunOptions(engine, workers, devices, address, gpus, attempts, quiet)
-    opened_store = open_store(store, storage, tracking_uri)
+    opened_store = open_store(store, storage, tracking_uri, reads_only=dry_run)
     plan = runner.open_plan(selection, opened_store, curves=True)
     if dry_run:
         _print_estimate(plan, options)
@@ -88,7 +87,7 @@ def run(
     board = build_leaderboard(record_of(plan, opened_store))
     show(board, console)
     if plan.done == plan.planned:
-        _write(board, opened_store, was_incomplete, quiet)
+        _keep_leaderboard(board, opened_store, was_incomplete, quiet)
     if keep_models:
         options.keep_models(plan, opened_store)
     return report_missing(plan, given_up)
@@ -104,17 +103,20 @@ def _print_estimate(plan: Plan, options: RunOptions) -> None:
     print_estimate(plan, options.worker_count, console, power)
 
 
-def _write(board: Leaderboard, store: Store, is_new: bool, quiet: bool) -> None:
-    """Write a complete leaderboard into the store and into MLflow, unless nothing is new and it is there already."""
-    from suite.leaderboards.files import write
-
+def _keep_leaderboard(board: Leaderboard, store: Store, is_new: bool, quiet: bool) -> None:
+    """Write a complete leaderboard into the store and into MLflow, if it ``is_new`` or not there yet."""
     folder = store.folder / "leaderboards" / board.experiment
     if not is_new and (folder / "manifest.json").exists():
         return
+    from suite.leaderboards.files import write
+
     try:
-        keep_in_mlflow(board, write(board, folder), store, quiet)
+        written = write(board, folder)
     except OSError as error:
         raise StoreError(f"the leaderboard cannot be written to {str(folder)!r}: {error.strerror}") from error
+    store.tracking.keep_report(board.experiment, "leaderboard", written)
+    if not quiet:
+        print_written(written)
 
 
 @app.command()

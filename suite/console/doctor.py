@@ -12,10 +12,11 @@ import torch
 
 from suite import kernels
 from suite.engines.devices import cores
-from suite.errors import InputError, redacted
+from suite.errors import DamagedError, InputError, redacted
 from suite.registry import architectures
+from suite.store.addresses import shown
 from suite.store.environment import PACKAGES
-from suite.store.store import Store
+from suite.store.store import Store, read_only_part
 
 EXTRAS = {"data": ("sklearn", "statsmodels"), "ray": ("ray",), "postgresql": ("psycopg",)}
 """The modules of each extra of memspan."""
@@ -51,17 +52,18 @@ def run_checks(folder: Path, storage: str | None, tracking: str | None) -> Itera
 
 def _check_store(folder: Path, storage: str | None, tracking: str | None) -> Iterator[tuple[str, str, bool]]:
     try:
-        store = Store(folder, storage, tracking)
-    except InputError as error:
+        store = Store(folder, storage, tracking, reads_only=True)
+    except (InputError, DamagedError) as error:
         yield "store", str(error), False
         return
-    yield "store", f"{store.folder}: can be written", True
+    part = read_only_part(store.folder)
+    yield "store", f"{store.folder}: " + (f"you may only read {part}" if part else "can be written"), part is None
     questions: list[tuple[str, str | None, Callable[[], str]]] = [
         ("ledger", store.location.storage, lambda: f"{store.ledger.engine.dialect.name} {store.ledger.version()}"),
         ("MLflow", store.location.tracking, lambda: store.tracking.version()),
     ]
     for name, address, ask in questions:
-        where = f"{redacted(address)}: " if address else ""
+        where = f"{shown(address)}: " if address else ""
         try:
             yield name, f"{where}answers, {ask()}", True
         except Exception as error:  # A server can fail in many ways, and the text of the error tells how.

@@ -10,15 +10,15 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from suite.planning.job import Job, Outcome
 from suite.store.ledger import Ledger
-from suite.store.ledger_tables import DONE, RUNNING, WAITING, held_by, is_run, outcome_of, runs
+from suite.store.ledger_tables import DONE, RUNNING, WAITING, held_by, is_run, runs
 from suite.store.process import Owner
-from suite.store.retrying import retried
 
 BEAT_SECONDS = 5.0
 """The seconds between two heartbeats."""
@@ -92,7 +92,7 @@ class Leases:
 
     def take(self, job: Job) -> Lease:
         """Take a run, unless it is finished, belongs to another owner, or has failed too often."""
-        return retried(self._take, job)
+        return self.ledger.database.retried(partial(self._take, job))
 
     def _take(self, job: Job) -> Lease:
         this_run = is_run(self.experiment, job.key)
@@ -112,7 +112,7 @@ class Leases:
                 return Lease(LeaseStatus.ACQUIRED)
             row = connection.execute(sa.select(runs).where(this_run)).one()
             if row.state == DONE:
-                return Lease(LeaseStatus.FINISHED, outcome_of(row.metrics, row.environment, row.curves))
+                return Lease(LeaseStatus.FINISHED, self.ledger.outcome(row.metrics, row.environment, row.curves))
             if row.failures >= self.attempts and row.state == WAITING:
                 return Lease(LeaseStatus.GIVEN_UP, reason=row.error or f"{row.failures} failures")
             if row.owner == self.owner and row.state == RUNNING:  # The answer to an earlier call was lost.

@@ -7,6 +7,7 @@ It is a database with one row per run: a file of the store, or PostgreSQL. A run
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -17,20 +18,18 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from suite.planning.job import Outcome
+from suite.store.database import Database
 from suite.store.ledger_tables import (
     DONE,
-    POSTGRESQL_OPTIONS,
     facts,
     held_by,
     is_run,
     outcome_columns,
     outcome_of,
     runs,
-    set_up_sqlite,
     tables,
 )
 from suite.store.process import Owner
-from suite.store.retrying import retried
 
 
 @dataclass(frozen=True)
@@ -66,24 +65,26 @@ class Ledger:
 
     Args:
         address: SQLAlchemy's address of the database, ``sqlite:///…`` or ``postgresql+psycopg://…``.
+        reads_only: open it for reading alone. A database without the tables is then an empty ledger.
 
     Raises:
+        DamagedError: if the file of an embedded database is damaged.
         StoreError: if the database cannot be used, or does not answer.
     """
 
-    def __init__(self, address: str) -> None:
-        self.address = address
-        sqlite = address.startswith("sqlite")
-        self.engine = sa.create_engine(
-            address, pool_pre_ping=not sqlite, connect_args={"timeout": 60} if sqlite else POSTGRESQL_OPTIONS
-        )
-        if sqlite:
-            sa.event.listen(self.engine, "connect", set_up_sqlite)
+    def __init__(self, address: str | sa.URL, *, reads_only: bool = False) -> None:
+        remedy = "memspan makes the ledger again from MLflow's record"
+        self.database = Database(sa.make_url(address), "the ledger", remedy, reads_only=reads_only)
+        self.engine = self.database.engine
         seconds_since_1970 = (
-            "(julianday('now') - 2440587.5) * 86400.0" if sqlite else "extract(epoch from clock_timestamp())"
+            "(julianday('now') - 2440587.5) * 86400.0"
+            if self.engine.dialect.name == "sqlite"
+            else "extract(epoch from clock_timestamp())"
         )
         self.clock: Any = sa.literal_column(seconds_since_1970, sa.Double)
-        retried(self._create)
+        if not reads_only:
+            self.database.retried(self._create)
+        self._columns = self.database.columns(runs.name)
 
     def _create(self) -> None:
         try:
@@ -107,24 +108,28 @@ class Ledger:
         return self.engine.begin()
 
     def fetch(self, query: Any) -> list[Any]:
-        """Return all rows of a query. It is repeated while the database is away."""
-
-        def read() -> list[Any]:
-            with self.begin() as connection:
-                return list(connection.execute(query))
-
-        return retried(read)
+        """Return all rows of a query, none if there are no tables. It is repeated while the database is away."""
+        return self.database.fetch(query) if self._columns else []
 
     def version(self) -> str:
         """Return the version of the database."""
-        query = "select sqlite_version()" if self.engine.dialect.name == "sqlite" else "show server_version"
-        return str(self.fetch(sa.text(query))[0][0])
+        if self.database.file is not None:
+            return sqlite3.sqlite_version
+        return str(self.database.fetch(sa.text("show server_version"))[0][0])
 
     def outcomes(self, experiment: str, curves: bool = False) -> dict[str, Outcome]:
         """Return every finished run of an experiment by its key, with its learning ``curves`` if they are wanted."""
-        columns = [runs.c.key, runs.c.metrics, runs.c.environment, *([runs.c.curves] if curves else [])]
+        environment: Any = runs.c.environment if "environment" in self._columns else sa.literal("")
+        columns = [runs.c.key, runs.c.metrics, environment, *([runs.c.curves] if curves else [])]
         query = sa.select(*columns).where(runs.c.experiment == experiment, runs.c.state == DONE).order_by(runs.c.key)
-        return {key: outcome_of(*columns) for key, *columns in self.fetch(query)}
+        return {key: self.outcome(*values) for key, *values in self.fetch(query)}
+
+    def outcome(self, metrics: str, environment: str | None, curves: str | None = None) -> Outcome:
+        """Return the outcome that these columns hold, see `outcome_of`."""
+        try:
+            return outcome_of(metrics, environment, curves)
+        except (ValueError, TypeError) as error:
+            raise self.database.damaged(f"a row of a run: {error}") from error
 
     def run_ids(self, experiment: str) -> dict[str, str]:
         """Return MLflow's id of every finished run, by key."""
@@ -153,7 +158,7 @@ class Ledger:
                 for row in rows:
                     connection.execute(self.insert(runs).values(row).on_conflict_do_nothing())
 
-        retried(write)
+        self.database.retried(write)
 
     def begun(self, experiment: str, key: str, owner: str, run_id: str) -> None:
         """Note MLflow's id of a run under way."""
@@ -176,21 +181,21 @@ class Ledger:
             with self.begin() as connection:
                 return connection.execute(statement).rowcount == 1
 
-        return retried(write)
+        return self.database.retried(write)
 
     def fact(self, name: str, value: str | None = None) -> str | None:
         """Return the text under a name. If there is none yet, ``value`` becomes the text."""
+        query = sa.select(facts.c.value).where(facts.c.name == name)
+        if value is None:
+            return next((row[0] for row in self.fetch(query)), None)
+        row = {"name": name, "value": value}
 
-        def settle() -> str | None:
+        def settle() -> str:
             with self.begin() as connection:
-                if value is not None:
-                    row = {"name": name, "value": value}
-                    connection.execute(self.insert(facts).values(row).on_conflict_do_nothing())
-                query = sa.select(facts.c.value).where(facts.c.name == name)
-                text: str | None = connection.execute(query).scalar_one_or_none()
-                return text
+                connection.execute(self.insert(facts).values(row).on_conflict_do_nothing())
+                return str(connection.execute(query).scalar_one())
 
-        return retried(settle)
+        return self.database.retried(settle)
 
     def insert(self, table: sa.Table) -> Any:
         """Return an insert statement that can skip rows that exist already."""

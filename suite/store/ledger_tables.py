@@ -12,16 +12,6 @@ from suite.planning.job import Outcome
 
 RUNNING, WAITING, DONE = "running", "waiting", "done"
 
-POSTGRESQL_OPTIONS = {
-    "connect_timeout": 10,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-    "options": "-c idle_in_transaction_session_timeout=30s -c lock_timeout=30s",
-}
-"""The options of a connection to PostgreSQL, by which a machine that is gone holds no row after half a minute."""
-
 tables = sa.MetaData()
 runs = sa.Table(
     "memspan_runs",
@@ -70,16 +60,24 @@ def outcome_columns(outcome: Outcome) -> dict[str, str]:
 
 
 def outcome_of(metrics: str, environment: str | None, curves: str | None = None) -> Outcome:
-    """Return the outcome that these columns hold."""
-    points = tuple((step, values) for step, values in json.loads(curves)) if curves else ()
-    return Outcome(json.loads(metrics), points, environment or "")
+    """Return the outcome that these columns hold.
+
+    Raises:
+        ValueError: if they hold anything that `outcome_columns` does not write.
+    """
+    measured, points = json.loads(metrics), json.loads(curves or "[]")
+    if not _are_numbers(measured) or not isinstance(points, list) or not all(map(_is_point, points)):
+        raise ValueError("the metrics of a run are not numbers by their names")
+    return Outcome(measured, tuple((step, values) for step, values in points), environment or "")
+
+
+def _are_numbers(values: Any) -> bool:
+    return isinstance(values, dict) and all(isinstance(value, int | float) for value in values.values())
+
+
+def _is_point(point: Any) -> bool:
+    return isinstance(point, list) and len(point) == 2 and isinstance(point[0], int) and _are_numbers(point[1])
 
 
 def _json(value: Mapping[str, float] | list[tuple[int, dict[str, float]]]) -> str:
     return json.dumps(value, separators=(",", ":"))
-
-
-def set_up_sqlite(connection: Any, record: object) -> None:
-    """Prepare a new connection to an embedded database for many writers."""
-    connection.execute("PRAGMA journal_mode=WAL")  # Readers need not wait for a writer.
-    connection.execute("PRAGMA synchronous=FULL")

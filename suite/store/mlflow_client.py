@@ -7,30 +7,86 @@ import os
 import platform
 import sqlite3
 import subprocess
+from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from mlflow import MlflowClient
+import sqlalchemy as sa
+from mlflow import MlflowClient, environment_variables
+from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
+from suite.errors import InputError, StoreError, redacted
+from suite.store.addresses import embedded_address, shown
+from suite.store.database import Database
 from suite.store.process import Process
-from suite.store.retrying import retried
+from suite.store.retrying import LONGEST_REASON, retried
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)  # It reports every table that it makes.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # It logs errors that are raised too.
 
+T = TypeVar("T")
+
+REMEDY = "memspan makes a new one; the ledger keeps every result, and MLflow's UI shows the runs from then on"
+
 
 class RetryingClient:
-    """An MLflow client whose calls wait for a store that is away for a moment."""
+    """An MLflow client whose calls wait for a store that is away for a moment.
 
-    def __init__(self, uri: str) -> None:
-        self._client = retried(MlflowClient, tracking_uri=uri)
+    Args:
+        address: the address of MLflow's server or database.
+        reads_only: open a database for reading alone.
+
+    Raises:
+        DamagedError: if the database is damaged.
+        InputError: if an environment variable of MLflow has a value that MLflow cannot read.
+        StoreError: if the server or the database does not answer, or does not answer as MLflow does.
+    """
+
+    def __init__(self, address: str, *, reads_only: bool = False) -> None:
+        _check_variables()
+        self._database: Database | None = None
+        self.is_empty = False
+        """True if MLflow has not made its tables yet, which a reader does not do."""
+        if not address.startswith("http"):
+            # MLflow itself would try for minutes, and without a word, to open a database that is away or damaged.
+            self._database = Database(sa.make_url(address), "MLflow's database", REMEDY, reads_only=reads_only)
+            self.is_empty = reads_only and not self._database.columns("experiments")
+            self._database.engine.dispose()
+        if self.is_empty:
+            return
+        is_file = self._database is not None and self._database.file is not None
+        opened = self._database.reading_address if self._database and is_file and reads_only else address
+        try:
+            self._client = self._retried(partial(MlflowClient, tracking_uri=opened))
+            self._retried(partial(self._client.search_experiments, max_results=1))
+        except (MlflowException, ValueError) as error:
+            reason = redacted(str(error).strip().splitlines()[0][:LONGEST_REASON])
+            raise StoreError(f"{shown(address)} does not answer as MLflow does ({reason})") from error
+
+    def _retried(self, call: Callable[[], T]) -> T:
+        return self._database.retried(call) if self._database else retried(call)
 
     def __getattr__(self, name: str) -> Any:
-        return partial(retried, getattr(self._client, name))
+        method = getattr(self._client, name)
+        return lambda *arguments, **named: self._retried(partial(method, *arguments, **named))
+
+
+def _check_variables() -> None:
+    """Check that MLflow can read every environment variable of its own that is set.
+
+    Raises:
+        InputError: if it cannot read one.
+    """
+    for variable in vars(environment_variables).values():
+        if isinstance(variable, environment_variables._EnvironmentVariable) and variable.name in os.environ:
+            try:
+                variable.get()  # type: ignore[no-untyped-call]
+            except ValueError as error:
+                raise InputError(f"the environment variable {variable.name} is one of MLflow: {error}") from error
 
 
 def create_database(database: Path) -> None:
@@ -39,7 +95,7 @@ def create_database(database: Path) -> None:
     MLflow makes its tables in many steps, and a process that is killed between them would leave half of the database.
     """
     unfinished = database.with_name(f"{database.name}.{os.getpid()}")
-    MlflowClient(tracking_uri=f"sqlite:///{unfinished}").search_experiments(max_results=1)
+    MlflowClient(tracking_uri=embedded_address(unfinished)).search_experiments(max_results=1)
     with closing(sqlite3.connect(unfinished)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")  # Readers need not wait for a writer.
     with suppress(FileExistsError):  # Another process was first, and its database is as good.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,14 +11,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
 from suite.errors import InputError, Interruption, StoppedError, StoreError, redacted, summary_of
 from suite.experiment.run_config import digest
 from suite.planning.job import Job, Outcome
 from suite.planning.study import Study
-from suite.store.addresses import StoreLocation
+from suite.store.addresses import StoreLocation, embedded_address
+from suite.store.database import LOCK_SECONDS
 from suite.store.ledger import Ledger
 from suite.store.ledger_tables import RUNNING
 from suite.store.mlflow_client import (
@@ -30,9 +32,6 @@ from suite.store.mlflow_client import (
 )
 from suite.store.mlflow_recorder import Recorder, log_metrics, source_tags
 
-LOCK_SECONDS = 60
-"""The seconds for which a writer waits for others that write to an embedded database."""
-
 
 class Tracking:
     """MLflow's record of a store. Every call waits for a server or database that is away for a moment.
@@ -41,18 +40,18 @@ class Tracking:
     finished, and only those have the status FINISHED.
     """
 
-    def __init__(self, location: StoreLocation, ledger: Ledger) -> None:
+    def __init__(self, location: StoreLocation, ledger: Ledger, *, reads_only: bool = False) -> None:
         self.folder = location.folder
         self.ledger = ledger
         self.own_artifacts = location.tracking is None or not location.tracking.startswith("http")
         if location.tracking is None:
             database = self.folder / "mlflow.db"
-            if not database.exists():
+            if not database.exists() and not reads_only:
                 create_database(database)
-            self.uri = f"sqlite:///{database}?timeout={LOCK_SECONDS}"
+            self.uri = embedded_address(database, timeout=str(LOCK_SECONDS))
         else:
             self.uri = location.tracking
-        self.client: Any = RetryingClient(self.uri)
+        self.client: Any = RetryingClient(self.uri, reads_only=reads_only)
         self._study_runs: dict[str, str] = {}
         self._experiments: dict[str, str] = {}
 
@@ -62,7 +61,6 @@ class Tracking:
         Raises:
             InputError: if the major version of the server is not that of the library here.
         """
-        self.client.search_experiments(max_results=1)
         library = version("mlflow")
         if not self.uri.startswith("http"):
             return f"database of version {library}"
@@ -75,15 +73,20 @@ class Tracking:
         return f"server of version {server}"
 
     def experiment_id(self, name: str) -> str:
-        """Return the id of MLflow's experiment ``name``, which is created when it is not there."""
+        """Return the id of MLflow's experiment ``name``, which is made if it is missing and restored if deleted."""
         if name not in self._experiments:
             experiment = self.client.get_experiment_by_name(name)
-            is_new = experiment is None
-            self._experiments[name] = self._new_experiment(name) if is_new else str(experiment.experiment_id)
+            if experiment is None:
+                return self._experiments.setdefault(name, self._new_experiment(name))
+            if experiment.lifecycle_stage == "deleted":
+                self.client.restore_experiment(experiment.experiment_id)
+                text = f"memspan: the experiment {name!r} was deleted in MLflow; it is restored, because its runs go on"
+                print(text, file=sys.stderr)
+            self._experiments[name] = str(experiment.experiment_id)
         return self._experiments[name]
 
     def _new_experiment(self, name: str) -> str:
-        folder = str(self.folder / "artifacts" / name) if self.own_artifacts else None
+        folder = (self.folder / "artifacts" / name).as_uri() if self.own_artifacts else None
         kind = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's UI opens on runs, not on chat traces
         try:
             return str(self.client.create_experiment(name, artifact_location=folder, tags=kind))
@@ -92,12 +95,24 @@ class Tracking:
                 raise
             return str(self.client.get_experiment_by_name(name).experiment_id)  # Another process was first.
 
+    def _create_run(self, experiment: str, title: str, tags: Mapping[str, str]) -> Run:
+        """Create a run in MLflow's experiment, also if that was deleted since it was last used."""
+        try:
+            run: Run = self.client.create_run(self.experiment_id(experiment), run_name=title, tags=tags)
+        except MlflowException as error:
+            if error.error_code != "INVALID_PARAMETER_VALUE":
+                raise
+            del self._experiments[experiment]
+            run = self.client.create_run(self.experiment_id(experiment), run_name=title, tags=tags)
+        return run
+
     def runs(self, experiment: str, condition: str) -> Iterator[Run]:
         """Yield the runs of an experiment that meet a condition, in MLflow's language of filters."""
-        entry = self.client.get_experiment_by_name(experiment)
+        entry = None if self.client.is_empty else self.client.get_experiment_by_name(experiment)
         token: str | None = None
         while entry is not None:
-            page = self.client.search_runs([entry.experiment_id], condition, max_results=5000, page_token=token)
+            kept = ViewType.ALL if entry.lifecycle_stage == "deleted" else ViewType.ACTIVE_ONLY
+            page = self.client.search_runs([entry.experiment_id], condition, kept, max_results=5000, page_token=token)
             yield from page
             token = page.token
             if not token:
@@ -128,7 +143,7 @@ class Tracking:
             "task": study.level.label,
             "architecture": study.variant.label,
         }
-        new = self.client.create_run(self.experiment_id(experiment), run_name=study.title, tags=tags)
+        new = self._create_run(experiment, study.title, tags)
         run_id = str(new.info.run_id)
         first = str(self.ledger.fact(fact, run_id))
         if first in (run_id, recorded):
@@ -186,7 +201,7 @@ class Tracking:
         condition = f"tags.role = 'report' and attributes.run_name = '{title}'"
         report = next(iter(self.runs(experiment, condition)), None)
         tags = {"role": "report", "experiment": experiment, **process_tags()}
-        run = report or self.client.create_run(self.experiment_id(experiment), run_name=title, tags=tags)
+        run = report or self._create_run(experiment, title, tags)
         for path in files:
             self.client.log_artifact(run.info.run_id, str(path))
         self.client.set_terminated(run.info.run_id, "FINISHED")
@@ -252,5 +267,4 @@ class Tracking:
             **process_tags(),
             **origin_tags(),
         }
-        run = self.client.create_run(self.experiment_id(experiment), run_name=job.title, tags=tags)
-        return str(run.info.run_id)
+        return str(self._create_run(experiment, job.title, tags).info.run_id)

@@ -19,7 +19,7 @@ from typing import ParamSpec, TypeVar
 from sqlalchemy.exc import DBAPIError
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
-from suite.errors import InputError, StoreError, redacted
+from suite.errors import DamagedError, InputError, StoreError, redacted
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,6 +28,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """The seconds between two tries: the first pause, and the longest."""
 SILENT_SECONDS = 2.0
 """A message explains any wait that is longer."""
+LONGEST_REASON = 300
+"""The largest number of characters of another library's message that is shown."""
 
 
 class Trouble(Enum):
@@ -36,15 +38,22 @@ class Trouble(Enum):
     AWAY = "did not answer"
     """It may come back, so the call is worth another try."""
     FULL = "cannot be written, its disk may be full"
+    READ_ONLY = "may only be read"
     UNUSABLE = "cannot be used"
+    DAMAGED = "is damaged"
 
 
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+SYSTEM = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), Trouble.FULL),
+    errno.EROFS: Trouble.READ_ONLY,
+}
+"""Codes of the operating system."""
 SQLITE = {
     **dict.fromkeys((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL), Trouble.AWAY),
-    **dict.fromkeys((sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR), Trouble.FULL),
+    **dict.fromkeys((sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR), Trouble.FULL),
+    **dict.fromkeys((sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM), Trouble.READ_ONLY),
     **dict.fromkeys((sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_ERROR), Trouble.UNUSABLE),
-    **dict.fromkeys((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB), Trouble.UNUSABLE),
+    **dict.fromkeys((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB), Trouble.DAMAGED),
 }
 """Primary result codes, see https://www.sqlite.org/rescode.html."""
 POSTGRESQL = {
@@ -52,7 +61,7 @@ POSTGRESQL = {
     "25": Trouble.AWAY,  # a transaction that was idle for too long
     "53": Trouble.AWAY,  # too many connections, or too little memory
     "53100": Trouble.FULL,
-    "25006": Trouble.FULL,  # read-only
+    "25006": Trouble.READ_ONLY,
     **dict.fromkeys(("28", "3D", "42501", "42P01"), Trouble.UNUSABLE),  # password, database, right, table
 }
 """Codes and classes of codes, see https://www.postgresql.org/docs/current/errcodes-appendix.html."""
@@ -62,8 +71,12 @@ REFUSED = re.compile(
     re.IGNORECASE,
 )
 """The words of a PostgreSQL server, or of the resolver, when it makes no sense to connect again."""
-SERVER_IS_FULL = re.compile("disk is full|could not extend file|no space left", re.IGNORECASE)
-"""The words of the database of an MLflow server that cannot be written, which the server quotes."""
+SERVER = {
+    Trouble.FULL: re.compile("disk is full|could not extend file|no space left", re.IGNORECASE),
+    Trouble.READ_ONLY: re.compile("readonly database|read-only transaction", re.IGNORECASE),
+    Trouble.DAMAGED: re.compile("disk image is malformed|file is not a database", re.IGNORECASE),
+}
+"""The words of the database of an MLflow server that cannot go on, which the server quotes."""
 GATEWAY = re.compile(r"\b(error|status|code)\b\D{0,20}\b50[234]\b")
 """The words of MLflow when a proxy answers in place of its server. Such an error has no code of its own."""
 
@@ -95,6 +108,7 @@ def retried(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
     The call must be harmless if it is repeated, because an answer may be lost on its way back.
 
     Raises:
+        DamagedError: when a file of the store is damaged. The caller adds which one, see `Database.retried`.
         StoreError: when the store cannot be written or used, or stayed away for `patience` seconds.
     """
     announced = False
@@ -120,6 +134,8 @@ def retried(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         kind = trouble(error, handled)
         if kind is None:
             raise
+        if kind is Trouble.DAMAGED:
+            raise DamagedError(_reason(error)) from error
         waited = f" for {patience():.0f} seconds" if kind is Trouble.AWAY else ""
         raise StoreError(f"the store {kind.value}{waited} ({_reason(error)})") from error
 
@@ -139,8 +155,8 @@ def trouble(error: BaseException, handled: BaseException | None = None) -> Troub
             return _of_sqlite(cause)
         if type(cause).__module__.startswith(("requests.", "urllib3.")) and isinstance(cause, Exception):
             return Trouble.UNUSABLE if REFUSED.search(str(cause)) else Trouble.AWAY
-        if isinstance(cause, OSError) and cause.errno in FULL_DISK:
-            return Trouble.FULL
+        if isinstance(cause, OSError) and cause.errno in SYSTEM:
+            return SYSTEM[cause.errno]
         if isinstance(cause, ConnectionError | TimeoutError):
             return Trouble.AWAY
     # Only now, for MLflow wraps every error of its own database into one that says "temporarily unavailable".
@@ -151,13 +167,15 @@ def _of_mlflow(error: BaseException) -> Trouble | None:
     """Tell what keeps MLflow's server from answering, by the code that it gives and the reason that it quotes."""
     code = getattr(error, "error_code", None)
     if code in ("TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED"):
-        return Trouble.FULL if SERVER_IS_FULL.search(str(error)) else Trouble.AWAY
+        return next((kind for kind, words in SERVER.items() if words.search(str(error))), Trouble.AWAY)
     return Trouble.AWAY if code and GATEWAY.search(str(error)) else None
 
 
 def _of_sqlite(error: sqlite3.Error) -> Trouble | None:
     code = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else SQLITE.get(code & 0xFF)
+    if code is None:
+        return Trouble.DAMAGED if str(error).startswith("Could not decode") else None
+    return SQLITE.get(code & 0xFF)
 
 
 def _of_database(error: DBAPIError) -> Trouble | None:
@@ -183,4 +201,4 @@ def _causes(error: BaseException, handled: BaseException | None) -> Iterator[Bas
 def _reason(error: BaseException | None) -> str:
     """Return the first line of the message of an error, without passwords."""
     lines = str(error).strip().splitlines()
-    return redacted(lines[0] if lines else type(error).__name__)
+    return redacted(lines[0][:LONGEST_REASON] if lines else type(error).__name__)

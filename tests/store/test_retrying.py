@@ -33,9 +33,9 @@ def wrapped(original: BaseException) -> OperationalError:
     return OperationalError("select 1", {}, original)
 
 
-def of_sqlite(program: str, path: Path) -> sqlite3.Error:
+def of_sqlite(program: str, path: Path | str) -> sqlite3.Error:
     with pytest.raises(sqlite3.Error) as error:
-        sqlite3.connect(path, timeout=0).execute(program)
+        sqlite3.connect(path, timeout=0, uri=isinstance(path, str)).execute(program)
     return error.value
 
 
@@ -58,7 +58,7 @@ def raised_from(cause: BaseException, error: BaseException) -> BaseException:
         (wrapped(DriverError("connection failed: Connection refused")), Trouble.AWAY),
         (InterfaceError("select 1", {}, DriverError("the connection is closed")), Trouble.AWAY),
         (wrapped(DriverError("could not extend file", "53100")), Trouble.FULL),
-        (wrapped(DriverError("read-only transaction", "25006")), Trouble.FULL),
+        (wrapped(DriverError("read-only transaction", "25006")), Trouble.READ_ONLY),
         (wrapped(DriverError("connection failed: password authentication failed for user 'me'")), Trouble.UNUSABLE),
         (wrapped(DriverError("no such database", "3D000")), Trouble.UNUSABLE),
         (IntegrityError("insert", {}, DriverError("a connection of that name exists", "23505")), None),
@@ -70,6 +70,9 @@ def raised_from(cause: BaseException, error: BaseException) -> BaseException:
         (MlflowException("API request failed with error code 502 != 200", INTERNAL_ERROR), Trouble.AWAY),
         (MlflowException("Run with id=a502b503c504d not found", RESOURCE_DOES_NOT_EXIST), None),
         (OSError(errno.ENOSPC, "No space left on device"), Trouble.FULL),
+        (OSError(errno.EROFS, "Read-only file system"), Trouble.READ_ONLY),
+        (MlflowException("attempt to write a readonly database", TEMPORARILY_UNAVAILABLE), Trouble.READ_ONLY),
+        (MlflowException("database disk image is malformed", TEMPORARILY_UNAVAILABLE), Trouble.DAMAGED),
         (ConnectionResetError("reset"), Trouble.AWAY),
         (FileNotFoundError(errno.ENOENT, "no connection.toml"), None),
         (ValueError("lost its connection: timed out, temporarily"), None),
@@ -89,8 +92,10 @@ def test_an_embedded_database_is_asked_for_its_code(tmp_path: Path) -> None:
     holder.execute("rollback")
     assert trouble(wrapped(of_sqlite("select * from missing", path))) is Trouble.UNUSABLE
     assert trouble(of_sqlite("select 1", tmp_path / "no" / "such.db")) is Trouble.UNUSABLE
+    readonly = f"file:{path}?mode=ro"
+    assert trouble(of_sqlite("insert into t values (1)", readonly)) is Trouble.READ_ONLY
     path.write_bytes(b"this is not a database, whatever its name says" * 50)
-    assert trouble(wrapped(of_sqlite("select * from t", path))) is Trouble.UNUSABLE
+    assert trouble(wrapped(of_sqlite("select * from t", path))) is Trouble.DAMAGED
 
 
 def test_an_error_that_the_caller_handles_already_is_not_the_stores() -> None:
