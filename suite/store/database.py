@@ -6,6 +6,7 @@ Whoever only looks writes nothing, neither into an embedded database nor beside 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -48,6 +49,8 @@ class Database:
         self.reads_only = reads_only
         self.file = embedded_file(url)
         """The file of an embedded database."""
+        if self.file is not None and self.file.exists() and not self.file.is_file():
+            raise self.damaged("it is not a file")
         if self.file is None:
             options = {**POSTGRESQL_OPTIONS, "options": READING_SESSION if reads_only else SESSION}
             self.engine = sa.create_engine(url, pool_pre_ping=True, connect_args=options)
@@ -125,8 +128,12 @@ class Database:
     def _stamp(self) -> list[tuple[int, int]]:
         """Return the time of the last change and the size of the database, and of its log if there is one."""
         assert self.file is not None
-        files = (self.file, self.file.with_name(f"{self.file.name}-wal"))
-        return [(state.st_mtime_ns, state.st_size) for state in (file.stat() for file in files if file.exists())]
+        stamp = []
+        for file in (self.file, self.file.with_name(f"{self.file.name}-wal")):
+            with suppress(FileNotFoundError):
+                state = file.stat()
+                stamp.append((state.st_mtime_ns, state.st_size))
+        return stamp
 
 
 def _prepare_for_writers(connection: Any, record: object) -> None:

@@ -54,7 +54,7 @@ class RetryingClient:
         if not address.startswith("http"):
             # MLflow itself would try for minutes, and without a word, to open a database that is away or damaged.
             self._database = Database(sa.make_url(address), "MLflow's database", REMEDY, reads_only=reads_only)
-            self.is_empty = reads_only and not self._database.columns("experiments")
+            self.is_empty = not self._database.columns("experiments") and reads_only
             self._database.engine.dispose()
         if self.is_empty:
             return

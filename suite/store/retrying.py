@@ -200,5 +200,5 @@ def _causes(error: BaseException, handled: BaseException | None) -> Iterator[Bas
 
 def _reason(error: BaseException | None) -> str:
     """Return the first line of the message of an error, without passwords."""
-    lines = str(error).strip().splitlines()
+    lines = str(error.orig if isinstance(error, DBAPIError) else error).strip().splitlines()
     return redacted(lines[0][:LONGEST_REASON] if lines else type(error).__name__)

@@ -23,6 +23,7 @@ from suite.store.addresses import (
 from suite.store.environment import environment_digest
 from suite.store.files import write_whole
 from suite.store.ledger import Ledger
+from suite.store.retrying import LONGEST_REASON
 
 if TYPE_CHECKING:
     from suite.store.mlflow_tracking import Tracking
@@ -190,7 +191,7 @@ def _check_marker(folder: Path) -> None:
     except FileNotFoundError:
         return
     except (ValidationError, IsADirectoryError) as error:
-        reason = first_problem(error).message if isinstance(error, ValidationError) else error.strerror
+        reason = _reason(error) if isinstance(error, ValidationError) else error.strerror
         raise DamagedError(
             f"{str(marker)!r} is not what memspan writes ({reason}): move it away, and memspan makes it again"
         ) from error
@@ -201,3 +202,8 @@ def _check_marker(folder: Path) -> None:
             f"the store {str(folder)!r} has format {store_format} of a newer memspan; this one reads up to {FORMAT}: "
             "upgrade memspan or give another --store"
         )
+
+
+def _reason(error: ValidationError) -> str:
+    problem = first_problem(error)
+    return ": ".join([*problem.path, problem.message])[:LONGEST_REASON]
