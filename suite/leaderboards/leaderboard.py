@@ -214,7 +214,7 @@ def _ranked(
         inside = rows["task"] == scope
         means = {str(name): float(mean) for name, mean in rows.loc[inside, ["architecture", "mean"]].to_numpy()}
         if len(means) < 2:
-            rows.loc[inside, ["rank", "rank_low", "rank_high"]] = 1.0
+            rows.loc[inside & rows["mean"].notna(), ["rank", "rank_low", "rank_high"]] = 1.0
             continue
         pairs = comparisons[scope] if comparisons else compare(runs, scope)
         letters, places = groups(means, pairs), ranks(means, pairs)

@@ -83,7 +83,7 @@ function tuning(row, label) {
   const [mean, low, high] = row.evaluated_validation;
   const evaluated = [`mean of ${row.seeds.length} fresh seeds`, row.seeds.length > 1 ? { mean, low, high } : { mean, low: null, high: null }];
   const compared = both.length > 0 && html("table", { class: "plain" }, html("thead", {}, html("tr", {}, html("th", { scope: "col" }, "trial"), html("th", { scope: "col" }, "validation skill"))),
-    html("tbody", {}, [...both, evaluated].map(([what, skill]) => html("tr", {}, html("th", { scope: "row" }, what), skillCell({ architecture: label, ...skill }, "td", 150, 24)))));
+    html("tbody", {}, [...both, evaluated].map(([what, skill]) => html("tr", {}, html("th", { scope: "row" }, what), skillCell({ architecture: label, ...skill }, "td", 110, 24)))));
   return { node: html("div", { class: "two" },
     html("div", {}, html("h3", {}, "Chosen hyper-parameters"), searched.length ? html("dl", { class: "pairs" }, pairs) : html("p", { class: "nothing" }, "Untuned: nothing was searched.")),
     html("div", {}, html("h3", {}, "Untuned against tuned"), compared || html("p", { class: "nothing" }, "There were no trials."),
