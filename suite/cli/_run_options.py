@@ -78,14 +78,22 @@ class RunOptions:
             stderr.print(text, soft_wrap=True, highlight=False)
 
 
-def report_missing(plan: Plan, given_up: dict[str, str]) -> int:
-    """Print how many runs of a plan are missing, and return the exit code."""
-    if plan.done == plan.planned:
+def report_missing(plan: Plan, given_up: dict[str, str], advice: str) -> int:
+    """Print how many runs of a plan are missing, and return the exit code.
+
+    Args:
+        plan: the plan.
+        given_up: the reason of each run that was given up, by key.
+        advice: what to do now, as the end of the sentence.
+    """
+    missing = plan.planned - plan.done
+    if not missing:
         return 0
-    why = f": {len(given_up)} were given up, and others wait for them" if given_up else ""
+    waiting = missing - len(given_up)
+    why = f": {len(given_up)} {'was' if len(given_up) == 1 else 'were'} given up" if given_up else ""
+    why += f", and {waiting} wait{'s' * (waiting == 1)} for them" if given_up and waiting else ""
     stderr.print(
-        f"memspan: {plan.planned - plan.done} of {plan.planned} runs are missing{why}; "
-        f"see `memspan status {plan.experiment.name}`",
+        f"memspan: {missing} of {plan.planned} runs are missing{why}; {advice}",
         style="red",
         soft_wrap=True,
         highlight=False,

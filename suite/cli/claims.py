@@ -100,7 +100,7 @@ def _evaluate(selected: list[Claim], budget: str, store: Store, options: RunOpti
 
     def run(plan: Plan) -> None:
         nonlocal exit_code
-        exit_code |= report_missing(plan, options.run(plan, store))
+        exit_code |= report_missing(plan, options.run(plan, store), "a larger --attempts tries them again")
 
     for number, claim in enumerate(selected, start=1):
         if not options.quiet:

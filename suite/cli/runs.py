@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -31,7 +34,7 @@ from suite.cli._options import (
     Workers,
 )
 from suite.cli._run_options import RunOptions, report_missing
-from suite.errors import StoreError
+from suite.errors import StoreError, redacted
 
 if TYPE_CHECKING:
     from suite.leaderboards.leaderboard import Leaderboard
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def run(
+    context: typer.Context,
     experiment: Name,
     store: StoreOption = Path("mlruns"),
     architectures: Architectures = "",
@@ -90,7 +94,7 @@ def run(
         _keep_leaderboard(board, opened_store, was_incomplete, quiet)
     if keep_models:
         options.keep_models(plan, opened_store)
-    return report_missing(plan, given_up)
+    return report_missing(plan, given_up, f"see `{_status_command(context.params)}`")
 
 
 def _print_estimate(plan: Plan, options: RunOptions) -> None:
@@ -149,3 +153,13 @@ def status(
     else:
         print_status(status_now, console)
     return 0 if status_now.complete else 1
+
+
+def _status_command(given: Mapping[str, Any]) -> str:
+    """Return the command line of ``memspan status`` with those values given to ``memspan run`` that are no default."""
+    defaults = {name: parameter.default for name, parameter in inspect.signature(status).parameters.items()}
+    changed = {name: given[name] for name in defaults.keys() & given.keys() if given[name] != defaults[name]}
+    words = ["memspan", "status", changed.pop("experiment")]
+    for name in (name for name in defaults if name in changed):
+        words += [f"--{name.replace('_', '-')}", redacted(str(changed[name]))]
+    return shlex.join(words)

@@ -123,7 +123,7 @@ def print_status(status: Status, console: Console) -> None:
         )
     for run in status.failed:
         console.print(
-            f"failed   {run.study} {run.role} {run.number}: {run.failures} times, {run.error}",
+            f"failed   {run.study} {run.role} {run.number}: {run.error}",
             highlight=False,
             markup=False,
             style="red",

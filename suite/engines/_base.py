@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
+from suite.engines.failures import is_final
 from suite.errors import Interruption, StoppedError, StoreError, redacted, summary_of
 
 
@@ -71,6 +72,8 @@ class TaskResult:
     """The traceback of an error of the task."""
     notes: tuple[str, ...] = ()
     """Sentences about what has gone wrong on the way without changing the result."""
+    is_final: bool = False
+    """True for a failure that would be the same at every try."""
 
 
 def run_task(task: EngineTask, signals: Signals) -> TaskResult:
@@ -98,7 +101,7 @@ def _outcome(task: EngineTask, signals: Signals) -> TaskResult:
         raise
     except BaseException as error:
         trace = redacted(traceback.format_exc())
-        return TaskResult(TaskStatus.FAILED, reason=redacted(summary_of(error)), trace=trace)
+        return TaskResult(TaskStatus.FAILED, reason=redacted(summary_of(error)), trace=trace, is_final=is_final(error))
 
 
 class Engine(ABC):

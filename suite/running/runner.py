@@ -162,7 +162,7 @@ class _MissingRuns(Work):
                 self.elsewhere[key] = job
             return
         failed = result.status is TaskStatus.FAILED
-        failures = self.leases.give_back(key, result.reason, failed)
+        failures = self.leases.give_back(key, result.reason, failed, result.is_final)
         if failed:
             self.listener.on_failed(job, result, failures >= self.leases.attempts)
         if result.status is not TaskStatus.STOPPED:

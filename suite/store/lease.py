@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -133,16 +134,19 @@ class Leases:
         """Note what keeps a run from its end, for others to see. An empty text takes the note back."""
         self.ledger.update(self.experiment, key, self.owner, error=text or None)
 
-    def give_back(self, key: str, error: str = "", failed: bool = False) -> int:
+    def give_back(self, key: str, error: str = "", failed: bool = False, is_final: bool = False) -> int:
         """Let go of a run that is not finished, and return how often it has failed.
 
         Args:
             key: the key of the run.
             error: why it is not finished.
             failed: whether this counts as a failure of the run.
+            is_final: whether the failure would be the same at every try. It then counts as all of them.
         """
         values = {"error": error} if error else {}
-        failures = runs.c.failures + int(failed)
+        failures: Any = runs.c.failures + int(failed)
+        if is_final:
+            failures = sa.case((failures < self.attempts, self.attempts), else_=failures)
         self.ledger.update(self.experiment, key, self.owner, state=WAITING, failures=failures, **values)
         query = sa.select(runs.c.failures).where(is_run(self.experiment, key))
         return int(self.ledger.fetch(query)[0][0])

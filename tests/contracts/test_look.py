@@ -83,3 +83,17 @@ def test_gradients_are_measured_of_cells_that_keep_their_contract() -> None:
     with pytest.raises(InputError, match=re.escape("every tensor of a state is [batch, …]\nNothing has been measured")):
         survey([Arm.from_label("rnn"), Arm.from_label(name)], length=10, hidden_size=4, seeds=1)
     survey([Arm.from_label("tests.contracts.cells:Sociable")], length=10, hidden_size=4, seeds=1, check=False)
+
+
+def test_a_failure_that_would_be_the_same_is_final_and_the_way_to_see_it_is_told(tmp_path: Path) -> None:
+    path, store = write(tmp_path, "Mismatched"), tmp_path / "a store"
+    arguments = [str(path), "--store", str(store), "--tasks", "own"]
+    result = CliRunner().invoke(app, ["run", *arguments, "--workers", "1", "--no-check"], standalone_mode=False)
+    said = " ".join(result.stderr.split())
+    assert result.return_value == 1
+    assert said.count("mat1 and mat2 shapes cannot be multiplied (2x1 and 5x4); the run is given up") == 1
+    assert "will be tried again" not in said
+    assert f"1 of 2 runs are missing: 1 was given up; see `memspan status {path} --store '{store}' --tasks own`" in said
+    shown = CliRunner().invoke(app, ["status", *arguments], standalone_mode=False)
+    assert shown.return_value == 1
+    assert "failed own/own/own evaluation 0: RuntimeError: mat1 and mat2 shapes" in " ".join(shown.stdout.split())

@@ -11,9 +11,11 @@ from multiprocessing.util import Finalize
 from pathlib import Path
 
 import pytest
+import torch
 
 from suite import engines
 from suite.engines import Engine, Inline, Ray, Signals, TaskStatus, Workers
+from suite.engines._base import run_task
 from suite.engines.devices import slots
 from suite.errors import InputError, StoppedError, StoreError
 from tests.servers import RayCluster
@@ -226,3 +228,31 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         engines.make("ray")
     with pytest.raises(InputError, match=r"pip install 'memspan\[postgresql\]'"):
         check_database_address("postgresql://host/db")
+
+
+@pytest.mark.parametrize(
+    ("error", "final"),
+    [
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied (2x1 and 5x4)"), True),
+        (RuntimeError("expected scalar type Float but found Double"), True),
+        (RuntimeError("Trying to backward through the graph a second time"), True),
+        (ValueError("too many values to unpack (expected 2)"), True),
+        (KeyError("h"), True),
+        (NotImplementedError(), True),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate of size 9"),
+            False,
+        ),
+        (torch.OutOfMemoryError("CUDA out of memory, of a size"), False),
+        (RuntimeError("CUDA error: unspecified launch failure"), False),
+        (MemoryError(), False),
+        (OSError(28, "No space left on device"), False),
+        (ConnectionResetError("reset"), False),
+    ],
+    ids=repr,
+)
+def test_only_a_failure_of_wrong_code_is_final(error: Exception, final: bool) -> None:
+    def task(signals: Signals) -> None:
+        raise error
+
+    assert run_task(task, Signals()).is_final is final

@@ -77,6 +77,17 @@ def test_a_failed_run_is_tried_again_until_it_has_failed_too_often(address: str)
     assert hand.give_back(job(1).key) == 0
 
 
+def test_a_failure_that_would_be_the_same_counts_as_all_of_them(address: str) -> None:
+    ledger = Ledger(address)
+    hand = Leases(ledger, "e", attempts=3)
+    assert hand.take(job(0)).status is LeaseStatus.ACQUIRED
+    assert hand.give_back(job(0).key, "a wrong shape", failed=True, is_final=True) == 3
+    assert hand.take(job(0)) == Lease(LeaseStatus.GIVEN_UP, reason="a wrong shape")
+    again = Leases(ledger, "e", attempts=4)
+    assert again.take(job(0)).status is LeaseStatus.ACQUIRED
+    assert again.give_back(job(0).key, "a wrong shape", failed=True, is_final=True) == 4
+
+
 def test_what_a_dead_process_held_is_taken_at_once(address: str) -> None:
     ledger = Ledger(address)
     gone = subprocess.Popen([sys.executable, "-c", ""])
