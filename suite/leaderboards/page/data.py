@@ -64,7 +64,7 @@ def page_data(board: Leaderboard, manifest: Mapping[str, Any], files: Sequence[s
             },
             "overfitting_curves": _overfitting_curves(board),
             "horizons": _horizons(board),
-            "longer": _values(records(board.longer), LONGER),
+            "longer": _values(records(board.longer), LONGER, ("remark",)),
             "profiles": plain(_profiles(board), DRAWN),
             "budget": plain(_budget(board), DRAWN),
             "critical": _critical(board),
@@ -81,9 +81,9 @@ def page_data(board: Leaderboard, manifest: Mapping[str, Any], files: Sequence[s
     return values
 
 
-def _values(rows: Sequence[TableRow], columns: Sequence[Column]) -> list[TableRow]:
+def _values(rows: Sequence[TableRow], columns: Sequence[Column], beside: Sequence[str] = BESIDE) -> list[TableRow]:
     """Return rows with the values of these columns alone."""
-    names = dict.fromkeys([*(name for column in columns for name in column.keys), *BESIDE])
+    names = dict.fromkeys([*(name for column in columns for name in column.keys), *beside])
     return [{name: row.get(name) for name in names} for row in rows]
 
 

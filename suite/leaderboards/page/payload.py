@@ -21,13 +21,13 @@ from suite.statistics.table import FEW_SEEDS
 COLUMN = ("key", "heading", "kind", "low", "high", "sort", "best", "left")
 """The attributes of a column that the scripts read."""
 POINTS = 11_000
-"""About the number of points of all learning curves together; the curve of a row keeps at least 20."""
+"""About the number of points of all learning curves together; the curve of a row keeps at least 16."""
 
 
 def payload(data: Mapping[str, Any]) -> Markup:
     """Return the data as JSON that may stand in a script element."""
     levels = data["rows"]
-    points = max(20, POINTS // max(1, sum(map(len, levels.values()))))
+    points = max(16, POINTS // max(1, sum(map(len, levels.values()))))
     places = {each["label"]: place for place, each in enumerate(data["architectures"])}
     pairs = {
         scope: [{**pair, "first": places[pair["first"]], "second": places[pair["second"]]} for pair in rows]
