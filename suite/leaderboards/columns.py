@@ -75,8 +75,8 @@ def _without_interval(column: Column, **changes: Any) -> Column:
 
 # fmt: off
 RANK = Column("rank", "rank", "rank", "rank_low", "rank_high", best="low",
-              help="The places that the test leaves open. At 2–4 of nine, one architecture is above this one and five are "
-              "below it.")
+              help="The places that the test leaves open. At 2–4 of nine, one architecture is above this one and five "
+              "are below it.")
 NAME = Column("architecture", "architecture", "name", obvious=True)
 SKILL = Column("mean", "skill", "skill", "low", "high", best="high", interval=True,
                help="0 remembers nothing, and 1 is perfect. The number is a mean over seeds, with the 95 % interval of "
