@@ -7,9 +7,9 @@ from typing import Any
 
 from suite.errors import InputError, unknown
 from suite.experiment.run_config import Frozen
-from suite.experiment.search_space import TUNABLE_TRAINING, Sweep
+from suite.experiment.search_space import TUNABLE_MODEL, TUNABLE_TRAINING, Sweep
 from suite.experiment.tables import ArchitectureTable, Size
-from suite.experiment.validation import errors_at
+from suite.experiment.validation import check_free, errors_at
 from suite.registry import architectures
 
 
@@ -38,7 +38,8 @@ def make_variant(label: str, table: ArchitectureTable, model: Size, sweep: Sweep
     name, where = table.architecture or label, f"[architectures.{label}]"
     options = dict(table.model_extra or {})
     with errors_at(where):
-        architectures.options(name, options)
+        all_options = architectures.options(name, options)
+    check_free(all_options, {*ArchitectureTable.model_fields, *TUNABLE_TRAINING, *TUNABLE_MODEL}, where)
     own_size = table.model_dump(include=set(Size.model_fields), exclude_none=True)
     replaced = {"parameters", "hidden_size"} if _size_keys(own_size) else set()
     size = Size(**{**model.model_dump(exclude=replaced), **own_size})

@@ -1,4 +1,4 @@
-"""A damaged file of a store is named in one message, which says what to move away; nothing that was recorded is lost."""
+"""A damaged file of a store is named in one message, which says what to move away, and nothing recorded is lost."""
 
 from __future__ import annotations
 
