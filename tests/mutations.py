@@ -22,11 +22,14 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from suite.cli import main
 from suite.errors import InputError, StoreError
+from suite.planning.job import Job
+from suite.store.environment import environment
 
 LONGEST = 10
 """The seconds after which a reader hangs."""
@@ -73,22 +76,23 @@ def nested(depth: int) -> Any:
     return value
 
 
-def places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield every container in a value with each of its keys or places."""
-    if isinstance(value, dict | list):
-        for key in list(value) if isinstance(value, dict) else range(len(value)):
-            yield value, key
-            yield from places(value[key])
+def some_place(value: Any, rng: random.Random) -> tuple[Any, Any] | None:
+    """Return a container in a value and one of its keys or places, the outer ones as often as the inner ones."""
+    found = None
+    while isinstance(value, dict | list) and value and (found is None or rng.random() < 0.75):
+        key = rng.choice(list(value)) if isinstance(value, dict) else rng.randrange(len(value))
+        found, value = (value, key), value[key]
+    return found
 
 
 def mutated(value: Any, rng: random.Random, *, toml: bool = False) -> Any:
     """Return a value in which one to three things were replaced, removed, added, renamed, shortened or repeated."""
     value = copy.deepcopy(value)
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        found = list(places(value))
-        if not found:
+        found = some_place(value, rng)
+        if found is None:
             break
-        container, key = rng.choice(found)
+        container, key = found
         match rng.randrange(8):
             case 0:
                 del container[key]
@@ -101,15 +105,11 @@ def mutated(value: Any, rng: random.Random, *, toml: bool = False) -> Any:
             case 4 if isinstance(container[key], list):
                 container[key] = container[key][: rng.randrange(len(container[key]) + 1)]
             case 5:
-                other, place = rng.choice(found)
-                container[key] = copy.deepcopy(other[place]) if place_exists(other, place) else 0
+                other, place = some_place(value, rng) or found
+                container[key] = copy.deepcopy(other[place])
             case _:
                 container[key] = other_value(rng, toml=toml)
     return value
-
-
-def place_exists(container: Any, key: Any) -> bool:
-    return key in container if isinstance(container, dict) else key < len(container)
 
 
 def damaged(content: bytes, rng: random.Random) -> bytes:
@@ -329,7 +329,128 @@ def try_claim(folder: Path, rng: random.Random) -> str:
     return message_of(lambda: planned_claim(folder / "mutated.toml"))
 
 
-READERS: dict[str, Callable[[Path, random.Random], str]] = {"experiments": try_experiment, "claims": try_claim}
+@cache
+def written() -> dict[str, bytes]:
+    """Return the manifest, the runs, the table and a model of a leaderboard whose runs were made up."""
+    from suite.leaderboards.leaderboard import build_leaderboard
+    from suite.leaderboards.proof.manifest import MANIFEST_FILE, RUNS_FILE, build_manifest, manifest_text, origin_of
+    from suite.leaderboards.text.render import as_json
+    from suite.results.record import Record
+    from tests.synthetic import made_up
+
+    def metrics(job: Job) -> dict[str, float]:
+        skill = random.Random(job.key).random()
+        return {"skill": skill, "skill_at_length_12": skill / 2, "steps_to_solve": 20.0}
+
+    record = Record.of(made_up(EXPERIMENT, metrics), {"": environment()})
+    manifest = build_manifest(record)
+    with tempfile.TemporaryDirectory() as folder:
+        record.write(Path(folder) / RUNS_FILE, origin_of(manifest))
+        runs = (Path(folder) / RUNS_FILE).read_bytes()
+    table = as_json(build_leaderboard(record)).encode()
+    return {MANIFEST_FILE: manifest_text(manifest).encode(), RUNS_FILE: runs, "leaderboard.json": table}
+
+
+def foreign(manifest: bytes) -> bytes:
+    """Return a manifest in which a row and a task are of modules outside memspan."""
+    text = manifest.decode().replace('"architecture": "lstm"', f'"architecture": "{EVIL}:Evil"')
+    return text.replace('"task": "counting"', f'"task": "{EVIL}:Task"').encode()
+
+
+def sealed(data: Any) -> Any:
+    """Return a manifest whose digests fit, as far as it is one."""
+    from suite.experiment.run_config import canonical_json, digest
+    from suite.leaderboards.proof import manifest as manifests
+
+    with contextlib.suppress(Exception):
+        for row in data["rows"]:
+            row["digests"] = manifests.run_digests(row)
+        data["digests"] = {name: digest(canonical_json(data[name])) for name in manifests.SECTIONS}
+        data["digest"] = manifests.combined_digest(data["digests"])
+    return data
+
+
+def look_at(folder: Path, rng: random.Random) -> str:
+    """Give the commands that look at a written leaderboard, one of them at random, and return what they refuse."""
+    match rng.randrange(8):
+        case 0:
+            answer = memspan("leaderboard", folder, "--output", "out")
+        case 1 | 2:
+            answer = memspan("compare", folder, folder, "--json")
+        case 3 | 4 | 5:
+            return message_of(lambda: checked(folder))
+        case _:
+            answer = memspan("leaderboard", folder, *rng.choice(((), ("--json",))))
+    if hasattr(sys, EVIL):
+        del sys.evil_module
+        raise FaultError("imported what a file names")
+    return answer.error if answer.code == 2 else ""
+
+
+def checked(folder: Path) -> str:
+    """Verify a written leaderboard, without training it again."""
+    from suite.leaderboards.proof.checks import check_manifest, choose_rows
+    from suite.leaderboards.proof.manifest import read_manifest
+
+    manifest = read_manifest(folder)
+    return str(check_manifest(manifest, choose_rows(manifest, "1")).wrong)
+
+
+def try_manifest(folder: Path, rng: random.Random) -> str:
+    """Look at a leaderboard with a mutated manifest."""
+    content = written()["manifest.json"]
+    content = foreign(content) if rng.randrange(2) else content
+    if rng.randrange(8):
+        data = mutated(json.loads(content), rng)
+        content = json.dumps(sealed(data) if rng.randrange(2) else data).encode()
+    else:
+        content = damaged(content, rng)
+    (folder / "manifest.json").write_bytes(content)
+    return look_at(folder, rng)
+
+
+def try_runs(folder: Path, rng: random.Random) -> str:
+    """Look at a leaderboard with a mutated file of runs."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = folder / "runs.parquet"
+    (folder / "manifest.json").write_bytes(written()["manifest.json"])
+    content = written()["runs.parquet"]
+    if rng.randrange(3):
+        table = pq.read_table(io.BytesIO(content))
+        columns = table.to_pydict()
+        about = json.loads(table.schema.metadata[b"memspan"])
+        if rng.randrange(2):
+            about = mutated(about, rng)
+        else:
+            columns = mutated(columns, rng)
+        try:
+            changed = pa.table(columns)
+        except Exception:  # Such a table cannot be a file.
+            changed = table
+        pq.write_table(changed.replace_schema_metadata({b"memspan": json.dumps(about).encode()}), path)
+    else:
+        path.write_bytes(damaged(content, rng))
+    return look_at(folder if rng.randrange(2) else path, rng)
+
+
+def try_table(folder: Path, rng: random.Random) -> str:
+    """Verify a leaderboard whose table in JSON was mutated."""
+    (folder / "manifest.json").write_bytes(written()["manifest.json"])
+    content = written()["leaderboard.json"]
+    changed = json.dumps(mutated(json.loads(content), rng)).encode() if rng.randrange(3) else damaged(content, rng)
+    (folder / "leaderboard.json").write_bytes(changed)
+    return message_of(lambda: checked(folder))
+
+
+READERS: dict[str, Callable[[Path, random.Random], str]] = {
+    "experiments": try_experiment,
+    "claims": try_claim,
+    "manifests": try_manifest,
+    "runs": try_runs,
+    "tables": try_table,
+}
 
 
 def try_many(reader: str, count: int, seed: int, show: Callable[[str], None]) -> Counter[str]:

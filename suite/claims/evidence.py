@@ -58,7 +58,7 @@ SMOOTH = ("gradient_slope_start", "gradient_slope_end", STEP_TIME)
 
 def tables_by_level(experiment: Experiment, measure: str) -> dict[str, str]:
     """Return the levels, or whole ladders of training-set sizes, on which a measure is taken: label → task table."""
-    places = size_ladders(experiment) if measure.startswith(AREA) else experiment.levels
+    places = size_ladders(experiment.levels) if measure.startswith(AREA) else experiment.levels
     return {place.label: place.table for place in places}
 
 
@@ -68,7 +68,7 @@ def evidence(plan: Plan, measure: str) -> pd.DataFrame:
     if runs.empty:
         return pd.DataFrame(columns=COLUMNS)
     if measure.startswith(AREA):
-        ladders = areas(size_points(runs, plan.experiment)).rename(columns={"ladder": "task"})
+        ladders = areas(size_points(runs, plan.experiment.levels)).rename(columns={"ladder": "task"})
         return ladders.assign(value=ladders[measure.removeprefix(AREA)])[COLUMNS]
     runs = runs.assign(restricted_steps=runs["steps_to_solve"].fillna(runs["steps_budget"]))
     return runs.assign(value=runs[measure] if measure in runs else float("nan"))[COLUMNS].astype({"value": float})

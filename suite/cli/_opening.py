@@ -100,7 +100,7 @@ def load_record(
     if path.suffix == ".json" or (path / MANIFEST_FILE).is_file():
         manifest = read_manifest(path)
         runs = manifest.path.parent / RUNS_FILE
-        return (Record.read(runs) if runs.is_file() else manifest.record()), None
+        return (Record.read(runs) if runs.is_file() else manifest.record), None
     if path.suffix == ".parquet":
         return Record.read(path), None
     experiment, store = open_both()

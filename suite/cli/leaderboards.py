@@ -94,6 +94,9 @@ def verify(
     ] = "1",
     everything: Annotated[bool, typer.Option("--all", help="Train every row again.")] = False,
     with_trials: Annotated[bool, typer.Option("--trials", help="Train the trials of these rows again, too.")] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Import the cells and tasks from outside memspan that it names.")
+    ] = False,
     workers: Workers = 0,
     devices: Devices = None,
 ) -> int:
@@ -108,7 +111,7 @@ def verify(
     from suite.leaderboards.proof.manifest import read_manifest
     from suite.leaderboards.proof.retraining import retrain, runs_to_repeat
 
-    proof = read_manifest(manifest)
+    proof = read_manifest(manifest, trusted=trust)
     names = choose_rows(proof, rows, everything)
     console.print(f"{proof.path}: {len(proof.rows)} rows, {proof.digest}", highlight=False, soft_wrap=True)
     checked = check_manifest(proof, names)

@@ -53,6 +53,21 @@ class Experiment(Frozen):
         experiment._check_sweep()
         return experiment
 
+    @classmethod
+    def from_record(cls, values: Mapping[str, Any], where: str) -> Experiment:
+        """Return the experiment of a written leaderboard, whose tasks and architectures are not imported.
+
+        Args:
+            values: what a written leaderboard says of it.
+            where: their place, for messages.
+
+        Raises:
+            InputError: if they break a rule that can be checked without an import.
+        """
+        experiment: Experiment = validate(cls, values, where)
+        experiment._check_number_of_runs()
+        return experiment
+
     def _check_names(self) -> None:
         for label, task in self.tasks.items():
             with errors_at(f"[tasks.{label}]"):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import product
 from typing import Any
 
 from suite.errors import InputError, shortened, unknown
 from suite.experiment.bounds import LARGEST_BATCH, LARGEST_WIDTH
 from suite.experiment.run_config import Frozen, TaskConfig, Training
 from suite.experiment.tables import TaskTable
-from suite.experiment.validation import check_distinct, check_free, errors_at, validate
+from suite.experiment.validation import check_distinct, errors_at, validate
 from suite.registry import make_task, tasks
-from tasks import Task
+from tasks import DataSet, Task
 
 LONGEST_LABEL = 200
 """The largest number of characters of the label of a level."""
@@ -28,10 +27,30 @@ class Level(Frozen):
     task: TaskConfig
     training: Training
 
+    delays: dict[int, int] | None = None
+    """The delay at each length, where it is read from a file because the task is not imported."""
+
     @property
     def label(self) -> str:
         """Its name in tables, such as ``sequence_memory lag=8``."""
-        return " ".join([self.table, *(f"{key}={value}" for key, value in self.rungs.items())])
+        return self.label_of(self.table, self.rungs)
+
+    @staticmethod
+    def label_of(table: str, rungs: Mapping[str, Any]) -> str:
+        """Return the label of a level of a task table."""
+        return " ".join([table, *(f"{key}={value}" for key, value in rungs.items())])
+
+    def delay(self, length: int) -> int | None:
+        """Return the delay at a length; None if it is 0, unknown, or that of a data set.
+
+        Nobody knows how much of the past of a data set matters.
+        """
+        if self.delays is not None:
+            return self.delays.get(length) or None
+        if issubclass(tasks.get(self.task.name), DataSet):
+            return None
+        delay: int = make_task(self.task.name, self.task.options).delay(length)
+        return delay or None
 
 
 def make_levels(label: str, table: TaskTable, training: Training) -> Iterator[Level]:
@@ -46,12 +65,10 @@ def make_levels(label: str, table: TaskTable, training: Training) -> Iterator[Le
         InputError: if a value of the table breaks a rule of its task.
     """
     name, where = table.task or label, f"[tasks.{label}]"
-    ladders = table.ladders
-    for key, values in ladders.items():
+    for key, values in table.ladders.items():
         check_distinct(values, f"{where}: {key}")
-    own_training = _merge_training(training, table.training, f"{where} training")
-    for combination in product(*ladders.values()):
-        rungs = dict(zip(ladders, combination, strict=True))
+    own_training = merge_training(training, table.training, f"{where} training")
+    for rungs in table.rungs:
         task = _make_task_config(name, {**table.settings, **rungs}, table.test_lengths, own_training, where)
         level = Level(table=label, rungs=rungs, task=task, training=own_training)
         if len(level.label) > LONGEST_LABEL:
@@ -69,8 +86,6 @@ def _make_task_config(
     length, train_size = options.pop("length"), options.pop("train_size")
     with errors_at(where):
         task = make_task(name, options)
-        all_options = tasks.options(name, options)
-    check_free(all_options, {*TaskTable.model_fields, *TaskConfig.model_fields}, where)
     for key, steps in [("length", length), *(("test_lengths", test_length) for test_length in test_lengths)]:
         if steps < task.shortest:
             raise InputError(f"{where}: {key} must be at least {task.shortest} for {name}; got {steps}")
@@ -84,7 +99,7 @@ def _make_task_config(
         )
     config = TaskConfig(
         name=name,
-        options=all_options,
+        options=tasks.options(name, options),
         length=length,
         train_size=train_size,
         test_lengths=test_lengths,
@@ -114,7 +129,8 @@ def _check_batches(task: Task, config: TaskConfig, training: Training, where: st
             )
 
 
-def _merge_training(shared: Training, changes: Mapping[str, Any], where: str) -> Training:
+def merge_training(shared: Training, changes: Mapping[str, Any], where: str) -> Training:
+    """Return the shared settings of a training with the changes of one task table."""
     for key in changes:
         if key not in Training.model_fields:
             raise unknown("key", key, Training.model_fields, of=where)

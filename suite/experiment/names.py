@@ -15,6 +15,7 @@ from suite.errors import shortened
 
 LONGEST_NAME = 100
 """The largest number of bytes of a name."""
+LONGEST_FILE_NAME = 255
 OVERALL = "overall"
 """The name of the mean over all tasks, which no task can have."""
 DEVICES = frozenset(["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))])
@@ -33,6 +34,17 @@ def check_name(name: str) -> str:
             f"not end in '.' or a space; got {shortened(name)}"
         )
     return _check_as_file(name)
+
+
+def check_file_name(name: str) -> str:
+    """Return the name of a file if it lies in the very folder in which it is looked for.
+
+    Raises:
+        ValueError: if it could lie elsewhere.
+    """
+    if not re.fullmatch(r"\w[\w .+-]*", name) or len(name.encode()) > LONGEST_FILE_NAME:
+        raise ValueError(f"the name of a file has letters, digits, '_', '-' and '.' only; got {shortened(name)}")
+    return name
 
 
 def check_label(label: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
@@ -67,6 +68,11 @@ class TaskTable(Frozen):
     def ladders(self) -> dict[str, list[Any]]:
         """The lists among its settings. Each combination of their values is a level."""
         return {key: list(value) for key, value in self.settings.items() if isinstance(value, list | tuple)}
+
+    @property
+    def rungs(self) -> list[dict[str, Any]]:
+        """The values of its ladders on each level; one level without any if there are no ladders."""
+        return [dict(zip(self.ladders, values, strict=True)) for values in product(*self.ladders.values())]
 
 
 class ArchitectureTable(Frozen):

@@ -7,9 +7,9 @@ from typing import Any
 
 from suite.errors import InputError, unknown
 from suite.experiment.run_config import Frozen
-from suite.experiment.search_space import TUNABLE_MODEL, TUNABLE_TRAINING, Sweep
+from suite.experiment.search_space import TUNABLE_TRAINING, Sweep
 from suite.experiment.tables import ArchitectureTable, Size
-from suite.experiment.validation import check_free, errors_at
+from suite.experiment.validation import errors_at
 from suite.registry import architectures
 
 
@@ -36,24 +36,30 @@ def make_variant(label: str, table: ArchitectureTable, model: Size, sweep: Sweep
         InputError: if a value of the table breaks a rule, or the size is missing or given twice.
     """
     name, where = table.architecture or label, f"[architectures.{label}]"
-    options = dict(table.model_extra or {})
     with errors_at(where):
-        all_options = architectures.options(name, options)
-    check_free(all_options, {*ArchitectureTable.model_fields, *TUNABLE_TRAINING, *TUNABLE_MODEL}, where)
-    own_size = table.model_dump(include=set(Size.model_fields), exclude_none=True)
-    replaced = {"parameters", "hidden_size"} if _size_keys(own_size) else set()
-    size = Size(**{**model.model_dump(exclude=replaced), **own_size})
+        architectures.options(name, table.model_extra or {})
+    for key in table.training:
+        if key not in TUNABLE_TRAINING:
+            raise unknown("key", key, TUNABLE_TRAINING, of=f"{where} training")
+    variant = read_variant(label, table, model)
+    size = variant.size
     is_searched = "hidden_size" in sweep.space and size.parameters is None
     if (size.hidden_size is None) == (size.parameters is None) and not is_searched:
         raise InputError(
             f"{where}: give the size once, as hidden_size (equal width) or as parameters (equal parameters), "
             f"here or in [model]; got {_size_keys(size.model_dump()) or 'neither'}"
         )
-    for key in table.training:
-        if key not in TUNABLE_TRAINING:
-            raise unknown("key", key, TUNABLE_TRAINING, of=f"{where} training")
+    return variant
+
+
+def read_variant(label: str, table: ArchitectureTable, model: Size) -> Variant:
+    """Return the variant of an architecture table as it stands there; its architecture is not imported."""
+    own_size = table.model_dump(include=set(Size.model_fields), exclude_none=True)
+    replaced = {"parameters", "hidden_size"} if _size_keys(own_size) else set()
+    size = Size(**{**model.model_dump(exclude=replaced), **own_size})
     fixed_size = {key: value for key, value in own_size.items() if key != "parameters"}
-    return Variant(label=label, architecture=name, fixed={**options, **fixed_size, **table.training}, size=size)
+    fixed = {**(table.model_extra or {}), **fixed_size, **table.training}
+    return Variant(label=label, architecture=table.architecture or label, fixed=fixed, size=size)
 
 
 def _size_keys(settings: Mapping[str, Any]) -> str:

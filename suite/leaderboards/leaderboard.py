@@ -145,8 +145,9 @@ def build_leaderboard(source: Record | Plan) -> Leaderboard:
     """Return the leaderboard of the finished runs; its notes say what is missing."""
     record = Record.of(source) if isinstance(source, Plan) else source
     runs = score_table(record)
-    levels = list(dict.fromkeys(row.study.level.label for row in record.rows))
-    scopes = [OVERALL, *levels] if len(levels) > 1 else levels
+    levels = list({row.study.level.label: row.study.level for row in record.rows}.values())
+    labels = [level.label for level in levels]
+    scopes = [OVERALL, *labels] if len(labels) > 1 else labels
     experiment = record.experiment
     notes = []
     if not record.complete:
@@ -177,9 +178,9 @@ def build_leaderboard(source: Record | Plan) -> Leaderboard:
     comparisons = {scope: compare(runs, scope) for scope in scopes if scope in (OVERALL, *runs["task"].unique())}
     rows = _ranked(runs, scopes, AVERAGED, comparisons)
     rows = rows.merge(interquartile_means(runs), on=["architecture", "task"], how="left")
-    points = delay_points(runs, experiment)
+    points = delay_points(runs, levels)
     horizons = horizon.horizons(points) if len(points) else pd.DataFrame()
-    sizes = size_points(runs, experiment)
+    sizes = size_points(runs, levels)
     return Leaderboard(
         experiment.name,
         experiment.title,

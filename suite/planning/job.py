@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, overload
 
+from pydantic import TypeAdapter, ValidationError
+
+from suite.errors import InputError, first_problem
 from suite.experiment.run_config import RunConfig, canonical_json
 
 MEASURED = ("_seconds", "peak_memory_mb", "sequences_per_second")
@@ -59,6 +61,9 @@ Point = tuple[int, Mapping[str, float]]
 """A point of a learning curve: a step, and the metrics that were measured at it."""
 
 
+_POINTS: TypeAdapter[tuple[Point, ...]] = TypeAdapter(tuple[tuple[int, dict[str, float]], ...])
+
+
 class Curves(Sequence[Point]):
     """Points that are parsed from their canonical JSON on first use, because few of many runs are ever looked at."""
 
@@ -67,7 +72,17 @@ class Curves(Sequence[Point]):
 
     @cached_property
     def points(self) -> tuple[Point, ...]:
-        return tuple((step, metrics) for step, metrics in json.loads(self.text))
+        """The points.
+
+        Raises:
+            InputError: if the text is something else.
+        """
+        try:
+            return _POINTS.validate_json(self.text)
+        except ValidationError as error:
+            raise InputError(
+                f"a learning curve is a list of steps with their metrics; {first_problem(error).message}"
+            ) from error
 
     @overload
     def __getitem__(self, index: int) -> Point: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from functools import cached_property, lru_cache
 from itertools import combinations, product
 from typing import Any
@@ -34,7 +34,7 @@ class Study:
         self.experiment = experiment
         self.variant = variant
         self.level = level
-        self.name = f"{experiment.name}/{level.label}/{variant.label}"
+        self.name = self.name_of(experiment, variant, level)
         self.title = f"{variant.label} on {level.label}"
         self.sweep = experiment.sweep
         self.design: list[dict[str, Any]] = []
@@ -42,6 +42,11 @@ class Study:
         # Planning needs each configuration again after every run.
         self._bases: dict[str, RunConfig] = {}
         self._configs: dict[tuple[str, int], RunConfig] = {}
+
+    @staticmethod
+    def name_of(experiment: Experiment, variant: Variant, level: Level) -> str:
+        """Return the name of the study of a variant on a level."""
+        return f"{experiment.name}/{level.label}/{variant.label}"
 
     @cached_property
     def space(self) -> dict[str, Range | tuple[Any, ...]]:
@@ -199,6 +204,26 @@ class Study:
                     "diagnostics follow the gradient through the state, and there is none here; "
                     "set diagnostics = false in [training]"
                 )
+
+
+class RecordedStudy(Study):
+    """A study in a written leaderboard, whose task and architecture are not imported.
+
+    Args:
+        experiment: the experiment.
+        variant: the variant.
+        level: the level.
+        searched: the names of the hyper-parameters that its runs searched.
+    """
+
+    def __init__(self, experiment: Experiment, variant: Variant, level: Level, searched: Container[str]) -> None:
+        super().__init__(experiment, variant, level)
+        self._searched = searched
+
+    @cached_property
+    def space(self) -> dict[str, Range | tuple[Any, ...]]:
+        """Those dimensions of the search space that the recorded runs searched."""
+        return {name: dimension for name, dimension in self.sweep.space.items() if name in self._searched}
 
 
 def _is_number(value: Any) -> bool:

@@ -167,12 +167,20 @@ def frozen_trial(job: Job, outcome: Outcome, space: Mapping[str, BaseDistributio
     is_pruned = bool(outcome.metrics["pruned"])
     return optuna.trial.create_trial(
         state=TrialState.PRUNED if is_pruned else TrialState.COMPLETE,
-        params={name: job.params[name] for name in space},
+        params={name: _inside(distribution, job.params[name]) for name, distribution in space.items()},
         distributions=dict(space),
         value=outcome.metrics["objective"],
         user_attrs={"key": job.key, "number": job.number},
         intermediate_values=dict(outcome.curve),
     )
+
+
+def _inside(distribution: BaseDistribution, value: Any) -> Any:
+    """Return a value inside its range, beyond whose end rounding to four digits may have led."""
+    if isinstance(distribution, CategoricalDistribution):
+        return value
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    return min(max(value, distribution.low), distribution.high)
 
 
 class GenerationPruner:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from suite.experiment.experiment import Experiment
 from suite.experiment.levels import Level
 from suite.experiment.run_config import TaskConfig, canonical_json
-from suite.registry import make_task
 from suite.results.horizon import EXTRAPOLATED, POINTS, TRAINED
-from tasks import DataSet
 
 FEWEST_LENGTHS = 3
 """The fewest lengths of an extrapolated ladder: a single longer length is already in the table of longer lengths."""
@@ -26,32 +23,26 @@ class Ladder(NamedTuple):
     rungs: dict[str, float]
 
 
-def delay_ladders(experiment: Experiment) -> list[Ladder]:
+def delay_ladders(levels: Sequence[Level]) -> list[Ladder]:
     """Return the ladders of levels with different delays; each level trains nets of its own."""
-    return _ladders(experiment, lambda task: _delay(task, task.length))
+    return _ladders(levels, lambda level: level.delay(level.task.length))
 
 
-def size_ladders(experiment: Experiment) -> list[Ladder]:
+def size_ladders(levels: Sequence[Level]) -> list[Ladder]:
     """Return the ladders of levels with different ``train_size``."""
-    return _ladders(experiment, lambda task: task.train_size)
+    return _ladders(levels, lambda level: level.task.train_size)
 
 
-def _delay(task: TaskConfig, length: int) -> float | None:
-    """Return the delay; None if it is 0, or for a data set, because nobody knows how much of its past matters."""
-    made_task = make_task(task.name, task.options)
-    return None if isinstance(made_task, DataSet) else made_task.delay(length) or None
-
-
-def _ladders(experiment: Experiment, measure: Callable[[TaskConfig], float | None]) -> list[Ladder]:
+def _ladders(all_levels: Sequence[Level], measure: Callable[[Level], float | None]) -> list[Ladder]:
     """Return the ladders whose levels agree in every setting that does not change ``measure``."""
     tables: dict[str, list[Level]] = {}
-    for level in experiment.levels:
+    for level in all_levels:
         tables.setdefault(level.table, []).append(level)
     ladders = []
     for table, levels in tables.items():
         if len(levels) < 2:
             continue
-        values = {level.label: value for level in levels if (value := measure(level.task)) is not None}
+        values = {level.label: value for level in levels if (value := measure(level)) is not None}
         settings = {level.label: _settings(level.task) for level in levels if level.label in values}
         keys = next(iter(settings.values()), {})
         varying = [key for key in keys if len({s[key] for s in settings.values()}) > 1]
@@ -84,7 +75,7 @@ def _moves(key: str, varying: list[str], settings: dict[str, dict[str, str]], va
     return any(len(distinct) > 1 for distinct in alike.values())
 
 
-def delay_points(runs: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
+def delay_points(runs: pd.DataFrame, levels: Sequence[Level]) -> pd.DataFrame:
     """Return the points from which `horizon.horizons` reads horizons, trained and extrapolated.
 
     A ladder counts from two rungs with runs; without any such ladder the table is empty.
@@ -92,20 +83,20 @@ def delay_points(runs: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
     Args:
         runs: finished evaluations, with ``architecture``, ``task`` (the level's label), ``seed``, ``skill`` and a
             ``skill_at_length_N`` per longer length.
-        experiment: the experiment to which the levels belong.
+        levels: the levels of the experiment.
     """
     parts = []
-    for ladder in delay_ladders(experiment):
+    for ladder in delay_ladders(levels):
         on_ladder = runs[runs["task"].isin(ladder.rungs)]
         if on_ladder["task"].nunique() > 1:
             delays = on_ladder["task"].map(ladder.rungs)
             parts.append(on_ladder.assign(ladder=ladder.label, kind=TRAINED, rung=on_ladder["task"], delay=delays))
-    for level in experiment.levels:
+    for level in levels:
         lengths = {level.task.length: "skill"}
         lengths |= {n: f"skill_at_length_{n}" for n in level.task.test_lengths if n > level.task.length}
         if len(lengths) < FEWEST_LENGTHS:
             continue
-        delay_at = {n: _delay(level.task, n) for n in lengths}
+        delay_at = {n: level.delay(n) for n in lengths}
         if None in delay_at.values() or len(set(delay_at.values())) < FEWEST_LENGTHS:
             continue
         on_level = runs[runs["task"] == level.label]
@@ -117,10 +108,10 @@ def delay_points(runs: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
     return pd.concat(parts)[list(POINTS)] if parts else pd.DataFrame(columns=list(POINTS))
 
 
-def size_points(runs: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
+def size_points(runs: pd.DataFrame, levels: Sequence[Level]) -> pd.DataFrame:
     """Return the runs on ladders of training-set sizes, with ``ladder`` and ``train_size``; see `delay_points`."""
     parts = []
-    for ladder in size_ladders(experiment):
+    for ladder in size_ladders(levels):
         on_ladder = runs[runs["task"].isin(ladder.rungs)]
         if on_ladder["task"].nunique() > 1:
             parts.append(on_ladder.assign(ladder=ladder.label, train_size=on_ladder["task"].map(ladder.rungs)))

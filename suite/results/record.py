@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from suite.errors import InputError
 from suite.experiment.experiment import Experiment
 from suite.experiment.run_config import PROTOCOL, RunConfig, canonical_json
-from suite.planning.job import Curves, Job, Outcome
+from suite.planning.job import Job, Outcome
 from suite.planning.plan import Plan
 from suite.planning.study import Study
 from suite.store.store import Store
@@ -77,8 +74,8 @@ class Record:
     """The number of finished runs in the store with other settings or sources."""
     environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The environments for which the digests in the outcomes stand, see ``suite.store.environment``."""
-    origin: Mapping[str, Any] = field(default_factory=dict)
-    """The ``definitions`` of the rows and the ``data`` of the levels when they were written; empty without a file."""
+    origin: Mapping[str, Any] | None = None
+    """The ``definitions`` of the rows and the ``data`` of the levels when they were written; None without a file."""
     protocol: int = PROTOCOL
     """The protocol by which the runs were trained, which may be an earlier one in a record from a file."""
     earlier: int = 0
@@ -156,44 +153,9 @@ class Record:
         Raises:
             InputError: if the file cannot be read, holds no runs of memspan, or was written by a newer version.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        from suite.results.recorded import read_record
 
-        try:
-            table = pq.read_table(path)
-            about = json.loads((table.schema.metadata or {})[b"memspan"])
-        except OSError as error:
-            raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
-        except (KeyError, ValueError, pa.ArrowException) as error:
-            raise InputError(f"{str(path)!r} is not a file of runs that memspan has written") from error
-        if about["format"] > FORMAT:
-            raise InputError(f"{str(path)!r} was written by a newer memspan; upgrade this one")
-        return cls.of_frame(table.to_pandas(ignore_metadata=True), about)
-
-    @classmethod
-    def of_frame(cls, lines: pd.DataFrame, about: Mapping[str, Any]) -> Record:
-        """Return the record of a table made by `frame`, with the values that `write` keeps beside it."""
-        experiment = Experiment(**about["experiment"])
-        studies = [Study(experiment, variant, level) for level in experiment.levels for variant in experiment.variants]
-        runs: dict[str, dict[str, list[Run]]] = {study.name: {} for study in studies}
-        metrics = [name for name in lines.columns if name not in RUN_FIELDS]
-        descriptions: Iterator[Any] = lines[list(RUN_FIELDS)].itertuples(index=False)
-        for run, values in zip(descriptions, lines[metrics].to_numpy(dtype=float).tolist(), strict=True):
-            config = _config(run.config).with_seed(int(run.seed))
-            role = "trial" if run.role == "finalist" else run.role
-            job = Job(
-                run.key, config, run.study, run.architecture, run.task, role, int(run.number), json.loads(run.params)
-            )
-            measured = {name: value for name, value in zip(metrics, values, strict=True) if not math.isnan(value)}
-            outcome = Outcome(measured, Curves(run.curves), run.environment)
-            runs[run.study].setdefault(run.role, []).append((job, outcome))
-        rows = [
-            Row(study, *(runs[study.name].get(role, []) for role in ("trial", "finalist", "evaluation")))
-            for study in studies
-        ]
-        counts = (about["planned"], about["done"], about["others"])
-        history = (about.get("protocol", 1), about.get("earlier", 0))
-        return cls(experiment, rows, *counts, about["environments"], about["origin"], *history)
+        return read_record(path)
 
 
 def count_earlier(outcomes: Iterable[Outcome], environments: Mapping[str, Mapping[str, Any]]) -> int:
@@ -227,11 +189,6 @@ def as_plain(experiment: Experiment) -> dict[str, Any]:
     """Return an experiment as plain values in their order, from which ``Experiment(**values)`` makes it again."""
     plain: dict[str, Any] = json.loads(json.dumps(experiment.model_dump(exclude_none=True)))
     return plain
-
-
-@lru_cache(maxsize=100_000)
-def _config(text: str) -> RunConfig:
-    return RunConfig(**json.loads(text), seed=0)
 
 
 def record_of(plan: Plan, store: Store) -> Record:

@@ -75,7 +75,8 @@ def edges(study: Study, params: Mapping[str, Any]) -> list[str]:
     An edge is the outer twentieth of a range (of its logarithm, where it has one), or the smallest or largest of three
     listed numbers or more. An infinite value, such as a threshold that is off, is no edge: there is nothing beyond it.
     """
-    return [name for name, value in params.items() if name in study.space and _at_edge(study.space[name], value)]
+    # The order is that of the space. The order of the parameters depends on where they were read.
+    return [name for name, space in study.space.items() if name in params and _at_edge(space, params[name])]
 
 
 def _at_edge(dimension: Range | tuple[Any, ...], value: Any) -> bool:

@@ -68,17 +68,13 @@ def log_metrics(client: Any, run_id: str, metrics: list[Metric]) -> None:
 
 
 def flat_config(config: RunConfig) -> dict[str, str]:
-    """Return a configuration as params of MLflow, with a name of its own for each setting.
-
-    Those of the task are called ``task.…`` and the options of the architecture ``architecture.…``, since a task and an
-    architecture may have options of one name.
-    """
+    """Return a configuration as params of MLflow, with one name for each setting."""
     parts = config.model_dump()
     flat = {
         **{f"task.{name}": value for name, value in parts["task"].items() if name != "options"},
-        **{f"task.{name}": value for name, value in parts["task"]["options"].items()},
+        **parts["task"]["options"],
         **{name: value for name, value in parts["model"].items() if name != "options"},
-        **{f"architecture.{name}": value for name, value in parts["model"]["options"].items()},
+        **parts["model"]["options"],
         **parts["training"],
         "seed": parts["seed"],
     }

@@ -18,7 +18,7 @@ from suite.errors import InputError
 from suite.experiment.loading import load, parse
 from suite.experiment.names import DEVICES, LONGEST_NAME, OVERALL, check_label, check_name
 from suite.planning.plan import studies
-from suite.statistics import bootstrap
+from suite.statistics.table import OVERALL as SCOPE
 from tests.mutations import CLAIM, EXPERIMENT, READERS, mutated, nested, sandbox, toml_text
 
 
@@ -40,7 +40,7 @@ def test_the_file_that_is_mutated_is_valid() -> None:
 
 @pytest.mark.parametrize("name", [OVERALL, "Overall"])
 def test_no_task_is_called_like_the_mean_over_all_tasks(name: str) -> None:
-    assert bootstrap.OVERALL == OVERALL
+    assert SCOPE == OVERALL
     with pytest.raises(InputError, match="stands for the mean over all tasks"):
         parse(changed(f"tasks/{name}", {"task": "adding", "length": 8}), "x")
 

@@ -116,7 +116,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def verified(folder: Path, rows: str = "1", everything: bool = False) -> tuple[CheckResult, list[str]]:
-    found = manifests.read_manifest(folder)
+    found = manifests.read_manifest(folder, trusted=True)
     names = choose_rows(found, rows, everything)
     findings = check_manifest(found, names)
     if findings.wrong and not findings.suspects:
@@ -170,10 +170,10 @@ def test_a_file_of_runs_that_is_none_is_refused(tmp_path: Path) -> None:
 def test_rows_hold_when_they_are_trained_again(whole: Path) -> None:
     findings, wrong = verified(whole / "board", everything=True)
     assert (findings.wrong, findings.notes, wrong) == ([], [], [])
-    assert len(choose_rows(manifests.read_manifest(whole / "board"), "2")) == 2
-    assert choose_rows(manifests.read_manifest(whole / "board"), "rnn on adding") == ["rnn on adding"]
+    assert len(choose_rows(manifests.read_manifest(whole / "board", trusted=True), "2")) == 2
+    assert choose_rows(manifests.read_manifest(whole / "board", trusted=True), "rnn on adding") == ["rnn on adding"]
     with pytest.raises(InputError, match="did you mean 'rnn on adding'"):
-        choose_rows(manifests.read_manifest(whole / "board"), "rnn on addin")
+        choose_rows(manifests.read_manifest(whole / "board", trusted=True), "rnn on addin")
 
 
 def test_a_changed_digit_is_found_and_the_figure_is_named(board: Path) -> None:
@@ -219,7 +219,7 @@ def test_settings_that_tuning_did_not_choose_are_found(board: Path) -> None:
     better = 1 - row["params"][:2].index(row["params"][-1])  # the trial that was not chosen
     row["metrics"]["objective"][better] = 2.0
     (board / manifests.MANIFEST_FILE).write_text(sealed(data), encoding="utf-8")
-    wrong = check_manifest(manifests.read_manifest(board), []).wrong
+    wrong = check_manifest(manifests.read_manifest(board, trusted=True), []).wrong
     assert wrong == ["leaky on adding: its evaluations do not have the settings that its tuning chose"]
 
 
@@ -229,7 +229,7 @@ def test_honest_keys_on_other_settings_or_seeds_are_found(board: Path) -> None:
     row["configs"][row["config"][-1]]["training"]["steps"] = 300
     row["seed"][-2], row["number"][-2] = 17, 17
     (board / manifests.MANIFEST_FILE).write_text(sealed(data), encoding="utf-8")
-    wrong = check_manifest(manifests.read_manifest(board), []).wrong
+    wrong = check_manifest(manifests.read_manifest(board, trusted=True), []).wrong
     assert "rnn on adding, evaluation 1: its key is not that of its configuration and seed" in wrong
     assert "rnn on adding, evaluation 17: its seed 17 is not one of the experiment's" in wrong
 
@@ -240,13 +240,13 @@ def test_rows_and_seeds_that_were_left_out_are_found(board: Path) -> None:
     (board / manifests.MANIFEST_FILE).write_text(sealed(data), encoding="utf-8")
     assert (
         "the manifest says that 24 of 24 runs are done, but it has 20 of 24"
-        in check_manifest(manifests.read_manifest(board), []).wrong
+        in check_manifest(manifests.read_manifest(board, trusted=True), []).wrong
     )
     data["counts"] |= {"planned": 20, "done": 20}
     (board / manifests.MANIFEST_FILE).write_text(sealed(data), encoding="utf-8")
     assert (
         "the manifest says that 20 of 20 runs are done, but it has 20 of 24"
-        in check_manifest(manifests.read_manifest(board), []).wrong
+        in check_manifest(manifests.read_manifest(board, trusted=True), []).wrong
     )
 
 
@@ -260,7 +260,7 @@ def test_other_runs_or_tables_beside_the_manifest_are_found(board: Path) -> None
     page.write_text(page.read_text(encoding="utf-8") + "and more", encoding="utf-8")
     data = json.loads((board / manifests.MANIFEST_FILE).read_text(encoding="utf-8"))
     (board / manifests.MANIFEST_FILE).write_text(sealed(data), encoding="utf-8")
-    found = check_manifest(manifests.read_manifest(board), [])
+    found = check_manifest(manifests.read_manifest(board, trusted=True), [])
     assert found.wrong == [f"runs.parquet has other runs of {record.rows[0].name}"]
     assert found.notes == ["leaderboard.md is not what memspan makes of these runs here"]
 
@@ -280,7 +280,7 @@ def test_a_damaged_manifest_is_one_message(board: Path, damage: Callable[[Any], 
     damage(data)
     (board / manifests.MANIFEST_FILE).write_text(json.dumps(data), encoding="utf-8")
     with pytest.raises(InputError, match="is not a manifest of memspan"):
-        manifests.read_manifest(board)
+        manifests.read_manifest(board, trusted=True)
 
 
 def test_a_record_remembers_the_sources_and_machines_of_its_runs_alone(whole: Path, tmp_path: Path) -> None:
@@ -315,7 +315,7 @@ def test_incomplete_leaderboards_are_written(tmp_path: Path) -> None:
         jobs = {job.key: job for study in plan.studies for job in StudyProgress(study, plan.finished).jobs}
         plan.finished = {key: outcome for key, outcome in plan.finished.items() if kept(jobs[key])}
         written = write(build_leaderboard(plan), tmp_path / name)
-        assert check_manifest(manifests.read_manifest(written[0].parent), []).wrong == []
+        assert check_manifest(manifests.read_manifest(written[0].parent, trusted=True), []).wrong == []
 
 
 def test_changed_data_are_found(board: Path) -> None:
@@ -323,25 +323,27 @@ def test_changed_data_are_found(board: Path) -> None:
     data["data"]["adding"]["test"] = "0" * 16
     (board / manifests.MANIFEST_FILE).write_text(sealed(data), encoding="utf-8")
     (board / "leaderboard.csv").write_text("", encoding="utf-8")
-    wrong = check_manifest(manifests.read_manifest(board), []).wrong
+    wrong = check_manifest(manifests.read_manifest(board, trusted=True), []).wrong
     assert any("adding: its data are not those of the manifest" in one for one in wrong)
     shutil.copy(board / "leaderboard.json", board / "leaderboard.csv")
 
 
 def test_an_output_that_was_changed_is_named(board: Path) -> None:
     (board / "leaderboard.csv").write_text("", encoding="utf-8")
-    assert check_manifest(manifests.read_manifest(board), []).wrong == ["changed after it was written: leaderboard.csv"]
+    assert check_manifest(manifests.read_manifest(board, trusted=True), []).wrong == [
+        "changed after it was written: leaderboard.csv"
+    ]
 
 
 def test_a_changed_line_of_a_cell_is_named_before_anything_is_trained(whole: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(whole, tmp_path / "whole"))
     cell = folder / "proof_cell.py"
     cell.write_text(cell.read_text(encoding="utf-8").replace("(1 - self.rate)", "(0.99 - self.rate)"), encoding="utf-8")
-    done = memspan("verify", "board", "--rows", "leaky on adding", "--workers", "1", cwd=folder)
+    done = memspan("verify", "board", "--trust", "--rows", "leaky on adding", "--workers", "1", cwd=folder)
     assert done.returncode == 1
     assert "its source has changed since it was trained: proof_cell.Leaky" in " ".join(done.stdout.split())
     assert "again" not in done.stdout
-    other = memspan("verify", "board", "--rows", "rnn on adding", "--workers", "1", cwd=folder)
+    other = memspan("verify", "board", "--trust", "--rows", "rnn on adding", "--workers", "1", cwd=folder)
     assert other.returncode == 0, other.stdout  # that row is not touched by it
     assert "note: leaky on adding: its source has changed" in " ".join(other.stdout.split())
 
@@ -353,7 +355,7 @@ def test_another_platform_is_named_and_rows_are_judged_by_their_skill(board: Pat
         environment["packages"]["torch"] = "1.0"
         environment["files"]["suite/training/train.py"] = "0" * 16
     (board / manifests.MANIFEST_FILE).write_text(sealed(data), encoding="utf-8")
-    found = manifests.read_manifest(board)
+    found = manifests.read_manifest(board, trusted=True)
     findings = check_manifest(found, ["rnn on adding"])
     assert findings.wrong == []
     assert any(note.startswith("processor: another there") for note in findings.notes)
@@ -456,7 +458,7 @@ def test_the_commands(whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     folder = next((whole / "store" / "frozen").iterdir())
     code, text = memspan("compare", folder, "tiny.toml", "--store", "store")
     assert (code, text.count("same runs")) == (0, 8)
-    code, text = memspan("verify", folder, "--rows", "rnn on adding", "--trials", "--workers", "1")
+    code, text = memspan("verify", folder, "--trust", "--rows", "rnn on adding", "--trials", "--workers", "1")
     assert code == 0, text
     assert "training 4 runs of 1 rows again: bit for bit" in text
     code, text = memspan("leaderboard", "tiny.toml", "--store", "store", "--seeds", "5", "--steps", "7")

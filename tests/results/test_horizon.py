@@ -158,7 +158,7 @@ def test_ladders_are_levels_that_differ_in_delay_alone() -> None:
     experiment = parse(
         tables(sequence_memory=n_back, copy_memory={"length": [9, 5]}, adding={"length": 8, "train_size": [5, 9]}), "x"
     )
-    found = {ladder.label: ladder.rungs for ladder in delay_ladders(experiment)}
+    found = {ladder.label: ladder.rungs for ladder in delay_ladders(experiment.levels)}
     assert list(found) == ["sequence_memory train_size=50", "sequence_memory train_size=100", "copy_memory"]
     assert list(found["copy_memory"]) == ["copy_memory length=5", "copy_memory length=9"]
     assert list(found["sequence_memory train_size=50"].values()) == [4, 8]

@@ -58,10 +58,10 @@ def test_the_area_of_known_curves() -> None:
 
 
 def test_ladders_and_areas_of_an_experiment(plan) -> None:
-    ladders = {ladder.label: ladder.rungs for ladder in size_ladders(plan.experiment)}
+    ladders = {ladder.label: ladder.rungs for ladder in size_ladders(plan.experiment.levels)}
     assert list(ladders) == ["adding", "sequence_memory"]
     assert list(ladders["adding"].values()) == SIZES
-    points = size_points(score_table(Record.of(plan)), plan.experiment)
+    points = size_points(score_table(Record.of(plan)), plan.experiment.levels)
     found = areas(points).set_index(["ladder", "architecture", "seed"])
     assert len(found) == 30
     row = found.loc[("adding", "gru", 2)]
@@ -70,7 +70,7 @@ def test_ladders_and_areas_of_an_experiment(plan) -> None:
 
 
 def test_a_seed_without_a_size_does_not_count(plan) -> None:
-    points = size_points(score_table(Record.of(plan)), plan.experiment)
+    points = size_points(score_table(Record.of(plan)), plan.experiment.levels)
     lacking = (points["architecture"] == "gru") & (points["seed"] == 3) & (points["task"] == "adding train_size=100")
     found = areas(points[~lacking])
     assert len(found) == 29

@@ -28,7 +28,7 @@ def row_details(record: Record) -> dict[str, dict[str, Any]]:
 
     They are its hyper-parameters, its configuration, its seeds, its curves, and the command that proves it.
     """
-    details: dict[str, dict[str, Any]] = {level.label: {} for level in record.experiment.levels}
+    details: dict[str, dict[str, Any]] = {row.study.level.label: {} for row in record.rows}
     for row in record.rows:
         if row.evaluations:
             details[row.study.level.label][row.study.variant.label] = _details(row)

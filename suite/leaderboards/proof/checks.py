@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from pydantic import ValidationError
-
 from suite.errors import InputError, unknown
 from suite.experiment.experiment import Experiment
+from suite.experiment.plain_data import read_json
 from suite.experiment.run_config import PROTOCOL, RunConfig, digest
 from suite.experiment.source_hash import definitions_of, source_of
 from suite.experiment.tables import Evaluation
+from suite.leaderboards.proof.difference import difference
 from suite.leaderboards.proof.manifest import RUNS_FILE, Manifest, file_digest, fingerprint, row_columns, row_name
 from suite.planning.choosing import best_first, mean_objective
 from suite.planning.plan import Plan, studies
@@ -24,8 +23,6 @@ from suite.store.environment import bits, environment
 
 SEARCHING = ("optuna", "scipy", "numpy")
 """The packages that decide which trials a sweep asks for."""
-CLOSE = 1e-6
-"""The difference up to which figures of tables agree if they were made elsewhere."""
 
 
 @dataclass
@@ -80,8 +77,14 @@ def check_manifest(manifest: Manifest, rows: Sequence[str]) -> CheckResult:
             others.
 
     Raises:
-        InputError: if the runs were trained by another protocol.
+        InputError: if the runs were trained by another protocol, or the manifest names modules outside memspan and is
+            not trusted.
     """
+    if manifest.outside and not manifest.trusted:
+        raise InputError(
+            f"{str(manifest.path)!r} can only be verified with code outside memspan, which would be imported: "
+            f"{', '.join(manifest.outside)}; read it, and give --trust if you trust it"
+        )
     if manifest.data["protocol"] != PROTOCOL:
         raise InputError(
             f"{str(manifest.path)!r} holds runs of protocol {manifest.data['protocol']}, and this memspan trains by "
@@ -122,9 +125,6 @@ def _keys(manifest: Manifest) -> list[str]:
             try:
                 key = RunConfig(**row["configs"][row["config"][place]], seed=seed).key
             except InputError:  # its class cannot be imported, which another check says
-                continue
-            except (ValidationError, IndexError) as error:
-                wrong.append(f"{row_name(row)}, {role} {number}: its configuration is not valid: {error}")
                 continue
             if key != row["key"][place] and not (pruned and role == "trial"):  # its key depends on earlier trials too
                 wrong.append(f"{row_name(row)}, {role} {number}: its key is not that of its configuration and seed")
@@ -215,14 +215,19 @@ def _check_data(manifest: Manifest, changed: Mapping[str, str], result: CheckRes
     exact = all(is_exact_here(manifest, name) for name in manifest.data["environments"])
     for level in Experiment(**manifest.data["experiment"]).levels:
         recorded = manifest.data["data"].get(level.label)
-        if recorded is None or (exact and fingerprint(level, recorded["seed"]) != recorded):
+        if recorded is None or (exact and not _agrees(recorded, fingerprint(level, recorded["seed"]))):
             seed = (recorded or {}).get("seed", "?")
             result.wrong.append(f"{level.label}: its data are not those of the manifest (seed {seed})")
 
 
+def _agrees(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Tell whether a recorded fingerprint is that of now. An older one may say less."""
+    return all(now.get(name) == value for name, value in recorded.items())
+
+
 def _check_plan(manifest: Manifest, changed: Mapping[str, str], result: CheckResult) -> None:
     """Check that the recorded runs are all those that the experiment asks for, given the recorded trials."""
-    record = manifest.record()
+    record = manifest.record
     experiment = record.experiment
     packages = environment()["packages"]
     environments = manifest.data["environments"].values()
@@ -264,31 +269,18 @@ def _check_outputs(manifest: Manifest, changed: Mapping[str, str], result: Check
     folder = manifest.path.parent
     for name, recorded in manifest.data.get("outputs", {}).items():
         path = folder / name
-        if path.exists() and file_digest(path) != recorded:
+        if path.is_file() and file_digest(path) != recorded:
             result.wrong.append(f"changed after it was written: {name}")
-    board = build_leaderboard(manifest.record())
-    if (folder / RUNS_FILE).exists():
+    board = build_leaderboard(manifest.record)
+    if (folder / RUNS_FILE).is_file():
         rows = {row.name: row_columns(row, {}) for row in Record.read(folder / RUNS_FILE).rows if row.runs}
         for row in manifest.rows:
             if rows.get(row_name(row), {}).get("digests") != row["digests"]:
                 result.wrong.append(f"{RUNS_FILE} has other runs of {row_name(row)}")
-    if (folder / "leaderboard.json").exists():
-        there = json.loads((folder / "leaderboard.json").read_text(encoding="utf-8"))
+    if (folder / "leaderboard.json").is_file():
+        there = read_json(folder / "leaderboard.json", "leaderboard.json")
         if sentence := difference(there, json.loads(as_json(board))):
             result.wrong.append(f"leaderboard.json does not follow from the runs: {sentence}")
     for name, text in {"leaderboard.md": markdown(board), "leaderboard.tex": latex(board)}.items():
-        if (folder / name).exists() and (folder / name).read_text(encoding="utf-8") != text:
+        if (folder / name).is_file() and (folder / name).read_bytes() != text.encode():
             result.notes.append(f"{name} is not what memspan makes of these runs here")
-
-
-def difference(there: Any, here: Any, path: str = "") -> str:
-    """Return a sentence about where two nested values first differ by more than `CLOSE`; empty if they do not."""
-    if isinstance(there, dict) and isinstance(here, dict) and set(there) == set(here):
-        parts = (difference(there[key], here[key], f"{path}.{key}" if path else key) for key in there)
-        return next(filter(None, parts), "")
-    if isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
-        parts = (difference(a, b, f"{path}[{i}]") for i, (a, b) in enumerate(zip(there, here, strict=True)))
-        return next(filter(None, parts), "")
-    numbers = isinstance(there, float | int) and isinstance(here, float | int)
-    same = math.isclose(there, here, rel_tol=CLOSE, abs_tol=CLOSE) if numbers else there == here
-    return "" if same else f"{path} is {there!r}, and {here!r} when it is worked out again"

@@ -11,17 +11,22 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from suite.data import Data
-from suite.errors import InputError
+from suite.errors import InputError, shortened
 from suite.experiment.levels import Level
+from suite.experiment.plain_data import read_json
 from suite.experiment.run_config import canonical_json, digest
 from suite.experiment.source_hash import definitions_of
+from suite.experiment.validation import errors_at, validate
+from suite.leaderboards.proof.schema import ManifestFile
 from suite.results.record import RUN_FIELDS, Record, Row, as_plain, config_writer
+from suite.results.recorded import record_of_lines
 from suite.store.environment import environment
 
 FORMAT = 2
@@ -43,6 +48,8 @@ class Manifest:
 
     path: Path
     data: Mapping[str, Any]
+    trusted: bool = False
+    """The modules outside memspan that it names may be imported."""
 
     @property
     def digest(self) -> str:
@@ -65,8 +72,23 @@ class Manifest:
         if combined_digest(self.data["digests"]) != self.digest:
             yield "", None, "the digests do not match the digest of the whole"
 
+    @property
+    def outside(self) -> list[str]:
+        """The classes outside memspan that it names; without ``trusted``, none of them is imported."""
+        experiment = self.data["experiment"]
+        tables = [
+            *(table.get("task") or label for label, table in experiment["tasks"].items()),
+            *(table.get("architecture") or label for label, table in experiment["architectures"].items()),
+        ]
+        configs = [config for row in self.rows for config in row["configs"]]
+        of_runs = [name for config in configs for name in (config["task"]["name"], config["model"]["architecture"])]
+        sweep = experiment.get("sweep", {})
+        searching = [sweep.get("sampler", ""), sweep.get("pruner", "")]
+        return sorted({name for name in (*tables, *of_runs, *searching) if ":" in name})
+
+    @cached_property
     def record(self) -> Record:
-        """Return the runs as a record, without their curves, for the tables."""
+        """The runs as a record, without their curves, for the tables."""
         parts = []
         for row in self.rows:
             runs = len(row["key"])
@@ -82,7 +104,7 @@ class Manifest:
             parts.append(pd.DataFrame({**own, **row["metrics"]}))
         lines = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(RUN_FIELDS))
         about = {**self.data, **self.data["counts"], "origin": origin_of(self.data)}
-        return Record.of_frame(lines, about)
+        return record_of_lines(lines, about, trusted=self.trusted)
 
 
 def row_name(row: Mapping[str, Any]) -> str:
@@ -92,10 +114,12 @@ def row_name(row: Mapping[str, Any]) -> str:
 
 def build_manifest(record: Record) -> dict[str, Any]:
     """Return the manifest of a record as plain values. Whoever writes files beside it adds their digests."""
-    definitions = record.origin.get("definitions", {})
-    data = record.origin.get("data") or {
-        level.label: fingerprint(level, record.experiment.evaluation.seed_list[0]) for level in record.experiment.levels
-    }
+    if record.origin is None:
+        seed = record.experiment.evaluation.seed_list[0]
+        definitions = {row.name: definitions_of(*row.study.classes) for row in record.rows}
+        data = {level.label: fingerprint(level, seed) for level in record.experiment.levels}
+    else:  # What a file names is not imported.
+        definitions, data = record.origin["definitions"], record.origin["data"]
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "protocol": record.protocol,
@@ -104,7 +128,7 @@ def build_manifest(record: Record) -> dict[str, Any]:
         "counts": {name: getattr(record, name) for name in COUNTS},
         "environments": dict(record.environments),
         "data": data,
-        "rows": [row_columns(row, definitions.get(row.name)) for row in record.rows if row.runs],
+        "rows": [row_columns(row, definitions.get(row.name, {})) for row in record.rows if row.runs],
     }
     manifest["digests"] = {name: digest(canonical_json(manifest[name])) for name in SECTIONS}
     manifest["digest"] = combined_digest(manifest["digests"])
@@ -122,8 +146,8 @@ def origin_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {"definitions": definitions, "data": manifest["data"]}
 
 
-def row_columns(row: Row, definitions: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return the runs of a row as columns, with these definitions or with those of now."""
+def row_columns(row: Row, definitions: Mapping[str, str]) -> dict[str, Any]:
+    """Return the runs of a row as columns, with the definitions of its classes."""
     runs = row.runs
     roles = ["trial"] * len(row.trials) + ["finalist"] * len(row.reruns) + ["evaluation"] * len(row.evaluations)
     text_of_config = config_writer()
@@ -135,7 +159,7 @@ def row_columns(row: Row, definitions: Mapping[str, str] | None = None) -> dict[
         "task": row.study.level.label,
         "study": row.study.name,
         "source": runs[0][0].config.source.model_dump(),
-        "definitions": dict(definitions) if definitions is not None else definitions_of(*row.study.classes),
+        "definitions": dict(definitions),
         "configs": [json.loads(text) for text in unique],
         "role": roles,
         "number": [job.number for job, _ in runs],
@@ -172,6 +196,9 @@ def fingerprint(level: Level, seed: int) -> dict[str, Any]:
         "test": data.sample("test", training.test_size),
     }
     digests: dict[str, Any] = {"seed": seed}
+    if ":" in level.task.name:  # Whoever looks at the file does not import this task.
+        delays = {length: level.delay(length) for length in (level.task.length, *level.task.test_lengths)}
+        digests["delays"] = {str(length): delay for length, delay in delays.items() if delay is not None}
     for split, batch in batches.items():
         sha = hashlib.sha256()
         for tensor in batch:
@@ -197,46 +224,37 @@ def _text(value: Any, depth: int) -> str:
     return json.dumps(value)
 
 
-def _check_shape(data: Any) -> None:
-    """Raise ``ValueError`` unless everything is there that other functions take for granted."""
-    if not isinstance(data, dict) or not {"format", "digest", "digests", *SECTIONS} <= set(data):
-        raise ValueError("it lacks a part that every manifest has")
-    if not isinstance(data["format"], int) or set(data["digests"]) != set(SECTIONS):
-        raise ValueError("its format is no number, or its digests are not those of its sections")
-    if not {"planned", "done", "others"} <= set(data["counts"]):
-        raise ValueError("it does not say how many runs there are")
-    columns = (*RUN_COLUMNS, "config", "params", "curve", "digests")
-    for row in data["rows"]:
-        if "modules" in row:  # as format 1 called them
-            row["definitions"] = row.pop("modules")
-        if not {"architecture", "task", "study", "definitions", "configs", "metrics", *columns} <= set(row):
-            raise ValueError("a row lacks a part that every row has")
-        if len({len(row[name]) for name in columns} | {len(values) for values in row["metrics"].values()}) > 1:
-            raise ValueError(f"the columns of {row_name(row)!r} differ in length")
-
-
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path, *, trusted: bool = False) -> Manifest:
     """Return the manifest at ``path``, which is its file or the folder that holds it.
 
+    Args:
+        path: the file or the folder.
+        trusted: the modules outside memspan that it names may be imported.
+
     Raises:
-        InputError: if there is none, or if a newer version wrote it.
+        InputError: if there is none, if a newer version wrote it, or if something in it breaks its schema.
     """
     file = path / MANIFEST_FILE if path.is_dir() else path
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-        _check_shape(data)
-    except OSError as error:
+    if not file.exists():
         raise InputError(
-            f"cannot read the manifest {str(file)!r}: {error.strerror}; `memspan leaderboard EXPERIMENT --output DIR` "
+            f"cannot read the manifest {str(file)!r}: there is none; `memspan leaderboard EXPERIMENT --output DIR` "
             "writes one"
-        ) from error
-    except (ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"{str(file)!r} is not a manifest of memspan: {error}") from error
-    if data["format"] > FORMAT:
+        )
+    data = read_json(file, f"the manifest {str(file)!r}")
+    if not isinstance(data, dict):
+        raise InputError(f"{str(file)!r} is not a manifest of memspan: it must be a table; got {shortened(data)}")
+    if isinstance(data.get("format"), int) and data["format"] > FORMAT:
         raise InputError(
             f"{str(file)!r} has format {data['format']} of a newer memspan; this one reads formats up to {FORMAT}"
         )
-    return Manifest(file, data)
+    for row in data["rows"] if isinstance(data.get("rows"), list) else ():
+        if isinstance(row, dict) and "modules" in row:  # Format 1 called them so.
+            row["definitions"] = row.pop("modules")
+    validate(ManifestFile, data, f"{str(file)!r} is not a manifest of memspan")
+    manifest = Manifest(file, data, trusted)
+    with errors_at(f"{str(file)!r} is not a manifest of memspan"):
+        assert manifest.record  # It is checked here, before anybody calculates with its runs.
+    return manifest
 
 
 def file_digest(path: Path) -> str:

@@ -1,0 +1,188 @@
+"""Runs that a file records, checked against a schema before anything is calculated from them.
+
+Whoever looks at somebody's leaderboard does not run his code. The tasks and architectures that a file names are not
+imported: their settings are those of the recorded runs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from suite.errors import InputError, shortened
+from suite.experiment.experiment import Experiment
+from suite.experiment.levels import Level, merge_training
+from suite.experiment.plain_data import parse_json
+from suite.experiment.run_config import RunConfig, TaskConfig
+from suite.experiment.search_space import Range
+from suite.experiment.validation import errors_at, validate
+from suite.experiment.variants import read_variant
+from suite.planning.job import Curves, Job, Outcome
+from suite.planning.study import RecordedStudy
+from suite.results.record import FORMAT, RUN_FIELDS, Record, Row, Run
+from suite.results.schema import About, Fingerprint, Line, Lines, Searched, check_metrics
+
+MOST_BYTES = 2**30
+"""The largest size of the columns of a file of runs."""
+
+
+def read_record(path: Path) -> Record:
+    """Return the record in a file of runs.
+
+    Raises:
+        InputError: if the file cannot be read, holds no runs of memspan, or was written by a newer version.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+        sizes = [file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)]
+        if sum(sizes) > MOST_BYTES:
+            raise InputError(f"{str(path)!r} is too large: the columns of a file of runs have at most 1 GiB")
+        about = (file.schema_arrow.metadata or {})[b"memspan"].decode()
+        lines = file.read().to_pandas(ignore_metadata=True)
+    except OSError as error:
+        raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
+    except (KeyError, ValueError, OverflowError, pa.ArrowException) as error:
+        raise InputError(f"{str(path)!r} is not a file of runs that memspan has written: {_line(error)}") from error
+    with errors_at(f"{str(path)!r} is not a file of runs that memspan can read"):
+        values = parse_json(about, "what it says of the runs")
+        if isinstance(values, dict) and isinstance(values.get("format"), int) and values["format"] > FORMAT:
+            raise InputError("it was written by a newer memspan; upgrade this one")
+        return record_of_lines(lines, values)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(shortened(str(error)).strip("'\"").split("\\n"))
+
+
+def record_of_lines(lines: pd.DataFrame, about: Any, *, trusted: bool = False) -> Record:
+    """Return the record of a table made by ``Record.frame``, with the values that ``Record.write`` keeps beside it.
+
+    Args:
+        lines: the table.
+        about: the values.
+        trusted: the tasks from outside memspan may be imported for their delays, if the file does not say them.
+
+    Raises:
+        InputError: if something in them is wrong; it names the place.
+    """
+    origin = _table(about).get("origin")
+    if isinstance(origin, dict) and "modules" in origin:  # Version 0.1 called them so.
+        about = {**about, "origin": {**origin, "definitions": origin["modules"]}}
+    checked: About = validate(About, about, "the file")
+    experiment = Experiment.from_record(checked.experiment, "experiment")
+    missing = [name for name in RUN_FIELDS if name not in lines.columns]
+    if missing or not lines.columns.is_unique:
+        raise InputError(f"each column stands there once; {missing[0] if missing else 'one'} does not")
+    descriptions = lines[list(RUN_FIELDS)].to_dict("records")
+    runs: list[Line] = validate(Lines, {"runs": descriptions}, "the file").runs
+    metrics = [name for name in lines.columns if name not in RUN_FIELDS]
+    measured = check_metrics(lines[metrics])
+    made = [_run(line, values, i) for i, (line, values) in enumerate(zip(runs, measured, strict=True))]
+    rows = _rows(experiment, runs, made, checked.origin.data, trusted)
+    counts = (checked.planned, checked.done, checked.others)
+    return Record(experiment, rows, *counts, about["environments"], about["origin"], checked.protocol, checked.earlier)
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InputError(f"it must be a table; got {shortened(value)}")
+    return value
+
+
+def _run(line: Line, metrics: Mapping[str, float], i: int) -> Run:
+    with errors_at(f"runs.{i}"):
+        config = _config(line.config).with_seed(line.seed)
+        params = _params(line.params)
+    role = "trial" if line.role == "finalist" else line.role
+    job = Job(line.key, config, line.study, line.architecture, line.task, role, line.number, params)
+    return job, Outcome(metrics, Curves(line.curves), line.environment)
+
+
+@lru_cache(maxsize=100_000)
+def _config(text: str) -> RunConfig:
+    config: RunConfig = validate(RunConfig, {**_table(parse_json(text, "config")), "seed": 0}, "config")
+    return config
+
+
+@lru_cache(maxsize=100_000)
+def _params(text: str) -> Mapping[str, Any]:
+    params: Mapping[str, Any] = validate(Searched, {"params": parse_json(text, "params")}, "run").params
+    return params
+
+
+def _rows(
+    experiment: Experiment, lines: Iterable[Line], runs: Iterable[Run], data: Mapping[str, Fingerprint], trusted: bool
+) -> list[Row]:
+    """Return the rows of an experiment with their runs, in the order of its levels and architectures."""
+    by_row: dict[tuple[str, str, str], dict[str, list[Run]]] = {}
+    tasks: dict[str, TaskConfig] = {}
+    for line, run in zip(lines, runs, strict=True):
+        by_row.setdefault((line.study, line.task, line.architecture), {}).setdefault(line.role, []).append(run)
+        tasks.setdefault(line.task, run[0].config.task)
+    rows = []
+    for level in _levels(experiment, tasks, data, trusted):
+        for label, table in experiment.architectures.items():
+            variant = read_variant(label, table, experiment.model)
+            name = RecordedStudy.name_of(experiment, variant, level)
+            of_row = by_row.pop((name, level.label, label), {})
+            kinds = [of_row.get(role, []) for role in ("trial", "finalist", "evaluation")]
+            own_runs = [run for kind in kinds for run in kind]
+            _check_row(experiment, name, own_runs)
+            params = own_runs[0][0].params if own_runs else {}
+            rows.append(Row(RecordedStudy(experiment, variant, level, params), *kinds))
+    if by_row:
+        raise InputError(
+            f"its experiment has no row {shortened(' / '.join(next(iter(by_row))))}, but there are runs of it"
+        )
+    return rows
+
+
+def _check_row(experiment: Experiment, name: str, runs: list[Run]) -> None:
+    """Check that the runs of a row searched the same hyper-parameters of the sweep, and that each stands there once."""
+    places = Counter((job.role, job.number, job.config.seed) for job, _ in runs)
+    if twice := [place for place, count in places.items() if count > 1]:
+        raise InputError(f"{name}: the {twice[0][0]} {twice[0][1]} on seed {twice[0][2]} stands there twice")
+    for job, _ in runs:
+        if job.params.keys() != runs[0][0].params.keys():
+            raise InputError(f"{name}: its runs have different hyper-parameters")
+        for key, value in job.params.items():
+            dimension = experiment.sweep.space.get(key)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            fits = (
+                number and (value > 0 or not dimension.log)
+                if isinstance(dimension, Range)
+                else value in (dimension or ())
+            )
+            if not fits:
+                raise InputError(f"{name}: {shortened(key)} = {shortened(value)} is not in its search space")
+
+
+def _levels(
+    experiment: Experiment, tasks: Mapping[str, TaskConfig], data: Mapping[str, Fingerprint], trusted: bool
+) -> Iterator[Level]:
+    """Yield the levels of an experiment. Their tasks are those of the runs, or have the options of a like level."""
+    for label, table in experiment.tasks.items():
+        training = merge_training(experiment.training, table.training, f"experiment: tasks.{label}.training")
+        name = table.task or label
+        labels = [Level.label_of(label, rungs) for rungs in table.rungs]
+        like = next((tasks[level].options for level in labels if level in tasks), {})
+        for level, rungs in zip(labels, table.rungs, strict=True):
+            task = tasks.get(level) or _task(name, {**like, **table.settings, **rungs}, table.test_lengths)
+            delays = data[level].delays if level in data else {}
+            known = {int(length): delay for length, delay in delays.items()}
+            is_unknown = ":" in name and not trusted
+            yield Level(table=label, rungs=rungs, task=task, training=training, delays=known if is_unknown else None)
+
+
+def _task(name: str, settings: Mapping[str, Any], test_lengths: tuple[int, ...]) -> TaskConfig:
+    options = dict(settings)
+    length, train_size = options.pop("length"), options.pop("train_size")
+    return TaskConfig(name=name, options=options, length=length, train_size=train_size, test_lengths=test_lengths)

@@ -1,0 +1,161 @@
+"""The schema of runs in a file: their descriptions, their metrics, and what a file says beside them."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from suite.errors import InputError
+from suite.experiment.bounds import Count, Natural, Seed
+from suite.experiment.search_space import Choice
+from suite.experiment.validation import validate
+
+ALWAYS = (
+    *("objective", "validation_skill", "train_skill", "test_skill", "gap_skill", "final_gap_skill"),
+    *("solved", "diverged", "pruned", "parameters", "state_size", "sequences_per_second"),
+)
+"""The metrics that every run has. The others may be missing, such as the loss of a run that diverged."""
+Key = Annotated[str, Field(min_length=1, max_length=64)]
+Digest = Annotated[str, Field(max_length=100)]
+Params = dict[str, Choice]
+"""The searched hyper-parameters of a run."""
+MetricName = Annotated[str, Field(pattern=r"^[\w/.-]{1,100}$")]
+
+
+class Strict(BaseModel):
+    """A part of a file, in which a newer memspan may have put more."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class Environment(Strict):
+    """The environment of a run, as far as memspan reads it."""
+
+    protocol: Count = 1
+    packages: dict[str, str] = {}
+    files: dict[str, str] = {}
+    variables: dict[str, str] = {}
+    processor: str = ""
+    cpu: str = ""
+    cpu_capability: str = ""
+    device: str = ""
+    system: str = ""
+    python: str = ""
+    threads: int = 1
+
+
+class Fingerprint(Strict):
+    """The data of a level for one seed."""
+
+    seed: Seed
+    train: Digest
+    validation: Digest
+    test: Digest
+    delays: dict[Annotated[str, Field(pattern=r"^\d{1,7}$")], Natural] = {}
+    """The delay at each length, of a task from outside memspan."""
+
+
+class Origin(Strict):
+    """What was true of the rows and the levels when they were written."""
+
+    definitions: dict[str, dict[str, str]]
+    data: dict[str, Fingerprint]
+
+
+class Counts(Strict):
+    """The numbers of runs."""
+
+    planned: Natural
+    done: Natural
+    others: Natural
+    earlier: Natural = 0
+
+
+class About(Counts):
+    """Everything in a file of runs beside the runs."""
+
+    format: Count
+    protocol: Count = 1
+    experiment: dict[str, Any]
+    environments: dict[str, Environment]
+    origin: Origin
+
+
+class Line(Strict):
+    """A run, without its metrics."""
+
+    study: str
+    architecture: str
+    task: str
+    role: Literal["trial", "finalist", "evaluation"]
+    number: Natural | Seed
+    seed: Seed
+    key: Key
+    params: str
+    config: str
+    environment: Digest
+    curves: str
+
+
+class Lines(Strict):
+    """All runs."""
+
+    runs: list[Line]
+
+
+class Searched(Strict):
+    """The searched hyper-parameters of a run."""
+
+    params: Params
+
+
+class MetricNames(Strict):
+    """The names of the metrics."""
+
+    metrics: list[MetricName]
+
+
+LONGER = "skill_at_length_"
+LARGEST_METRIC = 1e200
+"""No metric is larger, so that products of two of them are finite."""
+
+
+def check_metrics(table: pd.DataFrame) -> list[dict[str, float]]:
+    """Return the metrics of each run, without those that are missing.
+
+    Raises:
+        InputError: if one is no number, has a value that it cannot have, or is missing although every run has it.
+    """
+    validate(MetricNames, {"metrics": list(table.columns)}, "the file")
+    if missing := [name for name in ALWAYS if len(table) and name not in table.columns]:
+        raise InputError(f"every run has {missing[0]}, and there is no such column")
+    for name in table.columns:
+        if table[name].dtype.kind not in "fiub" and not table[name].isna().all():
+            raise InputError(f"metrics are numbers; {name} is something else")
+    values = table.astype(float)
+    for name in values.columns:
+        low, high = _range_of(str(name))
+        known = values[name].dropna()
+        outside = known[~known.between(low, high)]
+        if len(outside):
+            raise InputError(f"{name} lies between {low:g} and {high:g}; got {outside.iloc[0]:g}")
+        if name in ALWAYS and len(known) < len(values):
+            raise InputError(f"every run has {name}; it is missing in {len(values) - len(known)} of {len(values)} runs")
+    lines = values.to_dict("records")
+    return [{str(name): value for name, value in line.items() if not math.isnan(value)} for line in lines]
+
+
+def _range_of(metric: str) -> tuple[float, float]:
+    """Return the smallest and the largest value of a metric."""
+    if metric.startswith(LONGER) and not metric.removeprefix(LONGER).isdecimal():
+        raise InputError(f"the skill at another length is called {LONGER}N; got {metric!r}")
+    if metric in ("gap_skill", "final_gap_skill"):
+        return -1.0, 1.0
+    if metric.endswith("_skill") or metric.startswith(LONGER) or metric in ("solved", "diverged", "pruned"):
+        return 0.0, 1.0
+    if metric == "sequences_per_second":
+        return 1e-9, LARGEST_METRIC
+    return (0.0 if metric in ("parameters", "state_size", "steps_to_solve") else -LARGEST_METRIC), LARGEST_METRIC
