@@ -12,15 +12,21 @@ from torch import Tensor
 
 from tasks import Batch, Task
 
-BATCH = 128
-MOST_BATCHES = 16
+BATCH = 64
+"""The number of sequences in a batch."""
+MOST_BATCHES = 32
 """Up to this many batches are drawn, of which every second one is answered."""
-LARGEST_NUMBERS = 1 << 24
-"""Fewer are drawn where they would hold more numbers than this."""
+LARGEST_BATCH = 1 << 21
+"""A batch of long sequences has fewer, so that it holds no more numbers than this."""
 SECONDS = 0.3
-"""Fewer are drawn of a task that takes longer."""
+"""Fewer batches are drawn of a task that takes longer."""
 LEANING = 10
 """A step at which few answers were seen leans on the mean of all steps, as if that had been seen this often."""
+
+
+def batch_size(task: Task, length: int) -> int:
+    """Return the number of sequences in a batch that is quickly drawn, at least four."""
+    return max(4, min(BATCH, LARGEST_BATCH // (length * (task.input_size + task.output_size))))
 
 
 def constant_scores(task: Task, length: int) -> tuple[float, float]:
@@ -37,14 +43,12 @@ def constant_scores(task: Task, length: int) -> tuple[float, float]:
 def _batches(task: Task, length: int) -> Iterator[Batch]:
     """Draw an even number of batches, at least four."""
     generator = torch.Generator().manual_seed(0)
-    started, numbers = time.monotonic(), 0
+    size, started = batch_size(task, length), time.monotonic()
     for count in range(0, MOST_BATCHES, 2):
-        if count >= 4 and (time.monotonic() - started > SECONDS or numbers > LARGEST_NUMBERS):
+        if count >= 4 and time.monotonic() - started > SECONDS:
             return
         for _ in range(2):
-            batch = task.sample(BATCH, length, generator)
-            numbers += batch.inputs.numel() + batch.mask.numel() * task.output_size
-            yield batch
+            yield task.sample(size, length, generator)
 
 
 def _best_constant(task: Task, batches: list[Batch]) -> Tensor:

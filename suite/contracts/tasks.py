@@ -14,11 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from suite.contracts.checking import Check, calling, described, qualified_name
-from suite.contracts.constant_answers import constant_scores
+from suite.contracts.constant_answers import batch_size, constant_scores
 from tasks import Batch, Task
 
-SIZE = 64
-"""The number of sequences in the batch that is looked at."""
 DRAWS = 8
 """The number of small batches whose lengths are compared."""
 CLEAR = 0.02
@@ -40,9 +38,10 @@ class TaskProbe:
         self.name = qualified_name(type(task))
         self.lengths = lengths
 
-    def sample(self, size: int = SIZE, seed: int = 0, length: int | None = None) -> Batch:
+    def sample(self, size: int | None = None, seed: int = 0, length: int | None = None) -> Batch:
         """Draw a batch, by default of the first length."""
         length = self.lengths[0] if length is None else length
+        size = size or batch_size(self.task, length)
         with self.calling(f"sample({size}, {length}, …)"):
             return self.task.sample(size, length, torch.Generator().manual_seed(seed))
 
@@ -100,36 +99,37 @@ def chance_leaves_something_to_learn(probe: TaskProbe) -> Iterator[str]:
 def a_batch_has_the_promised_form(probe: TaskProbe) -> Iterator[str]:
     """A batch has inputs, targets and a mask of the shapes and types of the contract, and all numbers are finite."""
     for length in probe.lengths:
-        batch = probe.sample(length=length)
-        place = f"{probe.name}.sample({SIZE}, {length}, …)"
+        size = batch_size(probe.task, length)
+        batch = probe.sample(size, length=length)
+        place = f"{probe.name}.sample({size}, {length}, …)"
         if not isinstance(batch, Batch) or not all(isinstance(part, Tensor) for part in batch):
             yield f"{place} gave {described(batch)}; it gives a Batch of three tensors"
         else:
-            yield from (f"{place} gave {text}" for text in _faults(probe, batch))
+            yield from (f"{place} gave {text}" for text in _faults(probe, batch, size))
 
 
-def _faults(probe: TaskProbe, batch: Batch) -> Iterator[str]:
+def _faults(probe: TaskProbe, batch: Batch, size: int) -> Iterator[str]:
     inputs, targets, mask = batch
     task, time = probe.task, inputs.shape[1] if inputs.dim() == 3 else 0
-    if inputs.dtype != torch.float32 or inputs.shape != (SIZE, time, task.input_size) or not time:
+    if inputs.dtype != torch.float32 or inputs.shape != (size, time, task.input_size) or not time:
         yield (
-            f"inputs of {described(inputs)}; they are [{SIZE}, time, {task.input_size}] float32, and input_size "
+            f"inputs of {described(inputs)}; they are [{size}, time, {task.input_size}] float32, and input_size "
             f"is {task.input_size}"
         )
         return
     if not inputs.isfinite().all():
         yield "inputs that are not finite"
-    if mask.dtype != torch.bool or mask.shape != (SIZE, time):
-        yield f"a mask of {described(mask)}; it is [{SIZE}, {time}] bool"
+    if mask.dtype != torch.bool or mask.shape != (size, time):
+        yield f"a mask of {described(mask)}; it is [{size}, {time}] bool"
         return
     if not mask.any():
         yield "a mask without any scored step"
         return
-    forms = {torch.int64: (SIZE, time), torch.float32: (SIZE, time, task.output_size)}
+    forms = {torch.int64: (size, time), torch.float32: (size, time, task.output_size)}
     if targets.shape != forms.get(targets.dtype):
         yield (
-            f"targets of {described(targets)}; they are classes, [{SIZE}, {time}] int64, or numbers, "
-            f"[{SIZE}, {time}, {task.output_size}] float32, and output_size is {task.output_size}"
+            f"targets of {described(targets)}; they are classes, [{size}, {time}] int64, or numbers, "
+            f"[{size}, {time}, {task.output_size}] float32, and output_size is {task.output_size}"
         )
         return
     asked = targets[mask]

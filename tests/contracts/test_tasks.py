@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from suite.contracts import constant_answers
-from suite.contracts.constant_answers import constant_scores
+from suite.contracts.constant_answers import batch_size, constant_scores
 from suite.contracts.look import task_violations
 from suite.errors import InputError
 from suite.registry import make_task, tasks
@@ -54,6 +54,12 @@ def test_every_test_length_is_looked_at() -> None:
     assert violations(TASK_CHECKS, TaskProbe(Short(), (5,))) == []
     (violation,) = violations(TASK_CHECKS, TaskProbe(Short(), (5, 9)))
     assert "sample(64, 9, …) gave the type NoneType" in violation.message
+
+
+def test_a_look_at_long_sequences_is_short() -> None:
+    assert batch_size(Bits(), 5) == 64
+    assert batch_size(Bits(), 100_000) < 10
+    assert task_violations("tests.contracts.tasks:Bits", {}, (100_000,)) == []
 
 
 def test_the_best_constant_answer_leans_on_all_steps_where_few_were_seen(monkeypatch: pytest.MonkeyPatch) -> None:
