@@ -78,7 +78,9 @@ def test_forward_is_the_scan_of_step_gradients_too(
         total = torch.stack([(a * w).sum().real for a, w in zip(results, weights, strict=True)]).sum()
         return results, list(torch.autograd.grad(total, sources, materialize_grads=True))
 
+    torch.manual_seed(1)  # A cell may draw random numbers.
     actual = outputs_and_gradients(*cell(inputs, state))
+    torch.manual_seed(1)
     expected = outputs_and_gradients(*Cell.forward(cell, inputs, state))
     assert actual[0][0].shape == (BATCH, time, cell.output_size)
     for one, other in zip(actual, expected, strict=True):
@@ -92,6 +94,7 @@ def test_gradients_are_those_of_finite_differences(name: str, options: dict[str,
     names = [key for key, _ in cell.named_parameters()]
 
     def run(inputs: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        torch.manual_seed(1)  # A cell may draw random numbers.
         parameters = dict(zip(names, tensors, strict=False))
         replaced = iter(tensors[len(names) :])
         given = map_state(lambda leaf: next(replaced) if is_differentiable(leaf) else leaf, state)
