@@ -68,16 +68,18 @@ def run(
     """
     from suite import engines
     from suite.contracts.look import check_contracts
-    from suite.experiment.loading import load
+    from suite.experiment.loading import available, load
     from suite.leaderboards.leaderboard import build_leaderboard
     from suite.planning.plan import studies
     from suite.running import runner
+    from suite.store.origin import check_origin
     from suite.store.store import Store
 
     selected = load(experiment).select(**selection)
     if check:
         check_contracts(study.default_config for study in studies(selected))
     opened_store = Store(store)
+    check_origin(opened_store, str(experiment), available())
     plan = runner.open_plan(selected, opened_store)
     given_up = runner.run(plan, opened_store, engines.make(workers=workers))
     if given_up:

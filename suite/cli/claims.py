@@ -64,12 +64,15 @@ def claims(
     This executes the runs that are missing, and writes a report. The exit code is 0 if no run is missing at the end,
     and 1 otherwise.
     """
-    from suite.claims.claim import load_all
+    from suite.claims.claim import available, load_all
+    from suite.store.origin import check_origin
 
     selected = load_all(names or [])
     check_before_runs([claim.experiment_with(budget) for claim in selected], no_check)
     options = RunOptions(engine, workers, devices, address, gpus, attempts, quiet)
     opened = open_store(store, storage, tracking_uri, reads_only=dry_run)
+    for name in names or []:
+        check_origin(opened, name, available())
     if dry_run:
         _print_estimates(selected, budget, opened, options)
         return 0

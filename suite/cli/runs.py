@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from suite.cli._app import app, console, print_written
+from suite.cli._app import app, console, print_written, stderr
 from suite.cli._opening import check_before_runs, load_selection, open_existing_store, open_store
 from suite.cli._options import (
     Address,
@@ -75,13 +75,16 @@ def run(
     """
     selection = load_selection(experiment, architectures, tasks, seeds, trials, steps)
     check_before_runs([selection], no_check)
+    from suite.experiment.loading import available
     from suite.leaderboards.leaderboard import build_leaderboard
     from suite.leaderboards.text.render import show
     from suite.results.record import record_of
     from suite.running import runner
+    from suite.store.origin import check_origin
 
     options = RunOptions(engine, workers, devices, address, gpus, attempts, quiet)
     opened_store = open_store(store, storage, tracking_uri, reads_only=dry_run)
+    check_origin(opened_store, experiment, available())
     plan = runner.open_plan(selection, opened_store, curves=True)
     if dry_run:
         _print_estimate(plan, options)
@@ -108,13 +111,19 @@ def _print_estimate(plan: Plan, options: RunOptions) -> None:
 
 
 def _keep_leaderboard(board: Leaderboard, store: Store, is_new: bool, quiet: bool) -> None:
-    """Write a complete leaderboard into the store and into MLflow, if it ``is_new`` or not there yet."""
-    folder = store.folder / "leaderboards" / board.experiment
-    if not is_new and (folder / "manifest.json").exists():
-        return
-    from suite.leaderboards.files import write
+    """Write a complete leaderboard into the store and into MLflow, if it ``is_new`` or not there yet.
 
+    One of other settings, as of an earlier form of the file, is kept beside it.
+    """
+    from suite.leaderboards.files import set_aside, write
+
+    folder = store.folder / "leaderboards" / board.experiment
     try:
+        earlier = set_aside(folder, board)
+        if earlier is not None:
+            stderr.print(f"the leaderboard of earlier settings is kept in {earlier}", soft_wrap=True, highlight=False)
+        if not is_new and (folder / "manifest.json").exists():
+            return
         written = write(board, folder)
     except OSError as error:
         raise StoreError(f"the leaderboard cannot be written to {str(folder)!r}: {error.strerror}") from error

@@ -9,7 +9,7 @@ from suite.errors import InputError, shortened, unknown
 from suite.experiment.bounds import LARGEST_BATCH, LARGEST_WIDTH
 from suite.experiment.run_config import Frozen, TaskConfig, Training
 from suite.experiment.tables import TaskTable
-from suite.experiment.validation import check_distinct, errors_at, validate
+from suite.experiment.validation import check_distinct, check_free, errors_at, validate
 from suite.registry import make_task, tasks
 from tasks import DataSet, Task
 
@@ -86,6 +86,8 @@ def _make_task_config(
     length, train_size = options.pop("length"), options.pop("train_size")
     with errors_at(where):
         task = make_task(name, options)
+        all_options = tasks.options(name, options)
+    check_free(all_options, {*TaskTable.model_fields, *TaskConfig.model_fields}, where)
     for key, steps in [("length", length), *(("test_lengths", test_length) for test_length in test_lengths)]:
         if steps < task.shortest:
             raise InputError(f"{where}: {key} must be at least {task.shortest} for {name}; got {steps}")
@@ -99,7 +101,7 @@ def _make_task_config(
         )
     config = TaskConfig(
         name=name,
-        options=tasks.options(name, options),
+        options=all_options,
         length=length,
         train_size=train_size,
         test_lengths=test_lengths,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, get_args
 
@@ -70,3 +70,22 @@ def errors_at(where: str) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
+
+
+def check_free(options: Iterable[str], taken: Collection[str], where: str) -> None:
+    """Check that no option of a class has the name of a setting, so that every setting has a name of its own.
+
+    Args:
+        options: the names of the options.
+        taken: the names of the settings.
+        where: the place at which both could be given.
+
+    Raises:
+        InputError: if an option has the name of a setting.
+    """
+    both = sorted(set(options) & set(taken))
+    if both:
+        raise InputError(
+            f"{where}: an option must not have the name of a setting, and {both[0]!r} is one; rename it in the "
+            f"constructor (the settings are {', '.join(sorted(taken))})"
+        )

@@ -7,9 +7,9 @@ from typing import Any
 
 from suite.errors import InputError, unknown
 from suite.experiment.run_config import Frozen
-from suite.experiment.search_space import TUNABLE_TRAINING, Sweep
+from suite.experiment.search_space import TUNABLE_MODEL, TUNABLE_TRAINING, Sweep
 from suite.experiment.tables import ArchitectureTable, Size
-from suite.experiment.validation import errors_at
+from suite.experiment.validation import check_free, errors_at
 from suite.registry import architectures
 
 
@@ -37,7 +37,8 @@ def make_variant(label: str, table: ArchitectureTable, model: Size, sweep: Sweep
     """
     name, where = table.architecture or label, f"[architectures.{label}]"
     with errors_at(where):
-        architectures.options(name, table.model_extra or {})
+        all_options = architectures.options(name, table.model_extra or {})
+    check_free(all_options, {*ArchitectureTable.model_fields, *TUNABLE_TRAINING, *TUNABLE_MODEL}, where)
     for key in table.training:
         if key not in TUNABLE_TRAINING:
             raise unknown("key", key, TUNABLE_TRAINING, of=f"{where} training")

@@ -18,9 +18,11 @@ from suite.leaderboards.proof.manifest import (
     file_digest,
     manifest_text,
     origin_of,
+    read_manifest,
 )
 from suite.leaderboards.text.latex import latex
 from suite.leaderboards.text.render import as_json, markdown
+from suite.results.record import as_plain
 
 FROZEN = "FROZEN"
 """The file that keeps a folder from being written again; it holds the digest."""
@@ -65,6 +67,24 @@ def write(board: Leaderboard, folder: Path) -> list[Path]:
     manifest["outputs"] = {path.name: file_digest(path) for path in written}
     (folder / MANIFEST_FILE).write_text(manifest_text(manifest), encoding="utf-8")
     return [*written, folder / MANIFEST_FILE]
+
+
+def set_aside(folder: Path, board: Leaderboard) -> Path | None:
+    """Move a written leaderboard of other settings out of the way of this one.
+
+    Returns:
+        The folder in which it is now; None if there is none, or if it is there already.
+    """
+    assert board.record is not None
+    if not (folder / MANIFEST_FILE).is_file():
+        return None
+    manifest = read_manifest(folder)
+    if manifest.data["experiment"] == as_plain(board.record.experiment):
+        return None
+    aside = folder.with_name(f"{folder.name}-{manifest.digest.removeprefix('sha256:')[:12]}")
+    if aside.exists():
+        return None
+    return folder.rename(aside)
 
 
 def freeze(board: Leaderboard, parent: Path) -> list[Path]:

@@ -75,6 +75,10 @@ def check_database_address(address: str, given_as: str = "--storage") -> str:
     url = url.set(drivername="postgresql+psycopg" if backend == "postgresql" else "sqlite+pysqlite")
     if backend == "sqlite" and url.database in (None, "", ":memory:"):
         raise InputError(f"{given_as} must name the file of a database: sqlite:////home/me/runs.db; got {address!r}")
+    if backend == "sqlite":
+        file = embedded_file(url)
+        assert file is not None
+        url = url.set(database=file.absolute().as_uri()).update_query_dict({"uri": "true"})
     try:
         _, options = url.get_dialect()().create_connect_args(url)
         if backend == "postgresql":

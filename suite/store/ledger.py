@@ -197,6 +197,16 @@ class Ledger:
 
         return self.database.retried(settle)
 
+    def replace_fact(self, name: str, value: str) -> None:
+        """Replace the text under a name."""
+        statement = sa.update(facts).where(facts.c.name == name).values(value=value)
+
+        def write() -> None:
+            with self.begin() as connection:
+                connection.execute(statement)
+
+        self.database.retried(write)
+
     def insert(self, table: sa.Table) -> Any:
         """Return an insert statement that can skip rows that exist already."""
         from sqlalchemy.dialects import postgresql, sqlite

@@ -68,13 +68,17 @@ def log_metrics(client: Any, run_id: str, metrics: list[Metric]) -> None:
 
 
 def flat_config(config: RunConfig) -> dict[str, str]:
-    """Return a configuration as params of MLflow, with one name for each setting."""
+    """Return a configuration as params of MLflow, with a name of its own for each setting.
+
+    Those of the task are called ``task.…`` and the options of the architecture ``architecture.…``, since a task and an
+    architecture may have options of one name.
+    """
     parts = config.model_dump()
     flat = {
         **{f"task.{name}": value for name, value in parts["task"].items() if name != "options"},
-        **parts["task"]["options"],
+        **{f"task.{name}": value for name, value in parts["task"]["options"].items()},
         **{name: value for name, value in parts["model"].items() if name != "options"},
-        **parts["model"]["options"],
+        **{f"architecture.{name}": value for name, value in parts["model"]["options"].items()},
         **parts["training"],
         "seed": parts["seed"],
     }
