@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from torch import Tensor
 
-from suite.errors import reason_of
+from suite.errors import Interruption, reason_of
 
 Subject = TypeVar("Subject")
 Check = Callable[[Subject], Iterator[str]]
@@ -55,9 +55,9 @@ def calling(place: str, cls: type) -> Iterator[None]:
     """
     try:
         yield
-    except CalledCodeError:
+    except (CalledCodeError, Interruption):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # Somebody's code may raise SystemExit or KeyboardInterrupt, too.
         raise CalledCodeError(f"{place} raised {reason_of(error)}{_line(error, cls)}") from error
 
 

@@ -16,10 +16,15 @@ from suite.contracts.cell_probe import CellProbe
 from suite.contracts.cells import CELL_CHECKS
 from suite.contracts.checking import CalledCodeError, Violation, violations
 from suite.contracts.tasks import TASK_CHECKS, TaskProbe
+from suite.engines.interruption import own_ctrl_c
+from suite.engines.watch import saying_if_slow
 from suite.errors import InputError
 from suite.experiment.run_config import ModelConfig, RunConfig, canonical_json
 from suite.numerics import numerics
 from suite.registry import architectures, make_task
+
+SLOW_SECONDS = 60.0
+"""A look takes about a second. After so many seconds, somebody should know that it may hang."""
 
 
 def check_contracts(configs: Iterable[RunConfig]) -> None:
@@ -65,7 +70,7 @@ def cell_violations(
 ) -> list[Violation]:
     """Return the rules of its contract that an architecture breaks."""
     cls = architectures.get(architecture)
-    with _untouched_generators(), numerics():
+    with _on_foreign_ground(f"cell {architecture!r}"):
         try:
             probe = CellProbe(cls, lambda: cls(input_size, hidden_size, **options), input_size)
         except CalledCodeError as error:
@@ -75,7 +80,7 @@ def cell_violations(
 
 def task_violations(name: str, options: Mapping[str, Any], lengths: tuple[int, ...]) -> list[Violation]:
     """Return the rules of its contract that a task breaks at some lengths."""
-    with _untouched_generators(), numerics():
+    with _on_foreign_ground(f"task {name!r}"):
         return violations(TASK_CHECKS, TaskProbe(make_task(name, options), lengths))
 
 
@@ -92,6 +97,13 @@ def _cell_violations(
 @cache
 def _task_violations(name: str, options: str, lengths: tuple[int, ...], source: str) -> list[Violation]:
     return task_violations(name, json.loads(options), lengths)
+
+
+@contextmanager
+def _on_foreign_ground(subject: str) -> Iterator[None]:
+    """Call somebody's code, which may draw random numbers, raise KeyboardInterrupt or hang."""
+    with own_ctrl_c(), saying_if_slow(f"the look at {subject}", SLOW_SECONDS), _untouched_generators(), numerics():
+        yield
 
 
 @contextmanager

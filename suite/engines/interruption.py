@@ -21,6 +21,24 @@ END_SECONDS = 20.0
 
 
 @contextmanager
+def own_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C raise Interruption in this context, so that nobody's own KeyboardInterrupt is taken for it."""
+    is_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not is_default or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise Interruption
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
 def interruptible(stop: Callable[[], None]) -> Iterator[list[int]]:
     """Collect the numbers of the signals that arrive in this context.
 
@@ -48,7 +66,8 @@ def interruptible(stop: Callable[[], None]) -> Iterator[list[int]]:
             if signals:
                 signal.setitimer(signal.ITIMER_REAL, 0)
             for number, handler in handlers.items():
-                signal.signal(number, handler)
+                if handler is not None:  # Only a handler of Python's can be put back.
+                    signal.signal(number, handler)
 
 
 @contextmanager

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from suite.engines._base import Engine
 
@@ -65,6 +67,19 @@ class Watch:
         while not self.end.wait(min(POLL_SECONDS, SILENT_SECONDS)):
             with suppress(Exception):  # A progress bar with an error, or a store that is away, must not stop the watch.
                 self.check()
+
+
+@contextmanager
+def saying_if_slow(what: str, seconds: float) -> Iterator[None]:
+    """Say on stderr that something may hang if this context takes so many seconds."""
+    text = f"memspan: {what} has taken {_duration(seconds)} in process {os.getpid()}, and may hang"
+    timer = threading.Timer(seconds, print, [text], {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _duration(seconds: float) -> str:

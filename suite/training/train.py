@@ -122,7 +122,8 @@ class _OwnSignals(pl.Callback):
         """Put the handlers back that were there before the training."""
         if threading.current_thread() is threading.main_thread():
             for number, handler in self.handlers.items():
-                signal.signal(number, handler)
+                if handler is not None:  # Only a handler of Python's can be put back.
+                    signal.signal(number, handler)
 
 
 def _fit(module: TrainingModule, device: str, callbacks: Sequence[pl.Callback]) -> None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
+from torch import Tensor
 from typer.testing import CliRunner
 
 import suite
 from suite.cli import app
 from suite.contracts import look
-from suite.contracts.look import check_contracts
+from suite.contracts.look import cell_violations, check_contracts
 from suite.diagnostics.gradient_survey import Arm, survey
-from suite.errors import InputError
+from suite.errors import InputError, Interruption
 from suite.experiment.loading import load
 from suite.planning.plan import studies
+from tests.contracts.cells import Plain
 
 EXPERIMENT = """
 model.hidden_size = 4
@@ -97,3 +102,44 @@ def test_a_failure_that_would_be_the_same_is_final_and_the_way_to_see_it_is_told
     shown = CliRunner().invoke(app, ["status", *arguments], standalone_mode=False)
     assert shown.return_value == 1
     assert "failed own/own/own evaluation 0: RuntimeError: mat1 and mat2 shapes" in " ".join(shown.stdout.split())
+
+
+class Interrupts(Plain):
+    """Raises what Ctrl-C raises."""
+
+    def step(self, x: Tensor, state: Any) -> NoReturn:
+        raise KeyboardInterrupt("by a cell")
+
+
+class Interrupted(Plain):
+    """Somebody presses Ctrl-C at the wrong moment."""
+
+    def step(self, x: Tensor, state: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return super().step(x, state)
+
+
+def test_a_cell_that_raises_keyboard_interrupt_is_named_and_ctrl_c_is_not() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        found = [violation.message for violation in cell_violations(f"{__name__}:Interrupts", {}, 2, 3)]
+        with pytest.raises(Interruption):
+            cell_violations(f"{__name__}:Interrupted", {}, 2, 3)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert any("Interrupts.step raised KeyboardInterrupt: by a cell" in message for message in found), found
+
+
+class Slow(Plain):
+    """Takes its time."""
+
+    def initial_state(self, batch_size: int) -> Any:
+        time.sleep(0.2)
+        return super().initial_state(batch_size)
+
+
+def test_a_look_that_takes_long_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(look, "SLOW_SECONDS", 0.1)
+    cell_violations(f"{__name__}:Slow", {}, 2, 3)
+    assert f"memspan: the look at cell '{__name__}:Slow' has taken 0 seconds in process " in capsys.readouterr().err
