@@ -84,13 +84,6 @@ def _finish(signals: Signals) -> int:
     return 7
 
 
-def _send(number: int, seconds: float) -> None:
-    """Send a signal to this process, after some time."""
-    timer = threading.Timer(seconds, os.kill, (os.getpid(), number))
-    timer.daemon = True
-    timer.start()
-
-
 def _has_ended(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
@@ -121,13 +114,30 @@ def test_after_a_signal_a_task_that_hangs_is_ended_in_every_engine(
         time.sleep(0.1)
 
 
-def test_after_a_signal_workers_are_killed_whatever_they_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def _begin(begun: Path, hang: EngineTask, signals: Signals) -> None:
+    begun.touch()
+    hang(signals)
+
+
+def test_after_a_signal_workers_are_killed_whatever_they_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(interruption, "STOP_SECONDS", 0.5)
-    work = Tasks(holds=_hold_the_interpreter, is_stopped=_stop_the_process, refuses=_refuse_to_end, ends=_finish)
-    _send(signal.SIGINT, 3.0)
+    hangs = (_hold_the_interpreter, _stop_the_process, _refuse_to_end)
+    tasks = {hang.__name__: partial(_begin, tmp_path / hang.__name__, hang) for hang in hangs}
+    work = Tasks(**tasks, ends=_finish)
+    engine = Workers([None] * 4)
+
+    def interrupt_once_all_hang() -> None:
+        while len(list(tmp_path.iterdir())) < len(hangs) or not work.results:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt_once_all_hang, daemon=True).start()
     with pytest.raises(Interruption):
-        dispatch(work, Workers([None] * 4))
+        dispatch(work, engine)
     assert {key: result.value for key, result in work.results.items()} == {"ends": 7}
+    processes = [worker.process for _, worker in engine.running.values()]
+    assert [process.exitcode for process in processes if process] == [-signal.SIGKILL] * 3
 
 
 PROGRAM = """
