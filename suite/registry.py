@@ -174,11 +174,17 @@ def make_task(name: str, options: Mapping[str, Any]) -> Any:
     """Make the task of this name.
 
     Raises:
-        InputError: if there is no such task, or it refuses these options.
+        InputError: if there is no such task, it refuses these options, or its sizes are no numbers.
     """
-    all_options = tasks.options(name, options)
+    cls, all_options = tasks.get(name), tasks.options(name, options)
     try:
-        return tasks.get(name)(**all_options)
-    except Exception as error:  # The constructor is the user's own, and may raise anything.
+        task = cls(**all_options)
+        sizes = {size: getattr(task, size) for size in ("input_size", "output_size", "shortest", "longest")}
+    except (Exception, SystemExit) as error:  # The code is the user's own, and may raise anything.
         reason = str(error) if isinstance(error, ImportError) else reason_of(error)
         raise InputError(f"task {name!r}: {reason}") from error
+    for size, value in sizes.items():
+        is_whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if not is_whole and not (size == "longest" and value is None):
+            raise InputError(f"task {name!r}: {size} must be a whole number, at least 1; got {value!r}")
+    return task

@@ -102,6 +102,27 @@ class NotDataclass(Bits):
         self.lag = lag
 
 
+class Halved(Bits):
+    input_size = 1.5  # type: ignore[assignment]
+
+
+class Unbounded(Bits):
+    @property
+    def longest(self) -> Any:
+        return math.inf
+
+
+class Incomplete(Bits):
+    @property
+    def output_size(self) -> int:  # type: ignore[override]
+        return len(self.symbols)  # type: ignore[attr-defined]
+
+
+class Quitting(Bits):
+    def __init__(self) -> None:
+        raise SystemExit(3)
+
+
 class NoDelay(Task):
     """Lacks most of the contract."""
 
@@ -178,6 +199,10 @@ def test_a_factory_of_a_dataclass_gives_each_task_a_default_of_its_own() -> None
     [
         (NotDataclass, {"lag": 10}, "KeyError: 'no such lag'"),
         (NoDelay, {}, "TypeError: Can't instantiate abstract class NoDelay"),
+        (Halved, {}, "input_size must be a whole number, at least 1; got 1.5"),
+        (Unbounded, {}, "longest must be a whole number, at least 1; got inf"),
+        (Incomplete, {}, "AttributeError: 'Incomplete' object has no attribute 'symbols'"),
+        (Quitting, {}, "SystemExit: 3"),
     ],
 )
 def test_a_task_that_cannot_be_made_says_why(cls: type, settings: dict[str, Any], reason: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -63,7 +63,7 @@ def calling(place: str, cls: type) -> Iterator[None]:
 
 def _line(error: BaseException, cls: type) -> str:
     """Say which line of the file of a class an error has passed; empty if it passed none."""
-    file = inspect.getfile(cls)
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return f" (line {lines[-1]} of {file.rpartition('/')[2]})" if lines else ""
 

@@ -50,13 +50,13 @@ def inspected(inspect: Callable[[], T], hidden_size: int) -> T:
     with torch.random.fork_rng(devices=[]):
         if hidden_size > SMALL_HIDDEN_SIZE:
             # What fails here may be anything, and a real mistake shows again below.
-            with suppress(Exception), torch.device("meta"):
+            with suppress(Exception, SystemExit), torch.device("meta"):
                 return inspect()
         try:
             return inspect()
         except InputError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InputError(reason_of(error)) from error
 
 
