@@ -16,6 +16,7 @@ from suite.console.status import Status, StudyStatus, print_status
 from suite.leaderboards import changes
 from suite.leaderboards.files import write
 from suite.leaderboards.leaderboard import Leaderboard, build_leaderboard
+from suite.leaderboards.page.data import page_data
 from suite.leaderboards.text import render
 from suite.planning.job import Job
 from tests.synthetic import made_up
@@ -111,3 +112,10 @@ def test_nets_that_stopped_when_solved_are_named_where_longer_lengths_are_tested
     assert "stop_when_solved" not in notes(stop_when_solved=False)
     assert "stop_when_solved" not in notes(steps=300)  # It was solved at the last step, so it stopped no earlier.
     assert "gru on adding (1 of 3 runs)" in render.markdown(board())
+
+
+def test_the_figure_of_longer_lengths_has_the_note_too() -> None:
+    data = page_data(board(), {"digest": "sha256:0"}, [])
+    assert data["longer_note"] in data["notes"]
+    assert "gru on adding (1 of 3 runs)" in data["longer_note"]
+    assert page_data(board(solved=False), {"digest": "sha256:0"}, [])["longer_note"] == ""

@@ -14,6 +14,7 @@ from suite.leaderboards.page.plain import DRAWN, SAID, plain
 from suite.leaderboards.page.protocol_text import citation, facts, sentences
 from suite.leaderboards.page.rows import row_details
 from suite.leaderboards.tables import TableRow, overfitting_ladders, overfitting_rows, ranking_rows, records
+from suite.results.early_ends import stopped_note
 from suite.results.horizon import TRAINED, Fit
 from suite.results.wording import horizon_text
 from suite.statistics.profiles import THRESHOLDS
@@ -64,6 +65,7 @@ def page_data(board: Leaderboard, manifest: Mapping[str, Any], files: Sequence[s
             },
             "overfitting_curves": _overfitting_curves(board),
             "horizons": _horizons(board),
+            "longer_note": " ".join(stopped_note(board.runs)) if len(board.longer) else "",
             "longer": _values(records(board.longer), LONGER, ("remark",)),
             "profiles": plain(_profiles(board), DRAWN),
             "budget": plain(_budget(board), DRAWN),

@@ -68,7 +68,7 @@ function addHorizons(host) {
   const choices = DATA.horizons.map((each) => [each, named(each)]);
   choices.label = "Ladder";
   addFigure(host, { title: "Memory horizon", choices, draw: horizonDrawing,
-    caption: ["Each point is the skill at a delay, with its 95 % interval over seeds; points are moved apart a little, and the curves are fitted to them. The horizon d50 is where a curve has lost half of its plateau. A “≥” says that it lies beyond the longest delay that was tried."] });
+    caption: ["Each point is the skill at a delay, with its 95 % interval over seeds; points are moved apart a little, and the curves are fitted to them. The horizon d50 is where a curve has lost half of its plateau. A “≥” says that it lies beyond the longest delay that was tried.", DATA.horizons.some((each) => each.kind !== "trained") && DATA.longer_note].filter(Boolean) });
 }
 
 function horizonDrawing(width, ladder, only = null) {
@@ -156,7 +156,7 @@ function addLonger(host) {
     return { node, numbers };
   };
   addFigure(host, { title: "Beyond the training length", choices: tasks.map((task) => [task, task]), draw,
-    caption: ["The same nets are tested on sequences that are longer than those of training, with 95 % intervals over seeds. A net whose line stays level has learned the task and not its length."] });
+    caption: ["The same nets are tested on sequences that are longer than those of training, with 95 % intervals over seeds. A net whose line stays level has learned the task and not its length.", DATA.longer_note].filter(Boolean) });
 }
 
 function addBudget(host, scopes) {
