@@ -61,7 +61,8 @@ def describe(name: str, place: str = "") -> Description:
     if places := list(_places_of(name, [place for paths in files.values() for place in paths])):
         return _describe_label(name, *places)
     classes = [class_name for registry in registries.values() for class_name in registry.names()]
-    raise unknown("name", name, [*classes, *files["experiment"], *files["claim"], "columns"])
+    accepted = [*classes, *files["experiment"], *files["claim"], "columns"]
+    raise unknown("name", name, accepted, other="a label followed by its experiment")
 
 
 def _describe_label(label: str, *places: str) -> Description:
