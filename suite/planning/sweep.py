@@ -16,7 +16,7 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from suite.errors import InputError, unknown
+from suite.errors import DamagedError, InputError, summary_of, unknown
 from suite.experiment.run_config import derived_seed
 from suite.experiment.search_space import FEWEST_TRIALS, Range, Sweep
 from suite.planning.job import Job, Outcome, PrunerContext
@@ -217,10 +217,19 @@ def open_storage(location: str | Path) -> optuna.storages.BaseStorage:
 
     Args:
         location: the address of a database, or the path of a journal file.
+
+    Raises:
+        DamagedError: if the file is no journal.
     """
     if isinstance(location, str):
         return optuna.storages.RDBStorage(location)
-    return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(location)))
+    try:
+        return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(location)))
+    except (ValueError, LookupError, TypeError, IsADirectoryError) as error:  # Optuna reads it without any check.
+        raise DamagedError(
+            f"Optuna's journal {str(location)!r} is damaged ({summary_of(error)}): move it away. "
+            "The ledger has every trial, and memspan needs no journal"
+        ) from error
 
 
 def record_trials(study: Study, trials: Sequence[tuple[Job, Outcome]], storage: optuna.storages.BaseStorage) -> None:

@@ -17,9 +17,11 @@ from suite.architectures.rnn import RNN
 from suite.console.progress import ProgressBars
 from suite.console.status import collect_status, print_status
 from suite.engines import Inline, Signals, watch
+from suite.errors import DamagedError
 from suite.experiment.loading import load
 from suite.planning.job import Job, Outcome
 from suite.planning.plan import Plan
+from suite.planning.sweep import open_storage
 from suite.running import runner
 from suite.running.execute import open_store
 from suite.store.store import Store
@@ -163,3 +165,10 @@ def test_a_note_about_a_checkpoint_names_its_run(tmp_path: Path) -> None:
     assert note.startswith("rnn on adding, seed 0: the checkpoint '")
     assert note.endswith("is damaged, or belongs to another run or version, so the run starts anew")
     assert plan.done == 1
+
+
+@pytest.mark.parametrize("content", [b"hello\nhello\n", b'{"a": 1}\n{"b": 2}\n', b"[]\n[]\n", b"\xff\n\xff\n"])
+def test_a_journal_of_optuna_that_is_damaged_is_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "optuna.journal").write_bytes(content)
+    with pytest.raises(DamagedError, match=r"Optuna's journal '.*optuna.journal' is damaged \(.*\): move it away"):
+        open_storage(tmp_path / "optuna.journal")
