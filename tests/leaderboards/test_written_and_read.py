@@ -6,10 +6,8 @@ import json
 import random
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -23,9 +21,8 @@ from suite.leaderboards.proof.checks import check_manifest
 from suite.leaderboards.proof.manifest import MANIFEST_FILE, RUNS_FILE, read_manifest
 from suite.leaderboards.text import render
 from suite.planning.job import Job
-from suite.results import horizon
 from suite.results.record import Record
-from tests.mutations import EVIL, READERS, foreign, memspan, sandbox, written
+from tests.mutations import EVIL, READERS, few_resamples, foreign, memspan, sandbox, written
 from tests.synthetic import made_up
 
 SPACE: dict[str, Any] = {
@@ -35,8 +32,6 @@ SPACE: dict[str, Any] = {
     "forget_bias": {"low": -1, "high": 3},
     "delay": [0, 1, 2],
 }
-few_resamples = mock.patch.object(horizon, "horizons", partial(horizon.horizons, resamples=20))
-"""Horizons take most of the time, and need not be exact here."""
 TASKS: dict[str, Any] = {
     "adding": {"length": 8, "test_lengths": [12, 10, 16]},
     "memory": {"task": "sequence_memory", "lag": [4, 2, 3], "length": 9},
@@ -86,7 +81,7 @@ def drawn(job: Job) -> dict[str, float]:
 @settings(max_examples=2)
 @given(experiments())
 def test_a_freshly_written_board_follows_from_its_runs(tables: dict[str, Any]) -> None:
-    with sandbox() as folder, few_resamples:
+    with sandbox() as folder:
         write(build_leaderboard(Record.of(made_up(tables, drawn))), folder / "board")
         found = check_manifest(read_manifest(folder / "board"), [])
         assert (found.wrong, found.notes) == ([], [])
@@ -96,7 +91,7 @@ def test_a_freshly_written_board_follows_from_its_runs(tables: dict[str, Any]) -
 @given(experiments())
 def test_every_source_of_a_board_gives_the_same_tables_and_the_same_page(tables: dict[str, Any]) -> None:
     record = Record.of(made_up(tables, drawn))
-    with sandbox() as folder, few_resamples:
+    with sandbox() as folder:
         record.write(folder / RUNS_FILE, {"definitions": {}, "data": {}})
         boards = [build_leaderboard(source) for source in (record, Record.read(folder / RUNS_FILE))]
     first, second = (
@@ -146,7 +141,7 @@ def test_a_mutated_leaderboard_is_shown_or_refused_with_one_message(reader: str)
     @settings(max_examples=12)
     @given(st.integers(0, 2**32))
     def hold(seed: int) -> None:
-        with sandbox() as folder, few_resamples:
+        with sandbox() as folder:
             READERS[reader](folder, random.Random(seed))
 
     hold()
