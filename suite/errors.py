@@ -105,6 +105,12 @@ def first_problem(error: ValidationError) -> Problem:
     return Problem(path, rule + received, details["type"] == "extra_forbidden")
 
 
+def problem_text(error: ValidationError) -> str:
+    """Return the place and the rule of the first problem of a pydantic error."""
+    problem = first_problem(error)
+    return ": ".join(filter(None, (".".join(problem.path), problem.message)))
+
+
 HIDDEN = "***"
 """The text that stands for a password."""
 _PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):([^\n]*)@")

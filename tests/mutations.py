@@ -15,17 +15,22 @@ import json
 import math
 import random
 import resource
+import shutil
 import signal
+import sqlite3
 import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
+
+import torch
 
 from suite.cli import main
 from suite.errors import InputError, StoreError
@@ -450,12 +455,89 @@ def try_table(folder: Path, rng: random.Random) -> str:
     return message_of(lambda: checked(folder))
 
 
+@cache
+def model() -> dict[str, Any]:
+    """Return the content of a model file."""
+    from suite.experiment.loading import parse
+    from suite.model.model_file import SavedModel, pack
+    from suite.model.sequence_model import model_of
+    from suite.planning.plan import studies
+    from suite.registry import make_task
+
+    study = studies(parse(EXPERIMENT, "made_up"))[0]
+    config = study.config(study.defaults, 0)
+    net = model_of(config.model, make_task(config.task.name, config.task.options), seed=0)
+    labels = {"experiment": "made_up", "architecture": "rnn", "task": "adding"}
+    saved = SavedModel(config=config, weights=net.state_dict(), metrics={"test_skill": 0.5}, packages={}, **labels)
+    content: dict[str, Any] = torch.load(io.BytesIO(pack(saved)), weights_only=True)
+    return content
+
+
+def try_model(folder: Path, rng: random.Random) -> str:
+    """Load a mutated model file."""
+    from suite.model.model_file import load
+
+    content = copy.deepcopy(model())
+    config = json.loads(content["config"])
+    if rng.randrange(2):
+        content["config"] = json.dumps(mutated(config, rng))
+    else:
+        content = mutated(content, rng)
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    whole = buffer.getvalue()
+    (folder / "model.pt").write_bytes(whole if rng.randrange(4) else damaged(whole, rng))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # The source of a model may have changed.
+        return message_of(lambda: str(load(folder / "model.pt")))
+
+
+@cache
+def ledger() -> bytes:
+    """Return a ledger in which every run of an experiment was made up."""
+    from suite.store.ledger import Ledger
+    from tests.synthetic import made_up
+
+    plan = made_up(EXPERIMENT, lambda job: {"skill": 0.5})
+    runs = [
+        ({"key": key, "study": "s", "role": "trial", "number": i, "run_id": str(i)}, outcome)
+        for i, (key, outcome) in enumerate(plan.finished.items())
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        made = Ledger(f"sqlite:///{folder}/ledger.db")
+        made.add_finished("made_up", runs)
+        made.engine.dispose()
+        for journal in ("-wal", "-shm"):
+            assert not Path(f"{folder}/ledger.db{journal}").exists()
+        return Path(f"{folder}/ledger.db").read_bytes()
+
+
+def try_ledger(folder: Path, rng: random.Random) -> str:
+    """Print the leaderboard of a store whose ledger was mutated."""
+    store = folder / "store"
+    shutil.rmtree(store, ignore_errors=True)
+    store.mkdir()
+    (store / "memspan.json").write_text('{"format": 1}', encoding="utf-8")
+    (folder / "made_up.toml").write_text(toml_text(EXPERIMENT), encoding="utf-8")
+    (store / "ledger.db").write_bytes(ledger() if rng.randrange(3) else damaged(ledger(), rng))
+    values = (*WORDS, "[]", "{}", '{"test_skill": "x"}', "{", None, b"\xff", 2**62)
+    if (store / "ledger.db").read_bytes() == ledger():
+        with contextlib.closing(sqlite3.connect(store / "ledger.db")) as connection, connection:
+            column = rng.choice(("metrics", "curves", "environment", "state", "number", "key", "run_id"))
+            with contextlib.suppress(sqlite3.IntegrityError):  # The table does not hold this value.
+                connection.execute(f"update memspan_runs set {column} = ? where number < ?", (rng.choice(values), 3))
+    answer = memspan(rng.choice(("leaderboard", "status")), "made_up.toml", "--store", "store")
+    return answer.error if answer.code else ""
+
+
 READERS: dict[str, Callable[[Path, random.Random], str]] = {
     "experiments": try_experiment,
     "claims": try_claim,
     "manifests": try_manifest,
     "runs": try_runs,
     "tables": try_table,
+    "models": try_model,
+    "ledgers": try_ledger,
 }
 
 

@@ -52,14 +52,12 @@ def list_(
         else:
             print(description["text"])
         return
-    import tomllib
-
     from suite.claims import claim
     from suite.experiment import loading
     from suite.registry import architectures, tasks
 
     def titles(paths: dict[str, Path], key: str) -> dict[str, str]:
-        return {name: tomllib.loads(path.read_text(encoding="utf-8")).get(key, "") for name, path in paths.items()}
+        return {name: loading.title_of(path, key) for name, path in paths.items()}
 
     entries = {
         "architectures": {name: architectures.summary(name) for name in architectures.names()},

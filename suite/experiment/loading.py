@@ -58,3 +58,11 @@ def parse(tables: Mapping[str, Any], name: str) -> Experiment:
     experiment = Experiment.from_tables(tables, name)
     experiment.check_search_space()
     return experiment
+
+
+def title_of(path: Path, key: str) -> str:
+    """Return the text under a key of one TOML file of many, or the reason why the file cannot be read."""
+    try:
+        return str(read_toml(path, repr(path.stem)).get(key, ""))
+    except InputError as error:
+        return f"({error})"

@@ -17,7 +17,7 @@ from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from suite.errors import InputError
+from suite.errors import InputError, problem_text
 from suite.experiment.run_config import RunConfig
 from suite.experiment.source_hash import source_of
 from suite.model.sequence_model import SequenceModel, model_of
@@ -145,7 +145,8 @@ def unpack(data: bytes) -> SavedModel:
         config = RunConfig.model_validate_json(content.pop("config"))
         return SavedModel(config=config, **content)
     except (KeyError, TypeError, ValidationError) as error:
-        raise InputError(f"is of another memspan and cannot be read; make it again: {_command()}") from error
+        reason = f": {problem_text(error)}" if isinstance(error, ValidationError) else ""
+        raise InputError(f"is of another memspan and cannot be read{reason}; make it again: {_command()}") from error
 
 
 def _command(experiment: str = "EXPERIMENT") -> str:

@@ -19,7 +19,7 @@ from suite.experiment.loading import load, parse
 from suite.experiment.names import DEVICES, LONGEST_NAME, OVERALL, check_label, check_name
 from suite.planning.plan import studies
 from suite.statistics.table import OVERALL as SCOPE
-from tests.mutations import CLAIM, EXPERIMENT, READERS, mutated, nested, sandbox, toml_text
+from tests.mutations import CLAIM, EXPERIMENT, READERS, memspan, mutated, nested, sandbox, toml_text
 
 
 def changed(path: str, value: Any, base: dict[str, Any] = EXPERIMENT) -> dict[str, Any]:
@@ -161,3 +161,10 @@ def test_mutations_change_something() -> None:
     texts = {toml_text(mutated(EXPERIMENT, random.Random(seed), toml=True)) for seed in range(50)}
     assert len(texts) > 40
     assert nested(2) == [[1]]
+
+
+def test_a_list_of_experiments_says_which_file_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "broken.toml").write_text("title = 3\nx = [", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert "broken.toml is not valid TOML" in memspan("list", "--json").output

@@ -136,9 +136,11 @@ def test_no_name_in_a_manifest_leads_out_of_the_store(board: Path) -> None:
         read_manifest(board)
 
 
-@pytest.mark.parametrize("reader", ["manifests", "runs", "tables"])
-def test_a_mutated_leaderboard_is_shown_or_refused_with_one_message(reader: str) -> None:
-    @settings(max_examples=12)
+@pytest.mark.parametrize(
+    ("reader", "examples"), [("manifests", 12), ("runs", 12), ("tables", 5), ("models", 12), ("ledgers", 4)]
+)
+def test_a_mutated_file_is_shown_or_refused_with_one_message(reader: str, examples: int) -> None:
+    @settings(max_examples=examples)
     @given(st.integers(0, 2**32))
     def hold(seed: int) -> None:
         with sandbox() as folder:
