@@ -17,6 +17,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from suite.claims.verdict import COMPARISON, CONTRADICTS, SIGN, SUPPORTS, ClaimVerdict, power_of
+from suite.diagnostics.wording import slope_text
 from suite.leaderboards.text.table_styles import markdown_table, terminal_table
 from suite.results.wording import UNKNOWN, number_text
 from suite.statistics.table import FEW_SEEDS, OVERALL
@@ -70,12 +71,8 @@ def in_words(row: pd.Series[Any]) -> str:
     """Return what the effect means, where its number does not say so by itself; otherwise nothing."""
     if not str(row["measure"]).startswith("gradient_slope") or math.isnan(row["difference"]):
         return ""
-    slope, against = float(row["difference"]), "" if row["second"] == "0" else f", against {row['second']}"
-    change = "shrinks" if slope < 0 else "grows"
-    return (
-        f"The gradient of {row['first']} {change} by a factor e^{slope:.2f} = {math.exp(slope):.2f} per step{against}; "
-        f"over 100 steps that is a factor 10^{100 * slope / math.log(10):.0f}."
-    )
+    against = "" if row["second"] == "0" else f", against that of {row['second']}"
+    return f"The gradient of {row['first']} {slope_text(float(row['difference']), 100)}{against}."
 
 
 def _arms(row: pd.Series[Any], verdict: ClaimVerdict) -> str:

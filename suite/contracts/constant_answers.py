@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from statistics import fmean, stdev
 
@@ -14,12 +13,12 @@ from tasks import Batch, Task
 
 BATCH = 64
 """The number of sequences in a batch."""
-MOST_BATCHES = 32
-"""Up to this many batches are drawn, of which every second one is answered."""
+FEWEST_BATCHES, MOST_BATCHES = 8, 32
+"""So many batches are drawn, of which every second one is answered."""
 LARGEST_BATCH = 1 << 21
 """A batch of long sequences has fewer, so that it holds no more numbers than this."""
-SECONDS = 0.3
-"""Fewer batches are drawn of a task that takes longer."""
+NUMBERS = 1 << 23
+"""Fewer batches are drawn if together they would hold more numbers than this."""
 LEANING = 10
 """A step at which few answers were seen leans on the mean of all steps, as if that had been seen this often."""
 
@@ -41,14 +40,12 @@ def constant_scores(task: Task, length: int) -> tuple[float, float]:
 
 
 def _batches(task: Task, length: int) -> Iterator[Batch]:
-    """Draw an even number of batches, at least four."""
+    """Draw an even number of batches, which depends on the size of the task alone."""
     generator = torch.Generator().manual_seed(0)
-    size, started = batch_size(task, length), time.monotonic()
-    for count in range(0, MOST_BATCHES, 2):
-        if count >= 4 and time.monotonic() - started > SECONDS:
-            return
-        for _ in range(2):
-            yield task.sample(size, length, generator)
+    size = batch_size(task, length)
+    affordable = NUMBERS // (size * length * (task.input_size + task.output_size))
+    for _ in range(2 * (min(MOST_BATCHES, max(FEWEST_BATCHES, affordable)) // 2)):
+        yield task.sample(size, length, generator)
 
 
 def _best_constant(task: Task, batches: list[Batch]) -> Tensor:
