@@ -9,11 +9,9 @@ from functools import partial
 from typing import Any
 
 from suite.errors import InputError, unknown
-from suite.experiment.experiment import Experiment
 from suite.experiment.plain_data import read_json
 from suite.experiment.run_config import PROTOCOL, RunConfig, digest
 from suite.experiment.source_hash import definitions_of, source_of
-from suite.experiment.tables import Evaluation
 from suite.leaderboards.proof.difference import difference
 from suite.leaderboards.proof.manifest import RUNS_FILE, Manifest, file_digest, fingerprint, row_columns, row_name
 from suite.planning.choosing import best_first, mean_objective
@@ -85,7 +83,7 @@ def check_manifest(manifest: Manifest, rows: Sequence[str]) -> CheckResult:
             f"{str(manifest.path)!r} can only be verified with code outside memspan, which would be imported: "
             f"{', '.join(manifest.outside)}; read it, and give --trust if you trust it"
         )
-    if manifest.data["protocol"] != PROTOCOL:
+    if manifest.record.protocol != PROTOCOL:
         raise InputError(
             f"{str(manifest.path)!r} holds runs of protocol {manifest.data['protocol']}, and this memspan trains by "
             f"protocol {PROTOCOL}; verify it with the memspan that wrote it ({manifest.data.get('memspan', 'unknown')})"
@@ -117,8 +115,8 @@ def check_manifest(manifest: Manifest, rows: Sequence[str]) -> CheckResult:
 def _keys(manifest: Manifest) -> list[str]:
     """Return a sentence for each key that is not that of its run, and each seed that is not the experiment's."""
     wrong = []
-    pruned = manifest.data["experiment"]["sweep"]["pruner"] != "none"
-    seeds = Evaluation(**manifest.data["experiment"]["evaluation"]).seed_list
+    pruned = manifest.record.experiment.sweep.pruner != "none"
+    seeds = manifest.record.experiment.evaluation.seed_list
     for row in manifest.rows:
         for place, role in enumerate(row["role"]):
             seed, number = row["seed"][place], row["number"][place]
@@ -136,16 +134,16 @@ def _keys(manifest: Manifest) -> list[str]:
 def _choices(manifest: Manifest) -> list[str]:
     """Return a sentence for each row whose evaluations do not have the settings that its tuning chose."""
     wrong = []
-    sweep = manifest.data["experiment"]["sweep"]
+    sweep = manifest.record.experiment.sweep
     for row in manifest.rows:
         trials, reruns, evaluations = (
             [place for place, role in enumerate(row["role"]) if role == wanted]
             for wanted in ("trial", "finalist", "evaluation")
         )
-        if not evaluations or not trials or len(trials) < sweep["trials"]:
+        if not evaluations or not trials or len(trials) < sweep.trials:
             continue
         finalists = sorted(trials, key=lambda place: best_first(_metrics(row, place), row["number"][place]))
-        best = max(finalists[: sweep["finalists"]], key=partial(_mean_objective, row, reruns))
+        best = max(finalists[: sweep.finalists], key=partial(_mean_objective, row, reruns))
         if any(row["params"][place] != row["params"][best] for place in evaluations):
             wrong.append(f"{row_name(row)}: its evaluations do not have the settings that its tuning chose")
     return wrong
@@ -169,7 +167,7 @@ def _changed_sources(manifest: Manifest) -> dict[str, str]:
         config, name = row["configs"][0], row_name(row)
         try:
             classes = config["task"]["name"], config["model"]["architecture"]
-            if source_of(*classes).model_dump() == row["source"]:
+            if source_of(*classes).model_dump() == row.get("source"):
                 continue
             now = definitions_of(*classes)
         except InputError as error:
@@ -189,7 +187,7 @@ def _versions(manifest: Manifest) -> Iterator[str]:
         names = sorted({*files, *now["files"]})
         if changed := [name for name in names if files.get(name) != now["files"].get(name)]:
             yield f"code of memspan differs here: {', '.join(changed)}"
-        before, after = ({**bits(side), "packages": side["packages"]} for side in (then, now))
+        before, after = ({**bits(side), "packages": side.get("packages", {})} for side in (then, now))
         for name, old in before.items():
             new = after[name]
             if old == new:
@@ -213,7 +211,7 @@ def is_exact_here(manifest: Manifest, environment_digest: str) -> bool:
 def _check_data(manifest: Manifest, changed: Mapping[str, str], result: CheckResult) -> None:
     """Check that the tasks give the data of the manifest."""
     exact = all(is_exact_here(manifest, name) for name in manifest.data["environments"])
-    for level in Experiment(**manifest.data["experiment"]).levels:
+    for level in manifest.record.experiment.levels:
         recorded = manifest.data["data"].get(level.label)
         if recorded is None or (exact and not _agrees(recorded, fingerprint(level, recorded["seed"]))):
             seed = (recorded or {}).get("seed", "?")
@@ -234,7 +232,7 @@ def _check_plan(manifest: Manifest, changed: Mapping[str, str], result: CheckRes
     if experiment.sweep.pruner != "none":
         result.notes.append("the trials of a pruned sweep are not checked, since they depend on curves")
         return
-    if any(there["packages"].get(name) != packages.get(name) for there in environments for name in SEARCHING):
+    if any(there.get("packages", {}).get(name) != packages.get(name) for there in environments for name in SEARCHING):
         versions = f"since the versions of {', '.join(SEARCHING)} differ here"
         result.notes.append(f"the trials that the sweep asks for are not checked, {versions}")
         return

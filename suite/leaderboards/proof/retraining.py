@@ -58,7 +58,7 @@ def runs_to_repeat(
     suspects: list[RepeatedRun] = []
     others: list[RepeatedRun] = []
     roles = ("evaluation", "trial", "finalist") if trials else ("evaluation",)
-    pruned = manifest.data["experiment"]["sweep"]["pruner"] != "none"
+    pruned = manifest.record.experiment.sweep.pruner != "none"
     for row in manifest.rows:
         name = row_name(row)
         for place, role in enumerate(row["role"]):
