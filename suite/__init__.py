@@ -63,10 +63,13 @@ def run(
             ``Experiment.select``.
 
     Raises:
-        InputError: if an argument, the experiment, a cell or a task breaks a rule. No run has been started then.
+        InputError: if an argument, the experiment, a cell or a task breaks a rule, or the script needs that line. No
+            run has been started then.
         RuntimeError: if runs have failed three times. All others are done.
     """
     from suite import engines
+
+    engines.end_while_importing_script()
     from suite.contracts.look import check_contracts
     from suite.experiment.loading import available, load
     from suite.leaderboards.leaderboard import build_leaderboard

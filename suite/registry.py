@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from suite.errors import InputError, reason_of, unknown
+from suite.errors import InputError, reason_of, summary_of, unknown
 from suite.imports.search_path import hidden
 from suite.options import check_option, not_an_option, option_types, same
 
@@ -160,9 +160,11 @@ def _import(kind: str, name: str, module_name: str) -> ModuleType:
     except ImportError as error:
         cause: BaseException = error
         reason = hidden(error.name or "") or str(error)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # A module can raise anything while it is imported, also SystemExit.
         cause = error
-        reason = f"{type(error).__name__}: {error}".removesuffix(": ")
+        reason = summary_of(error)
     raise InputError(f"cannot import {kind} {name!r}: {reason}") from cause
 
 

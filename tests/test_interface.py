@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -183,6 +184,28 @@ def test_a_script_and_its_workers_find_the_packages_of_memspan(
     assert ran.stderr == ""
 
 
+def test_a_script_that_calls_run_outside_of_its_guard_ends_with_one_message(folder: Path) -> None:
+    write(folder, {"script": "import memspan\nmemspan.run('mine.toml', workers=2)"})
+    ran = python("script.py", cwd=folder)
+    assert ran.returncode == 1
+    assert ran.stderr.count("Traceback") == 1, ran.stderr
+    assert ran.stderr.splitlines()[-1] == (
+        "suite.errors.InputError: a script must call memspan.run below `if __name__ == \"__main__\":` to have more than "
+        "one worker, because each worker imports the script first; this one calls it outside"
+    )
+
+
+def test_a_class_of_a_notebook_is_refused_in_one_message(working: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module ``__main__`` of a notebook has no file."""
+    notebook = ModuleType("__main__")
+    cell = CELL.format(imports="from memspan import Cell, bias, input_weight", bias="bias")
+    exec(cell, vars(notebook))
+    monkeypatch.setitem(sys.modules, "__main__", notebook)
+    (working / "mine.toml").write_text(EXPERIMENT.replace("my_cell", "__main__"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"the source of module '__main__' cannot be read, .*put the class into a file"):
+        memspan.run("mine.toml")
+
+
 def test_without_an_installation_the_folder_of_memspan_stands_before_another_memspan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,6 +309,8 @@ def test_a_script_that_imports_a_hidden_package_is_told(tmp_path: Path) -> None:
         ("misspelt", "class", r"SyntaxError: invalid syntax \(misspelt\.py, line 1\)"),
         ("needs_more", "import nowhere_at_all", "No module named 'nowhere_at_all'"),
         ("asserts", "assert False", "AssertionError"),
+        ("skips", "import pytest; pytest.skip('not here', allow_module_level=True)", "Skipped: not here"),
+        ("in_lines", "raise OSError('one\\ntwo')", "OSError: one two"),
     ],
 )
 def test_whatever_importing_a_module_of_one_s_own_raises_is_one_message(

@@ -6,7 +6,7 @@ from suite.engines._base import Engine, EngineTask, Signals, StepListener, TaskR
 from suite.engines.devices import slots
 from suite.engines.inline import Inline
 from suite.engines.ray import Ray
-from suite.engines.workers import Workers
+from suite.engines.workers import Workers, end_while_importing_script
 from suite.errors import InputError, unknown
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "TaskResult",
     "TaskStatus",
     "Workers",
+    "end_while_importing_script",
     "make",
 ]
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from suite.engines._base import Engine, EngineTask, Signals, StepListener, TaskResult, TaskStatus, run_task
 from suite.engines.devices import CPU, available
-from suite.errors import redacted, summary_of
+from suite.errors import InputError, redacted, summary_of
 from suite.imports import search_path
 from suite.surroundings import protect_streams
 
@@ -27,6 +27,13 @@ REPORT_SECONDS = 0.25
 """The shortest time between two progress reports of a worker."""
 END_SECONDS = 10.0
 """The seconds in which a worker can end by itself when there is nothing left to do."""
+
+NEEDS_GUARD = 97
+"""The exit code of a worker that was to start runs while it imported the user's script."""
+GUARD = (
+    'a script must call memspan.run below `if __name__ == "__main__":` to have more than one worker, because each '
+    "worker imports the script first; this one calls it outside"
+)
 
 SAFE_PATH, STARTED_BY_MEMSPAN = "PYTHONSAFEPATH", "memspan"
 """An environment variable that keeps the working folder off the path of a Python, and the value that is set here."""
@@ -84,6 +91,8 @@ class Workers(Engine):
         except BrokenProcessPool:  # The Ctrl-C of a terminal also kills a worker that does not ignore it yet.
             status = TaskStatus.STOPPED if self.stopping.value else TaskStatus.FAILED
             result = TaskResult(status, reason=f"the worker's process died: {worker.end()}")
+            if worker.exit_code == NEEDS_GUARD:
+                raise InputError(GUARD) from None
             worker.renew()
         except Exception as error:  # The result cannot be pickled.
             result = TaskResult(TaskStatus.FAILED, reason=redacted(summary_of(error)))
@@ -158,6 +167,11 @@ class _Worker:
             time.sleep(0.01)
         return _cause(self.process.exitcode)
 
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code of the process, if it has ended."""
+        return self.process.exitcode if self.process else None
+
     def _listen(self, reports: Connection) -> None:
         with suppress(EOFError, OSError):  # The worker is gone.
             while True:
@@ -193,6 +207,15 @@ class _WorkerSignals(Signals):
 
     def should_stop(self) -> bool:
         return bool(self.shared_stopping.value)
+
+
+def end_while_importing_script() -> None:
+    """End this process if it is a new worker, which imports the user's script before anything else.
+
+    The script would start its runs again in each worker, and that would start more workers.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # Python's own check reads this too.
+        os._exit(NEEDS_GUARD)
 
 
 _signals: _WorkerSignals
