@@ -190,7 +190,7 @@ def test_a_script_that_calls_run_outside_of_its_guard_ends_with_one_message(fold
     assert ran.returncode == 1
     assert ran.stderr.count("Traceback") == 1, ran.stderr
     assert ran.stderr.splitlines()[-1] == (
-        "suite.errors.InputError: a script must call memspan.run below `if __name__ == \"__main__\":` to have more than "
+        'suite.errors.InputError: a script must call memspan.run below `if __name__ == "__main__":` to have more than '
         "one worker, because each worker imports the script first; this one calls it outside"
     )
 
@@ -202,7 +202,9 @@ def test_a_class_of_a_notebook_is_refused_in_one_message(working: Path, monkeypa
     exec(cell, vars(notebook))
     monkeypatch.setitem(sys.modules, "__main__", notebook)
     (working / "mine.toml").write_text(EXPERIMENT.replace("my_cell", "__main__"), encoding="utf-8")
-    with pytest.raises(InputError, match=r"the source of module '__main__' cannot be read, .*put the class into a file"):
+    with pytest.raises(
+        InputError, match=r"the source of module '__main__' cannot be read, .*put the class into a file"
+    ):
         memspan.run("mine.toml")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import memspan
 from suite.store.store import Store
 from suite.surroundings import give_home
 from tests.test_interface import EXPERIMENT
@@ -97,6 +98,24 @@ def test_output_that_cannot_be_written_is_one_message(tmp_path: Path) -> None:
 def test_a_reader_may_leave(tmp_path: Path) -> None:
     read = shell(f"set -o pipefail; {MEMSPAN} list 2>&1 | head -1", tmp_path)
     assert (read.returncode, read.stdout.strip()) == (0, "architectures")
+
+
+# folders -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["-a 'b' \"c\" ?d#e%41&f;g $h :i\\n\\tü", "%2e", "a?b=c&mode=ro"])
+def test_the_name_of_the_working_folder_may_be_anything(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    working = folder / name
+    working.mkdir()
+    shutil.move(folder / "mine.toml", working)
+    monkeypatch.chdir(working)
+    ran = memspan.run("mine.toml")
+    assert ran.equals(memspan.leaderboard("mine.toml"))
+    assert runs_recorded(working) == 2
+    assert os.listdir(folder) == [name], "nothing lies elsewhere"
+    assert sorted(os.listdir(working)) == ["mine.toml", "mlruns"]
 
 
 # homes ---------------------------------------------------------------------------------------------------------------

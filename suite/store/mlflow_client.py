@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from mlflow import MlflowClient, environment_variables
 from mlflow.exceptions import MlflowException
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
@@ -95,7 +96,8 @@ def create_database(database: Path) -> None:
     MLflow makes its tables in many steps, and a process that is killed between them would leave half of the database.
     """
     unfinished = database.with_name(f"{database.name}.{os.getpid()}")
-    MlflowClient(tracking_uri=embedded_address(unfinished)).search_experiments(max_results=1)
+    # MLflow writes the place of artifacts into a statement of SQL as it is. Only as an address has it no quotes.
+    SqlAlchemyStore(embedded_address(unfinished), (database.parent / "artifacts").as_uri()).engine.dispose()
     with closing(sqlite3.connect(unfinished)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")  # Readers need not wait for a writer.
     with suppress(FileExistsError):  # Another process was first, and its database is as good.
