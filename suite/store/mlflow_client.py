@@ -97,7 +97,8 @@ def create_database(database: Path) -> None:
     """
     unfinished = database.with_name(f"{database.name}.{os.getpid()}")
     # MLflow writes the place of artifacts into a statement of SQL as it is. Only as an address has it no quotes.
-    SqlAlchemyStore(embedded_address(unfinished), (database.parent / "artifacts").as_uri()).engine.dispose()
+    artifacts = (database.parent / "artifacts").as_uri()
+    SqlAlchemyStore(embedded_address(unfinished), artifacts).engine.dispose()  # type: ignore[no-untyped-call]
     with closing(sqlite3.connect(unfinished)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")  # Readers need not wait for a writer.
     with suppress(FileExistsError):  # Another process was first, and its database is as good.
