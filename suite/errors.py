@@ -36,8 +36,8 @@ MOST_SHOWN = 200
 
 
 def shortened(value: object) -> str:
-    """Return a value as Python writes it, for a message, without the middle of what is very long."""
-    text = repr(value)
+    """Return a value as Python writes it, for a message: on one line, and without the middle of what is very long."""
+    text = " ".join(repr(value).split("\n"))
     return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN // 2]} … {text[-20:]}"
 
 

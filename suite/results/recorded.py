@@ -48,7 +48,7 @@ def read_record(path: Path) -> Record:
         about = (file.schema_arrow.metadata or {})[b"memspan"].decode()
         lines = file.read().to_pandas(ignore_metadata=True)
     except OSError as error:
-        raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
+        raise InputError(f"cannot read {str(path)!r}: {error.strerror or _line(error)}") from error
     except (KeyError, ValueError, OverflowError, pa.ArrowException) as error:
         raise InputError(f"{str(path)!r} is not a file of runs that memspan has written: {_line(error)}") from error
     with errors_at(f"{str(path)!r} is not a file of runs that memspan can read"):

@@ -85,7 +85,7 @@ def check_manifest(manifest: Manifest, rows: Sequence[str]) -> CheckResult:
         )
     if manifest.record.protocol != PROTOCOL:
         raise InputError(
-            f"{str(manifest.path)!r} holds runs of protocol {manifest.data['protocol']}, and this memspan trains by "
+            f"{str(manifest.path)!r} holds runs of protocol {manifest.record.protocol}, and this memspan trains by "
             f"protocol {PROTOCOL}; verify it with the memspan that wrote it ({manifest.data.get('memspan', 'unknown')})"
         )
     result = CheckResult()
