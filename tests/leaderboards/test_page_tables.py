@@ -31,7 +31,7 @@ def test_the_table_is_there_without_scripts_and_says_the_same_with_them(show: Op
         assert without.locator(f"#table-{tab}").is_visible()
     assert without.locator("noscript p").is_visible()
     assert not without.locator("#plots").is_visible()
-    row = having.locator("#table-memory tbody tr").nth(1).inner_text()
+    row = having.locator("#table-memory tbody tr").nth(1).text_content() or ""  # a narrow window hides some intervals
     assert "0.12 [0.38, " in row
     assert "1,234" in row
     assert "-0.00" not in row

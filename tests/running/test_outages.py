@@ -11,7 +11,7 @@ from tests.outages import outages
 @servers.needs_postgresql
 def test_an_experiment_survives_that_its_database_and_its_server_are_away(tmp_path: Path) -> None:
     """`python -m tests.outages` takes them away for a minute and for forty seconds."""
-    found = outages(tmp_path, database_away=4, server_away=4, steps=400)
+    found = outages(tmp_path, database_away=3, server_away=3, steps=250)
     assert found["exit code"] == 0, found
     assert found["same leaderboard"], found
     assert found["finished in the end"] == found["finished in MLflow"] == 16, found
