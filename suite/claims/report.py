@@ -217,7 +217,7 @@ def _markdown_of_claim(verdict: ClaimVerdict) -> list[str]:
     if claim.expected:
         lines += [f"Expected by the literature: {claim.expected}", ""]
     levels = verdict.effect["levels"]
-    mean = f", a mean over {levels} levels" if levels > 1 else ""
+    mean = f", a mean over {levels} levels" if levels > 1 else f", on {verdict.effect['task']}"
     behind = f"{headline(verdict)} in `{verdict.effect['measure']}`{mean}. {in_words(verdict.effect)}"
     lines += [behind.rstrip(), ""]
     lines += [f"![effects]({claim.name}.png)", ""]
