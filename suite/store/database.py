@@ -66,6 +66,8 @@ class Database:
             return retried(self._read_unchanged, call) if self.reads_only and self.file else retried(call)
         except DamagedError as error:
             raise self.damaged(str(error)) from error
+        except UnicodeDecodeError as error:  # The text of a damaged file, in its schema for instance.
+            raise self.damaged("it holds text that is not UTF-8") from error
 
     def damaged(self, reason: str) -> DamagedError:
         """Return the error which says that this database is damaged."""

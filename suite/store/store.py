@@ -114,6 +114,8 @@ class Store:
     def finished(self, experiment: str, curves: bool = False) -> dict[str, Outcome]:
         """Return every finished run of an experiment by its key, with its learning ``curves`` if they are wanted."""
         outcomes = self.ledger.outcomes(experiment, curves)
+        if any("objective" not in outcome.metrics for outcome in outcomes.values()):
+            raise self.ledger.database.damaged("a finished run in it has no objective")
         if outcomes or self.ledger.fact(f"entered {experiment}"):
             return outcomes
         # An older version made this store, or its ledger is lost. MLflow has every run.

@@ -31,7 +31,7 @@ CONFIG = RunConfig(
     seed=0,
     source="",
 )
-OUTCOME = Outcome({"test_skill": 0.1 + 0.2, "steps": 30.0}, ((10, {"validation/skill": 1 / 3}),))
+OUTCOME = Outcome({"test_skill": 0.1 + 0.2, "objective": 1 / 3, "steps": 30.0}, ((10, {"validation/skill": 1 / 3}),))
 
 
 def job(number: int) -> Job:
