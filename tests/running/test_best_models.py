@@ -370,7 +370,7 @@ def edited(path: Path, folder: Path, **changes: Any) -> Path:
 def test_a_file_of_another_memspan_is_refused(store: Store, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has format 2 of a newer memspan; this one reads up to 1: upgrade memspan"):
         suite.load_model(edited(path_of(store), tmp_path, memspan_model=2))
-    with pytest.raises(InputError, match="is of another memspan and cannot be read: surprise.*; make it again"):
+    with pytest.raises(InputError, match=r"is of another memspan and cannot be read: surprise.*; make it again"):
         suite.load_model(edited(path_of(store), tmp_path, surprise=1))
     with pytest.raises(InputError, match="is of another memspan"):
         suite.load_model(edited(path_of(store), tmp_path, config="{}"))
