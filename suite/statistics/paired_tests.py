@@ -101,9 +101,10 @@ def compare(runs: pd.DataFrame, scope: str = OVERALL) -> pd.DataFrame:
 def ranks(means: Mapping[str, float], comparisons: pd.DataFrame) -> dict[str, tuple[float, float, float]]:
     """Return ``rank`` (1 is the best mean), ``low`` and ``high`` of each architecture.
 
-    An architecture takes a place in ``low`` … ``high``: nobody is above it but ``low`` − 1 architectures, and as many
-    as stand behind ``high`` are below it. The verdicts hold together in 95 % of cases, and so do these intervals
-    (Mogstad, Romano, Shaikh & Wilhelm 2024). An architecture without a mean (NaN) has no rank and takes no place.
+    The test leaves the places from ``low`` to ``high`` open: ``low`` − 1 architectures are above this one, and those
+    that have no place up to ``high`` are below it. The verdicts hold together in 95 % of cases, and so do these
+    intervals (Mogstad, Romano, Shaikh & Wilhelm 2024). An architecture without a mean (NaN) has no rank and takes no
+    place.
     """
     ranked = {name: round(mean, 12) for name, mean in means.items() if not np.isnan(mean)}
     better, worse = Counter[str](), Counter[str]()  # how many architectures are above and below each

@@ -69,7 +69,7 @@ def moments(samples: Sequence[Floats]) -> tuple[Floats, Floats, Floats]:
 
 
 def mean_of_means(samples: Sequence[Floats]) -> Interval:
-    """Return the mean of the means of some samples, each of at least one task's seeds, with its interval.
+    """Return the mean of the means of some samples, each of which has the values of one task, with its interval.
 
     The error is √(Σ s_k²/n_k)/K for K samples, with the degrees of freedom of Welch (1947) and Satterthwaite (1946).
     With fewer than two values in a sample the interval is (−∞, ∞), and without any the mean is NaN.
