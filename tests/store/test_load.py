@@ -29,7 +29,7 @@ def _write(place: StoreLocation, writer: int) -> None:
                     recorder.curve(step, dict.fromkeys(NAMES, float(writer + step)))
                     if step % 10 == 0:
                         recorder.flush()
-                recorder.result(job, Outcome({"test_skill": float(writer)}), {"path": "test"})
+                recorder.result(job, Outcome({"objective": 1.0, "test_skill": float(writer)}), {"path": "test"})
             assert recorder.counts
 
 
