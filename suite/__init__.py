@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from suite.architectures._base import Cell, bias, gate_biases, input_weight, recurrent_weight
+    from suite.architectures._base import Cell, Layer, bias, gate_biases, input_weight, recurrent_weight
     from suite.errors import InputError
     from suite.model.sequence_model import SequenceModel
     from tasks._base import Batch, Task, one_hot
@@ -29,6 +29,7 @@ __all__ = [
     "Cell",
     "DataSet",
     "InputError",
+    "Layer",
     "Parts",
     "Regression",
     "Task",

@@ -85,7 +85,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def _parameters(cls: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """Return the parameters of a constructor by name, without the two sizes that every cell is given."""
+    """Return the parameters of a constructor by name, without the two sizes that every layer is given."""
     try:
         parameters = inspect.signature(cls, eval_str=True).parameters
     except Exception as error:  # An annotation is any expression, and may raise anything.
@@ -97,14 +97,14 @@ def _parameters(cls: Callable[..., Any]) -> dict[str, inspect.Parameter]:
             f"{reason_of(error)}"
         ) from error
     by_position = [p.name for p in parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    given = by_position[:2] if _is_cell(cls) else []
+    given = by_position[:2] if _is_layer(cls) else []
     return {name: parameter for name, parameter in parameters.items() if name not in given}
 
 
-def _is_cell(cls: Callable[..., Any]) -> bool:
-    from suite.architectures import Cell  # It takes a second to import, and whoever has a cell has imported it.
+def _is_layer(cls: Callable[..., Any]) -> bool:
+    from suite.architectures import Layer  # It takes a second to import, and whoever has one has imported it.
 
-    return isinstance(cls, type) and issubclass(cls, Cell)
+    return isinstance(cls, type) and issubclass(cls, Layer)
 
 
 def _defaults(cls: Callable[..., Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from suite.imports.search_path import hidden
 from suite.options import check_option, not_an_option, option_types, same
 
 if TYPE_CHECKING:
-    from suite.architectures import Cell
+    from suite.architectures import Layer
     from tasks import Task
 
 T = TypeVar("T")
@@ -35,12 +35,14 @@ class Registry(Generic[T]):
         kind: the word for one of them in messages, such as ``task``.
         package: the package whose folder holds the files.
         base: the name of their base class, which the package exports.
+        bases: the words for the base classes from which one chooses in messages, such as ``Cell or Layer``.
     """
 
-    def __init__(self, kind: str, package: str, base: str) -> None:
+    def __init__(self, kind: str, package: str, base: str, bases: str = "") -> None:
         self.kind = kind
         self.package = package
         self.base = base
+        self.bases = bases or base
 
     @cached_property
     def folder(self) -> Path:
@@ -89,13 +91,13 @@ class Registry(Generic[T]):
         if class_name:
             if class_name not in classes:
                 check_hidden(self.kind, name)
-                raise unknown(f"{self.base} in {module_name}", class_name, classes)
+                raise unknown(f"{self.bases} in {module_name}", class_name, classes)
             return classes[class_name]
         public = [value for key, value in classes.items() if not key.startswith("_")]
         if len(public) != 1:
             listed = ", ".join(sorted(value.__name__ for value in public)) or "none"
             raise InputError(
-                f"{self.folder.name}/{name}.py must hold one public subclass of {self.base}; found: {listed}"
+                f"{self.folder.name}/{name}.py must hold one public subclass of {self.bases}; found: {listed}"
             )
         return public[0]
 
@@ -168,7 +170,7 @@ def _import(kind: str, name: str, module_name: str) -> ModuleType:
     raise InputError(f"cannot import {kind} {name!r}: {reason}") from cause
 
 
-architectures: Registry[Cell[Any]] = Registry("architecture", "suite.architectures", "Cell")
+architectures: Registry[Layer] = Registry("architecture", "suite.architectures", "Layer", "Cell or Layer")
 tasks: Registry[Task] = Registry("task", "tasks", "Task")
 
 

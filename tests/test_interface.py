@@ -30,7 +30,19 @@ from suite.registry import architectures, tasks
 
 ROOT = Path(__file__).parent.parent
 PROMISED = (
-    *("run", "leaderboard", "load_model", "Cell", "Task", "Batch", "DataSet", "Parts", "Regression", "one_hot"),
+    *(
+        "run",
+        "leaderboard",
+        "load_model",
+        "Cell",
+        "Layer",
+        "Task",
+        "Batch",
+        "DataSet",
+        "Parts",
+        "Regression",
+        "one_hot",
+    ),
     *("bias", "input_weight", "recurrent_weight", "gate_biases", "InputError", "__version__"),
 )
 AWKWARD = ("copy", "random", "json", "pickle", "socket", "numpy", "torch", "suite/__init__", "tasks/__init__")
@@ -269,7 +281,7 @@ def test_what_is_not_asked_for_and_what_is_not_hidden_is_not_named(working: Path
     assert tasks.get("adding").__module__ == "tasks.adding"
     assert architectures.get("gru").__module__ == "suite.architectures.gru"
     assert architectures.get("suite.architectures.lstm:LSTM")
-    with pytest.raises(InputError, match=r"unknown Cell in collections 'Mine'; available: none"):
+    with pytest.raises(InputError, match=r"unknown Cell or Layer in collections 'Mine'; available: none"):
         architectures.get("collections:Mine")
 
 

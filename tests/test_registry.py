@@ -172,7 +172,7 @@ def test_a_qualified_name_that_leads_nowhere_says_so(folder: Folder) -> None:
         InputError, match=r"cannot import architecture 'nowhere\.at_all:Mine': No module named 'nowhere'"
     ):
         architectures.get("nowhere.at_all:Mine")
-    nearest = r"unknown Cell in dropped_in\.mine 'Mime'; available: Mine \(did you mean 'Mine'\?\)"
+    nearest = r"unknown Cell or Layer in dropped_in\.mine 'Mime'; available: Mine \(did you mean 'Mine'\?\)"
     with pytest.raises(InputError, match=nearest):
         architectures.get("dropped_in.mine:Mime")
     with pytest.raises(InputError, match=r"unknown Task in dropped_in\.mine 'Mine'; available: none"):

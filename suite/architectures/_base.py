@@ -1,10 +1,10 @@
-"""The contract of an architecture, which is a recurrence given by one step, and the weights that cells share."""
+"""The contracts of an architecture, which is a layer or a cell, and the weights that cells share."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from math import sqrt
-from typing import Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,19 +17,21 @@ FORGET_BIAS = 1.0
 """The default initial bias of a forget gate, which keeps the gate mostly open at the start."""
 
 
-class Cell(nn.Module, ABC, Generic[State]):
-    """A recurrence ``(x_t, s_{t−1}) → (y_t, s_t)``. Each file holds one subclass, and its name is the public name.
-
-    ``State`` is the type of the state that a cell carries from step to step. It is one tensor in a ``Cell[Tensor]`` and
-    two in a ``Cell[tuple[Tensor, Tensor]]``, and every tensor in it is ``[batch, ...]``.
+class Layer(nn.Module, ABC):
+    """A map of whole sequences, in which no output depends on a later input. It need not be a recurrence.
 
     A subclass takes ``input_size`` and ``hidden_size``, and its own options as keyword arguments with defaults. These
-    options become keys of experiment files and of search spaces. The subclass defines
-    ``initial_state`` and ``step``.
+    options become keys of experiment files and of search spaces. The subclass defines ``forward``, and states its
+    ``output_size`` if that is not the ``hidden_size``.
 
-    ``step`` is the definition of the recurrence. ``forward`` scans it over time. A subclass may override ``forward``
-    with a faster form of the same recurrence, and a contract test compares the two.
+    Write a `Cell` instead if the architecture has a step. The state of a layer is not known, so its size is not stated,
+    and no gradient through it can be measured.
     """
+
+    family: ClassVar[str] = "other"
+    """The kind of memory that it has, such as ``gated``, ``linear`` or ``attention``. Leaderboards group by it."""
+    without_weight_decay: tuple[str, ...] = ()
+    """The names of those parameters of its own that no weight decay should pull to 0, such as time steps."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -44,6 +46,23 @@ class Cell(nn.Module, ABC, Generic[State]):
     def zeros(self, batch_size: int, *shape: int) -> Tensor:
         """Return zeros ``[batch_size, *shape]`` with the dtype and device of the parameters."""
         return next(self.parameters(), torch.empty(0)).new_zeros(batch_size, *shape)
+
+    @abstractmethod
+    def forward(self, inputs: Tensor) -> Any:
+        """Return the outputs ``[batch, time, output_size]`` of ``inputs`` ``[batch, time, input_size]``."""
+
+
+class Cell(Layer, Generic[State]):
+    """A recurrence ``(x_t, s_{t−1}) → (y_t, s_t)``. Each file holds one subclass, and its name is the public name.
+
+    ``State`` is the type of the state that a cell carries from step to step. It is one tensor in a ``Cell[Tensor]`` and
+    two in a ``Cell[tuple[Tensor, Tensor]]``, and every tensor in it is ``[batch, ...]``. A state may grow with the
+    steps, as the keys and values of attention do. A tensor that grows is ``[batch, steps so far, ...]``, and so
+    ``[batch, 0, ...]`` before the first step.
+
+    ``step`` is the definition of the recurrence. ``forward`` scans it over time. A subclass may override ``forward``
+    with a faster form of the same recurrence, and a contract test compares the two.
+    """
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:

@@ -50,6 +50,8 @@ class GRU(Cell[Tensor]):
     Ollivier 2018 (chrono initialisation).
     """
 
+    family = "gated"
+
     def __init__(
         self,
         input_size: int,

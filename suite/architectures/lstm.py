@@ -43,6 +43,8 @@ class LSTM(Cell[tuple[Tensor, Tensor]]):
     gate); Tallec & Ollivier 2018 (chrono initialisation).
     """
 
+    family = "gated"
+
     def __init__(
         self,
         input_size: int,

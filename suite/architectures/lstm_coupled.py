@@ -29,6 +29,8 @@ class CoupledLSTM(Cell[tuple[Tensor, Tensor]]):
     Sources: Greff et al. 2015 (CIFG); Tallec & Ollivier 2018 (chrono initialisation).
     """
 
+    family = "gated"
+
     def __init__(
         self,
         input_size: int,

@@ -42,6 +42,8 @@ class PeepholeLSTM(Cell[tuple[Tensor, Tensor]]):
     Sources: the founding lesson (full); Gers & Schmidhuber 2000, Gers, Schraudolph & Schmidhuber 2002 (diagonal).
     """
 
+    family = "gated"
+
     def __init__(
         self,
         input_size: int,

@@ -22,6 +22,8 @@ class MLP(Cell[Tensor]):
     W = 10 is the default. Its third linear map is the decoder of the model.
     """
 
+    family = "window"
+
     def __init__(self, input_size: int, hidden_size: int, *, window: int = 10) -> None:
         super().__init__(input_size, hidden_size)
         if window < 1:

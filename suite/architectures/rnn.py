@@ -27,6 +27,8 @@ class RNN(Cell[Tensor]):
     Sources: Elman 1990; Le, Jaitly & Hinton 2015 (IRNN, U = I, b = 0).
     """
 
+    family = "simple"
+
     def __init__(
         self,
         input_size: int,

@@ -1,4 +1,4 @@
-"""A cell under test, with a few random inputs and the ways to call it."""
+"""A layer or a cell under test, with a few random inputs and the ways to call it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from suite.architectures import Cell
+from suite.architectures import Cell, Layer
 from suite.contracts.checking import calling, qualified_name
 from suite.model.states import as_real, in_double, is_differentiable, leaves
 
@@ -21,20 +21,20 @@ TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-8}
 
 
 class CellProbe:
-    """A cell under test, and a few random inputs.
+    """A layer or a cell under test, and a few random inputs. The state of a layer without a step is ``()``.
 
     Args:
-        cls: the class of the cell.
-        make: makes a cell, with other weights at each call.
+        cls: its class.
+        make: makes one, with other weights at each call.
         input_size: the number of features per step.
         dtype: the type of its parameters.
 
     Raises:
-        CalledCodeError: if no cell can be made.
+        CalledCodeError: if none can be made.
     """
 
     def __init__(
-        self, cls: type, make: Callable[[], Cell[Any]], input_size: int, dtype: torch.dtype = torch.float32
+        self, cls: type, make: Callable[[], Layer], input_size: int, dtype: torch.dtype = torch.float32
     ) -> None:
         self.cls = cls
         self.name = qualified_name(cls)
@@ -50,13 +50,15 @@ class CellProbe:
         inputs = torch.randn(shape, dtype=dtype, generator=generator)
         self.inputs_before, self.inputs, self.other_inputs = torch.split(inputs, [STEPS_BEFORE, TIME, TIME], dim=1)
 
-    def new_cell(self) -> Cell[Any]:
-        """Make a cell in evaluation mode."""
+    def new_cell(self) -> Layer:
+        """Make another one in evaluation mode."""
         with self.calling("__init__"):
             return self._make().eval()
 
     def initial_state(self, batch: int) -> Any:
         """Return the initial state, in the type of the parameters."""
+        if not isinstance(self.cell, Cell):
+            return ()
         with self.calling("initial_state"):
             state = self.cell.initial_state(batch)
             leaves(state)
@@ -64,23 +66,30 @@ class CellProbe:
 
     def step(self, x: Tensor, state: Any) -> Any:
         """Return whatever one step gives."""
+        assert isinstance(self.cell, Cell)
         with self.calling("step"):
             return self.cell.step(x, state)
 
-    def forward(self, inputs: Tensor, state: Any, cell: Cell[Any] | None = None, seed: int = 0) -> tuple[Tensor, Any]:
+    def forward(self, inputs: Tensor, state: Any, layer: Layer | None = None, seed: int = 0) -> tuple[Tensor, Any]:
         """Return the outputs and the last state. All calls draw the same random numbers, unless the seed differs."""
+        called = layer or self.cell
         with self.calling("forward"), torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            return (cell or self.cell)(inputs, state)  # type: ignore[no-any-return]
+            if isinstance(called, Cell):
+                return called(inputs, state)  # type: ignore[no-any-return]
+            return called(inputs), ()
 
     def scan(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Return the outputs and the last state by the definition."""
+        assert isinstance(self.cell, Cell)
         with self.calling("step"), torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)
             return Cell.forward(self.cell, inputs, state)
 
     def reached_state(self) -> Any:
         """Return the state after a few steps."""
+        if not isinstance(self.cell, Cell):
+            return ()
         with torch.no_grad():
             return self.scan(self.inputs_before, self.initial_state(self.batch))[1]
 

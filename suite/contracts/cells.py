@@ -29,15 +29,15 @@ def initial_state_has_the_batch_first(probe: CellProbe) -> Iterator[str]:
 
 
 def step_keeps_its_shapes(probe: CellProbe) -> Iterator[str]:
-    """A step gives an output ``[batch, output_size]`` and a state like the one that it was given."""
-    before, size = probe.initial_state(probe.batch), probe.output_size
-    state, expected = before, description(before)
+    """A step gives an output ``[batch, output_size]`` and a state like the one that it was given, which may grow."""
+    state, size = probe.initial_state(probe.batch), probe.output_size
+    may_grow = [leaf.dim() > 1 and leaf.shape[1] == 0 for leaf in leaves(state)]
     for x in probe.inputs.unbind(1)[:3]:
         result = probe.step(x, state)
         if not _is_pair(result):
             yield f"{probe.name}.step gave {described(result)}; it returns a pair, the output and the next state"
             return
-        output, state = result
+        before, (output, state) = state, result
         if not isinstance(output, Tensor) or output.shape != (probe.batch, size):
             yield (
                 f"{probe.name}.step gave an output of {described(output)}; output_size says "
@@ -47,12 +47,29 @@ def step_keeps_its_shapes(probe: CellProbe) -> Iterator[str]:
             yield f"{probe.name}.step gave an output of {output.dtype}; from inputs of {probe.dtype} it has their type"
         with probe.calling("step"):
             leaves(state)
-        if description(state) != expected:
+        if not _goes_on(before, state, may_grow):
             yield (
-                f"{probe.name}.step gave a state of {description(state)}, and got {expected}; a state keeps its shapes "
-                "and types from step to step (memspan cannot measure a state that grows yet)"
+                f"{probe.name}.step gave a state of {description(state)}, and got {description(before)}; a state keeps "
+                "its shapes and types from step to step (a tensor that grows with the steps begins as [batch, 0, …])"
             )
             return
+
+
+def _goes_on(before: Any, after: Any, may_grow: list[bool]) -> bool:
+    """Tell whether a state has the shapes and types of the one before it, but for the length of what grows."""
+    one, other = leaves(before), leaves(after)
+    return len(one) == len(other) and all(
+        old.dtype == new.dtype
+        and (
+            old.shape == new.shape
+            or (
+                grows
+                and old.shape[:1] + old.shape[2:] == new.shape[:1] + new.shape[2:]
+                and old.shape[1] <= new.shape[1]
+            )
+        )
+        for old, new, grows in zip(one, other, may_grow, strict=True)
+    )
 
 
 def forward_keeps_its_shapes(probe: CellProbe) -> Iterator[str]:
@@ -72,8 +89,9 @@ def forward_keeps_its_shapes(probe: CellProbe) -> Iterator[str]:
             )
         with probe.calling("forward"):
             leaves(last)
-        if description(last) != description(state):
-            yield f"{probe.name}.forward gave a last state of {description(last)}; by step it is {description(state)}"
+        by_step = description(probe.scan(probe.inputs, state)[1])
+        if description(last) != by_step:
+            yield f"{probe.name}.forward gave a last state of {description(last)}; by step it is {by_step}"
 
 
 def numbers_are_finite(probe: CellProbe) -> Iterator[str]:

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from suite.architectures import Cell
 from suite.contracts.cell_probe import CellProbe
 from suite.contracts.cells import CELL_CHECKS
 from suite.contracts.checking import CalledCodeError, Violation, violations
+from suite.contracts.layers import LAYER_CHECKS
 from suite.contracts.tasks import TASK_CHECKS, TaskProbe
 from suite.engines.interruption import own_ctrl_c
 from suite.engines.watch import saying_if_slow
@@ -75,7 +77,7 @@ def cell_violations(
             probe = CellProbe(cls, lambda: cls(input_size, hidden_size, **options), input_size)
         except CalledCodeError as error:
             return [Violation("__init__", str(error))]
-        return violations(CELL_CHECKS, probe)
+        return violations(CELL_CHECKS if issubclass(cls, Cell) else LAYER_CHECKS, probe)
 
 
 def task_violations(name: str, options: Mapping[str, Any], lengths: tuple[int, ...]) -> list[Violation]:

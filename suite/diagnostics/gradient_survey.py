@@ -17,11 +17,11 @@ from suite.diagnostics.gradients import Decay, effective_memory, mean_log, memor
 from suite.diagnostics.wording import Turn, curve_text, turn
 from suite.errors import InputError
 from suite.experiment.experiment import Experiment
-from suite.experiment.run_config import ModelConfig, TaskConfig, derived_seed
+from suite.experiment.run_config import ModelConfig, Shape, TaskConfig, derived_seed
 from suite.experiment.search_space import TUNABLE_TRAINING
 from suite.experiment.validation import validate
 from suite.model.sequence_model import model_of
-from suite.model.sizing import inspected, match_hidden_size
+from suite.model.sizing import Budget, inspected, match_hidden_size
 from suite.numerics import numerics
 from suite.registry import architectures
 from suite.statistics.student import Interval, mean_interval
@@ -32,7 +32,7 @@ SEQUENCES = 32
 """The number of sequences of the adding problem per seed; each has a random vector of its own."""
 SHORTEST = 10
 """The smallest length; a shorter one has no τ at a tenth of it."""
-SHAPE = ("depth", "bidirectional", "delay")
+SHAPE = tuple(Shape.model_fields)
 """The keys that a label may set beside the options of its architecture."""
 HIDDEN_SIZE = 64
 """The hidden size where none is asked for."""
@@ -45,11 +45,11 @@ class Arm:
     label: str
     architecture: str
     settings: Mapping[str, Any]
-    """Its options, and its depth, direction and delay; the defaults are left out."""
+    """Its options, and the form of its model; the defaults are left out."""
     hidden_size: int | None = None
     """Its hidden size, unless the survey asks for another."""
-    parameters: int | None = None
-    """The number of parameters for which its hidden size is solved, unless the survey asks for a size."""
+    budget: tuple[str, int] | None = None
+    """The measure and the number for which its hidden size is solved, unless the survey asks for a size."""
 
     @classmethod
     def from_label(cls, label: str) -> Arm:
@@ -65,8 +65,8 @@ class Arm:
         for variant in experiment.variants:
             shape = {key: getattr(variant.size, key) for key in SHAPE}
             settings = {**shape, **{key: value for key, value in variant.fixed.items() if key not in searched}}
-            size = variant.size.hidden_size, variant.size.parameters
-            arms.append(cls(variant.label, variant.architecture, settings, *size))
+            size = variant.size
+            arms.append(cls(variant.label, variant.architecture, settings, size.hidden_size, size.budget))
         return arms
 
 
@@ -170,7 +170,8 @@ def survey(
     if repeated or not labels:
         raise InputError(f"name the architectures, each once; got {', '.join(labels) or 'none'}")
     data = [Data(TaskConfig(name="adding", options={}, length=length), seed, SEQUENCES) for seed in range(seeds)]
-    configs = [_config(arm, data[0].task, hidden_size, parameters) for arm in arms]
+    budget = None if parameters is None else ("parameters", parameters)
+    configs = [_config(arm, data[0].task, hidden_size, budget, length) for arm in arms]
     if check:
         check_cells(configs, data[0].task.input_size)
     with numerics():
@@ -186,13 +187,13 @@ def _curve(config: ModelConfig, data: Data, seed: int) -> Floats:
     return np.asarray(mean_log(state_gradient(model, data.sample("validation", SEQUENCES).inputs, generator)))
 
 
-def _config(arm: Arm, task: Task, hidden_size: int | None, parameters: int | None) -> ModelConfig:
-    """Return the checked configuration of an arm; ``parameters``, where given, decide its hidden size."""
+def _config(arm: Arm, task: Task, hidden_size: int | None, budget: tuple[str, int] | None, length: int) -> ModelConfig:
+    """Return the checked configuration of an arm; a ``budget``, where given, decides its hidden size."""
     label, options = arm.label, dict(arm.settings)
     shape = {key: options.pop(key) for key in SHAPE if key in options}
     settings = {"architecture": arm.architecture, "options": architectures.options(arm.architecture, options), **shape}
-    if hidden_size is None and parameters is None:
-        hidden_size, parameters = arm.hidden_size, arm.parameters
+    if hidden_size is None and budget is None:
+        hidden_size, budget = arm.hidden_size, arm.budget
     chosen = hidden_size or HIDDEN_SIZE
 
     def config(size: int) -> ModelConfig:
@@ -200,8 +201,8 @@ def _config(arm: Arm, task: Task, hidden_size: int | None, parameters: int | Non
         return model
 
     try:
-        if parameters is not None:
-            chosen = match_hidden_size(parameters, lambda size: model_of(config(size), task))
+        if budget is not None:
+            chosen = match_hidden_size(Budget(*budget, length), lambda size: model_of(config(size), task))
         inspected(lambda: model_of(config(chosen), task), chosen)
     except InputError as error:
         raise InputError(str(error) if repr(label) in str(error) else f"{label!r}: {error}") from error

@@ -33,12 +33,17 @@ UNDERFLOW = math.log(1e-280)
 
 
 class GradientFlow(NamedTuple):
-    """Both curves of one model on one batch: mean logarithms over the sequences, −inf where the gradient is 0."""
+    """The curves of one model on one batch: mean logarithms over the sequences, −inf where the gradient is 0.
 
-    state: Tensor
+    A model without a state of constant size has only the last one.
+    """
+
+    state: Tensor | None
     """log ‖vᵀ ∂s_T/∂s_{T−τ}‖ by τ = 0 … T; 0 at τ = 0."""
-    loss: Tensor
+    loss: Tensor | None
     """log ‖∂loss/∂s_{T−τ}‖ by τ = 1 … T (index 0 is τ = 1, the state that enters the last step)."""
+    input: Tensor
+    """log ‖vᵀ ∂y_T/∂x_{T−τ}‖ by τ = 0 … T − 1, where τ = 0 is the last input."""
 
 
 class Decay(NamedTuple):
@@ -66,10 +71,11 @@ def state_gradient(model: SequenceModel, inputs: Tensor, generator: torch.Genera
         projections: the number of vectors per sequence.
     """
     scan = Scan(model, inputs.repeat(projections, 1, 1))
+    scan.check_states()
     with torch.enable_grad():
         last = as_vectors(scan.states[-1])
         projected = (last * _directions(last, generator)).sum()
-    return _norms(projected, scan.states).flip(0)
+    return _norms(projected, scan.states)[0].flip(0)
 
 
 def exact_state_gradient(model: SequenceModel, inputs: Tensor) -> Tensor:
@@ -82,6 +88,7 @@ def exact_state_gradient(model: SequenceModel, inputs: Tensor) -> Tensor:
         InputError: if the state has more than ``LARGEST_EXACT_STATE`` numbers, or a part without derivatives.
     """
     scan = Scan(model, inputs)
+    scan.check_states()
     if not scan.is_whole:
         raise InputError(
             "exact Jacobians are for states without whole numbers and without parts that are only copied: use random "
@@ -107,25 +114,49 @@ def loss_gradient(model: SequenceModel, task: Task, batch: Batch) -> Tensor:
     The state that enters a scored step therefore has lag 1 from that answer, and a state acts on later answers alone.
     """
     scan = Scan(model, batch.inputs)
+    scan.check_states()
     with torch.enable_grad():
         loss = _loss(scan, scan.features, task, batch)
-    return _norms(loss, scan.states[:-1])
+    return _norms(loss, scan.states[:-1])[0]
+
+
+def input_gradient(model: SequenceModel, inputs: Tensor, generator: torch.Generator) -> Tensor:
+    """Return ‖vᵀ ∂y_T/∂x_{T−τ}‖ with random unit vectors v, ``[T, batch]`` by τ = 0 … T − 1.
+
+    It needs no state, and so it can be measured for every architecture. y_T is the last output of the model. A
+    bidirectional model is measured in its forward directions.
+
+    Args:
+        model: the model, which stays as it is.
+        inputs: ``[batch, time, input_size]``.
+        generator: the source of v.
+    """
+    scan = Scan(model, inputs)
+    with torch.enable_grad():
+        projected = _projected_output(scan, scan.features, generator)
+    return _norms(projected, (), [scan.inputs])[1].flip(0)
 
 
 def gradient_flow(model: SequenceModel, task: Task, batch: Batch, generator: torch.Generator) -> GradientFlow:
-    """Return ``state_gradient`` and ``loss_gradient`` as mean logarithms, from one pass forward and one backward.
+    """Return the curves of a model as mean logarithms, from one pass forward and one backward.
 
-    The batch holds every sequence twice, once for each curve. The rows of a batch do not mix, and half of a pass is
-    what a step costs whatever the batch, so one pass of twice the batch is cheaper than two passes.
+    The batch holds every sequence three times, once for each curve. The rows of a batch do not mix, and half of a pass
+    is what a step costs whatever the batch, so one pass of three batches is cheaper than three passes.
     """
     size = len(batch.inputs)
-    scan = Scan(model, batch.inputs.repeat(2, 1, 1))
+    scan = Scan(model, batch.inputs.repeat(3, 1, 1))
+    if not scan.states:
+        return GradientFlow(None, None, mean_log(input_gradient(model, batch.inputs, generator)))
     with torch.enable_grad():
         last = as_vectors(scan.states[-1])[:size]
         projected = (last * _directions(last, generator)).sum()
-        both = projected + _loss(scan, scan.features[size:], task, batch)
-    norms = _norms(both, scan.states).flip(0)
-    return GradientFlow(mean_log(norms[:, :size]), mean_log(norms[1:, size:]))
+        loss = _loss(scan, scan.features[size : 2 * size], task, batch)
+        total = projected + loss + _projected_output(scan, scan.features[2 * size :], generator)
+    norms, of_inputs = _norms(total, scan.states, [scan.inputs])
+    norms, of_inputs = norms.flip(0), of_inputs.flip(0)
+    return GradientFlow(
+        mean_log(norms[:, :size]), mean_log(norms[1:, size : 2 * size]), mean_log(of_inputs[:, 2 * size :])
+    )
 
 
 def mean_log(norms: Tensor) -> Tensor:
@@ -177,17 +208,32 @@ def _loss(scan: Scan, features: Tensor, task: Task, batch: Batch) -> Tensor:
     """Return the sum over the sequences of each one's own loss."""
     targets = batch.targets.double() if batch.targets.is_floating_point() else batch.targets
     # A task's loss is a mean over the batch, so the sum is this mean times the number of sequences.
-    loss: Tensor = len(targets) * task.loss(scan.model.decoder(features), batch._replace(targets=targets))
+    loss: Tensor = len(targets) * task.loss(scan.model.decode(features), batch._replace(targets=targets))
     return loss
 
 
-def _norms(scalar: Tensor, states: Sequence[Sequence[Tensor]]) -> Tensor:
-    """Return ‖∂scalar/∂s‖ for each s of ``states``, ``[steps, batch]``."""
-    flat = torch.autograd.grad(scalar, [tensor for state in states for tensor in state], materialize_grads=True)
-    count = len(states[0])
+def _projected_output(scan: Scan, features: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the sum over the sequences of vᵀ y_T, with a random unit vector v for each."""
+    last = scan.model.decode(features[:, -1])
+    return (last * _directions(last, generator)).sum()
+
+
+def _norms(scalar: Tensor, states: Sequence[Sequence[Tensor]], inputs: Sequence[Tensor] = ()) -> tuple[Tensor, Tensor]:
+    """Return ‖∂scalar/∂s‖ for each s of ``states``, ``[steps, batch]``, and ‖∂scalar/∂x‖ likewise.
+
+    Args:
+        scalar: what depends on them.
+        states: the tensors of each state.
+        inputs: the inputs ``[batch, time, input_size]``, or nothing if they are not asked for.
+    """
+    tensors = [tensor for state in states for tensor in state]
+    gradients = torch.autograd.grad(scalar, [*tensors, *inputs], materialize_grads=True)
+    flat, of_inputs = gradients[: len(tensors)], gradients[len(tensors) :]
+    count = len(states[0]) if states else 0
     by_tensor = [torch.stack(flat[i::count]).reshape(len(states), len(flat[i]), -1) for i in range(count)]
-    norms: Tensor = vector_norm(torch.stack([vector_norm(g, dim=2) for g in by_tensor]), dim=0)
-    return norms
+    norms = vector_norm(torch.stack([vector_norm(g, dim=2) for g in by_tensor]), dim=0) if by_tensor else torch.empty(0)
+    input_norms = vector_norm(of_inputs[0], dim=2).T if of_inputs else torch.empty(0)
+    return norms, input_norms
 
 
 def _jacobians(scan: Scan) -> list[Tensor]:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from suite.architectures import Cell
+from suite.architectures import Cell, Layer
 from suite.errors import InputError
 from suite.model.copying import copy_of
-from suite.model.sequence_model import SequenceModel
-from suite.model.states import as_real, in_double, is_differentiable, leaves, map_state
+from suite.model.sequence_model import SequenceModel, run_layer
+from suite.model.states import as_real, grows, in_double, is_differentiable, leaves, map_state
 
-NOTHING_IS_CARRIED = "gradient flow needs a state that is carried from step to step; the model has none"
+NO_STATE = "gradient flow through the state needs a state of constant size that is carried from step to step"
 
 
 class Scan:
-    """The states s_0 … s_T of a model on a batch, with respect to which derivatives can be taken.
+    """The inputs x_t, the states s_0 … s_T and the features of a model on a batch, for derivatives of one by another.
 
     s_t holds the states of all layers as a list of tensors, ``[batch, ...]`` each. As vectors, ``[batch, S]``, a
     complex number counts as two (``as_vectors``). Whole numbers in a state, such as a counter, are carried on but have
@@ -29,38 +30,52 @@ class Scan:
     constants.
 
     The model is copied and run by ``step``, never by a kernel, and in evaluation mode (without dropout). With a delay,
-    the zeros after the inputs are steps as well, and T counts them.
+    the zeros after the inputs are steps as well, and T counts them. A model without a state of constant size, such as
+    one with a layer without a step or with attention, is run by ``forward`` and has no s_t.
 
     Args:
         model: the model, which stays as it is.
         inputs: ``[batch, time, input_size]``.
 
     Raises:
-        InputError: if the model carries nothing with derivatives from step to step, or if its state changes its shape
-            or type.
+        InputError: if a tensor of the state is not ``[batch, ...]``, or changes its shape or type without notice.
     """
 
     def __init__(self, model: SequenceModel, inputs: Tensor) -> None:
         self.model = copy_of(model).to(inputs.device).double().eval().requires_grad_(False)
-        self.inputs = pad(inputs.double(), (0, 0, 0, model.delay))
-        self.forwards: list[Cell[Any]] = [layer[0] for layer in self.model.layers]
-        self.like = [self._initial_state(cell) for cell in self.forwards]
-        if not any(map(is_differentiable, leaves(self.like))):
-            raise InputError(NOTHING_IS_CARRIED)
+        self.inputs = pad(inputs.double(), (0, 0, 0, model.delay)).detach().clone().requires_grad_()
+        self.forwards = [layers[0] for layers in self.model.layers]
+        self.states: list[list[Tensor]] = []
+        """s_0 … s_T, or nothing if the model has no state of constant size."""
+        self.is_whole = False
+        """True if every tensor of the state belongs to s_t."""
         with torch.no_grad():
             self.backward = self._backward_outputs()
         with torch.enable_grad():
+            cells = [layer for layer in self.forwards if isinstance(layer, Cell)]
+            self.like = [self._initial_state(cell) for cell in cells]
+            has_derivatives = any(map(is_differentiable, leaves(self.like)))
+            if len(cells) < len(self.forwards) or grows(self.like) or not has_derivatives:
+                self.features = self._run_whole()
+                return
             every_state, self.features = self._run()
             kept = [not _only_copied(every_state, place) for place in range(len(every_state[0]))]
-        self.states = [[leaf for leaf, is_kept in zip(state, kept, strict=True) if is_kept] for state in every_state]
-        self.is_whole = all(kept) and all(map(is_differentiable, leaves(self.like)))
-        """True if every tensor of the state belongs to s_t."""
-        if not any(kept):
-            raise InputError(NOTHING_IS_CARRIED)
+        if any(kept):
+            self.states = [list(compress(state, kept)) for state in every_state]
+            self.is_whole = all(kept) and all(map(is_differentiable, leaves(self.like)))
 
-    def _initial_state(self, cell: Cell[Any]) -> Any:
+    def check_states(self) -> None:
+        """Check that there are states with derivatives.
+
+        Raises:
+            InputError: if there are none.
+        """
+        if not self.states:
+            raise InputError(f"{NO_STATE}; the model has none (measure the gradient from output to input instead)")
+
+    def _initial_state(self, layer: Layer) -> Any:
         """Return the initial state in double precision. A cell whose numbers are all buffers makes it in another."""
-        return in_double(cell.initial_state(len(self.inputs)))
+        return in_double(layer.initial_state(len(self.inputs))) if isinstance(layer, Cell) else ()
 
     @property
     def state_size(self) -> int:
@@ -79,11 +94,14 @@ class Scan:
 
     def _step(self, x: Tensor, states: list[Any], backward: list[Tensor]) -> tuple[Tensor, list[Any]]:
         """Return the features for the decoder, and the state of each layer."""
-        features, after = x, []
-        for cell, before, backward_output in zip(self.forwards, states, backward, strict=True):
-            output, state = cell.step(features, before)
+        features, after = self.model.encoder(x), []
+        layers = zip(self.forwards, self.model.blocks, states, backward, strict=True)
+        for cell, block, before, backward_output in layers:
+            assert isinstance(cell, Cell)
+            output, state = cell.step(block.before(features), before)
             after.append(state)
-            features = torch.cat([output, backward_output], dim=1) if backward_output.numel() else output
+            outputs = torch.cat([output, backward_output], dim=1) if backward_output.numel() else output
+            features = block.after(features, outputs)
         return features, after
 
     def _run(self) -> tuple[list[list[Tensor]], Tensor]:
@@ -97,25 +115,38 @@ class Scan:
             if _form(after) != form:
                 raise InputError(
                     f"gradient flow needs a state that keeps its shapes and types; a step made {_text(_form(after))} "
-                    f"of {_text(form)} (a state that grows cannot be measured yet)"
+                    f"of {_text(form)} (a tensor that grows begins as [batch, 0, …])"
                 )
             state = map_state(_cut, after)
             features_by_step.append(features)
             states.append(_with_gradient(state))
         return states, torch.stack(features_by_step[self.model.delay :], dim=1)
 
+    def _run_whole(self) -> Tensor:
+        """Return the features for the decoder at each step that answers, by ``forward`` of the layers."""
+        features = self.model.encoder(self.inputs)
+        for layer, block, backward_outputs in zip(self.forwards, self.model.blocks, self.backward, strict=True):
+            outputs = run_layer(layer, block.before(features), self._initial_state(layer))[0]
+            features = block.after(features, torch.cat([outputs, backward_outputs], dim=2))
+        answering: Tensor = features[:, self.model.delay :]
+        return answering
+
     def _backward_outputs(self) -> list[Tensor]:
         """Return the outputs of the backward direction of each layer, ``[batch, time, output_size or 0]``."""
-        features, backward = self.inputs, []
-        for layer in self.model.layers:
-            empty = features.new_zeros(*features.shape[:2], 0)
-            backward.append(self._scan(layer[1], features.flip(1)).flip(1) if len(layer) > 1 else empty)
-            if len(layer) > 1:
-                features = torch.cat([self._scan(layer[0], features), backward[-1]], dim=2)
+        features, backward = self.model.encoder(self.inputs), []
+        for layers, block in zip(self.model.layers, self.model.blocks, strict=True):
+            read = block.before(features)
+            backward.append(read.new_zeros(*read.shape[:2], 0))
+            if len(layers) > 1:
+                backward[-1] = self._scan(layers[1], read.flip(1)).flip(1)
+                features = block.after(features, torch.cat([self._scan(layers[0], read), backward[-1]], dim=2))
         return backward
 
-    def _scan(self, cell: Cell[Any], features: Tensor) -> Tensor:
-        return Cell.forward(cell, features, self._initial_state(cell))[0]
+    def _scan(self, layer: Layer, features: Tensor) -> Tensor:
+        if isinstance(layer, Cell):
+            return Cell.forward(layer, features, self._initial_state(layer))[0]
+        outputs: Tensor = layer(features)
+        return outputs
 
 
 def as_vectors(tensors: Sequence[Tensor]) -> Tensor:

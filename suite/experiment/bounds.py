@@ -36,5 +36,8 @@ Sequences = Annotated[int, Field(ge=1, le=10**7)]
 HiddenSize = Annotated[int, Field(ge=1, le=2**16)]
 Depth = Annotated[int, Field(ge=1, le=100)]
 Parameters = Annotated[int, Field(ge=1, le=LARGEST_MODEL)]
+"""A number of parameters, or of numbers in a state."""
 Delay = Annotated[int, Field(ge=0, le=10**6)]
+Mixer = Annotated[float, Field(ge=0, le=100)]
+Dropout = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]

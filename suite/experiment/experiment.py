@@ -18,8 +18,8 @@ from suite.errors import InputError, shortened, unknown
 from suite.experiment.bounds import MOST_RUNS
 from suite.experiment.levels import Level, make_levels
 from suite.experiment.names import Label, Name, TaskLabel
-from suite.experiment.run_config import Frozen, Training
-from suite.experiment.search_space import TUNABLE_MODEL, TUNABLE_TRAINING, Sweep
+from suite.experiment.run_config import OF_RESIDUAL_BLOCKS, Frozen, Training
+from suite.experiment.search_space import TUNABLE_TRAINING, Sweep
 from suite.experiment.tables import ArchitectureTable, Evaluation, Size, TaskTable
 from suite.experiment.validation import check_distinct, errors_at, validate
 from suite.experiment.variants import Variant, make_variant
@@ -117,8 +117,20 @@ class Experiment(Frozen):
         Raises:
             InputError: if a dimension is unknown, or is never searched.
         """
-        shared = {*TUNABLE_TRAINING, *TUNABLE_MODEL}
-        dimensions = {v.label: {*shared, *architectures.options(v.architecture, {})} for v in self.variants}
+        dimensions = {}
+        for variant in self.variants:
+            options = architectures.options(variant.architecture, {})
+            shape = variant.searchable_in_model(self.sweep)
+            dimensions[variant.label] = {*TUNABLE_TRAINING, *shape, *variant.fixed, *options}
+        has_residual_blocks = any({*OF_RESIDUAL_BLOCKS} & dimensions[variant.label] for variant in self.variants)
+        of_model = self.model.model_dump(exclude_defaults=True)
+        for table, names in (("model", of_model), ("sweep.space", self.sweep.space)):
+            for name in OF_RESIDUAL_BLOCKS:
+                if name in names and not has_residual_blocks:
+                    raise InputError(
+                        f'{name} of [{table}] belongs to residual blocks, and every architecture has block = "plain"; '
+                        'give block = "residual" in [model] or in an architecture'
+                    )
         for name in self.sweep.space:
             variants = [variant for variant in self.variants if name in dimensions[variant.label]]
             if not variants:

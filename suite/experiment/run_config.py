@@ -9,7 +9,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from suite.experiment.bounds import Count, Delay, Depth, HiddenSize, Length, Lengths, Positive, Seed, Sequences
+from suite.experiment.bounds import (
+    Count,
+    Delay,
+    Depth,
+    Dropout,
+    HiddenSize,
+    Length,
+    Lengths,
+    Mixer,
+    Positive,
+    Seed,
+    Sequences,
+)
 from suite.registry import architectures, tasks
 
 PROTOCOL = 2
@@ -63,16 +75,37 @@ class TaskConfig(Frozen):
     """Further lengths on which the trained model is tested."""
 
 
-class ModelConfig(Frozen):
-    """An architecture with its size."""
+class Shape(Frozen):
+    """The form of a model around its layers, see `SequenceModel`."""
 
-    architecture: str
-    options: dict[str, Any]
-    hidden_size: HiddenSize
     depth: Depth = 1
     bidirectional: bool = False
     delay: Delay = 0
     """The number of steps that the model reads ahead of the step that it answers."""
+    block: Literal["plain", "residual"] = "plain"
+    norm: Literal["rms", "layer"] = "rms"
+    """The norm of a residual block."""
+    mixer: Mixer = 0.0
+    """The width of the mixer of a residual block as a multiple of the hidden size. 0 leaves it out."""
+    dropout: Dropout = 0.0
+    """The share of the outputs of each layer that are set to 0 in training."""
+
+
+OF_RESIDUAL_BLOCKS = ("norm", "mixer")
+"""The settings of a model that only mean something in residual blocks."""
+
+
+class ModelConfig(Shape):
+    """An architecture with its size and the form of the model."""
+
+    architecture: str
+    options: dict[str, Any]
+    hidden_size: HiddenSize
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        """The form of the model, as arguments of `SequenceModel`."""
+        return self.model_dump(include=set(Shape.model_fields))
 
 
 class Source(Frozen):

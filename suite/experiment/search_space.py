@@ -9,11 +9,11 @@ from typing import Annotated
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from suite.experiment.bounds import MOST_VALUES, Runs, Seed, Trials
-from suite.experiment.run_config import Frozen
+from suite.experiment.run_config import Frozen, Shape
 
 TUNABLE_TRAINING = ("learning_rate", "clip", "optimizer", "weight_decay")
 """The settings of the training that a sweep can search, and that an architecture table can fix."""
-TUNABLE_MODEL = ("depth", "hidden_size", "bidirectional", "delay")
+TUNABLE_MODEL = ("hidden_size", *Shape.model_fields)
 """The settings of the model that a sweep can search."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -11,15 +11,17 @@ from suite.experiment.bounds import (
     MOST_VALUES,
     Delay,
     Depth,
+    Dropout,
     HiddenSize,
     Length,
     Lengths,
+    Mixer,
     Parameters,
     Runs,
     Seed,
     Sequences,
 )
-from suite.experiment.run_config import Frozen, canonical_json
+from suite.experiment.run_config import Frozen, Shape, canonical_json
 
 LADDER: Any = Field(strict=False, min_length=1, max_length=MOST_VALUES)
 """The form of a list that makes one level of each value."""
@@ -36,14 +38,25 @@ class Evaluation(Frozen):
         return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
 
 
-class Size(Frozen):
-    """The size of the models: equal width (``hidden_size``), or equal ``parameters``, to within 5 %."""
+MEASURES = ("hidden_size", "parameters", "state")
+"""The ways in which the size of a model can be given."""
+
+
+class Size(Shape):
+    """The form of the models, and their size.
+
+    The size is an equal width (``hidden_size``), or equal ``parameters`` or an equal ``state``, both to within 5 %.
+    """
 
     hidden_size: HiddenSize | None = None
     parameters: Parameters | None = None
-    depth: Depth = 1
-    bidirectional: bool = False
-    delay: Delay = 0
+    state: Parameters | None = None
+    """The number of numbers that a model carries after the last step of the training length, per sequence."""
+
+    @property
+    def budget(self) -> tuple[str, int] | None:
+        """The measure for which the hidden size has to be found, and its value; None with a given hidden size."""
+        return next(((name, value) for name in MEASURES[1:] if (value := getattr(self, name)) is not None), None)
 
 
 class TaskTable(Frozen):
@@ -84,9 +97,14 @@ class ArchitectureTable(Frozen):
     """The name of the architecture. By default, it is the label."""
     hidden_size: HiddenSize | None = None
     parameters: Parameters | None = None
+    state: Parameters | None = None
     depth: Depth | None = None
     bidirectional: bool | None = None
     delay: Delay | None = None
+    block: Literal["plain", "residual"] | None = None
+    norm: Literal["rms", "layer"] | None = None
+    mixer: Mixer | None = None
+    dropout: Dropout | None = None
     training: dict[str, Any] = Field(default={})
     """Fixed values of some settings in ``TUNABLE_TRAINING``."""
 

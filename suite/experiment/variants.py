@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from suite.errors import InputError, unknown
-from suite.experiment.run_config import Frozen
+from suite.experiment.run_config import OF_RESIDUAL_BLOCKS, Frozen
 from suite.experiment.search_space import TUNABLE_MODEL, TUNABLE_TRAINING, Sweep
-from suite.experiment.tables import ArchitectureTable, Size
+from suite.experiment.tables import MEASURES, ArchitectureTable, Size
 from suite.experiment.validation import check_free, errors_at
 from suite.registry import architectures
 
@@ -21,6 +21,16 @@ class Variant(Frozen):
     fixed: dict[str, Any]
     """The options of the architecture, of the model and of the training that no sweep changes."""
     size: Size
+
+    def searchable_in_model(self, sweep: Sweep) -> set[str]:
+        """Return the settings of the model that mean something here, and that its table does not fix.
+
+        Args:
+            sweep: the sweep, which may search the form of the blocks.
+        """
+        names = set(TUNABLE_MODEL) - self.fixed.keys()
+        is_plain = self.size.block == "plain" and not ("block" in names and "block" in sweep.space)
+        return names - set(OF_RESIDUAL_BLOCKS) if is_plain else names
 
 
 def make_variant(label: str, table: ArchitectureTable, model: Size, sweep: Sweep) -> Variant:
@@ -44,11 +54,16 @@ def make_variant(label: str, table: ArchitectureTable, model: Size, sweep: Sweep
             raise unknown("key", key, TUNABLE_TRAINING, of=f"{where} training")
     variant = read_variant(label, table, model)
     size = variant.size
-    is_searched = "hidden_size" in sweep.space and size.parameters is None
-    if (size.hidden_size is None) == (size.parameters is None) and not is_searched:
+    given = _size_keys(size.model_dump())
+    if len(given) != 1 and not (given == [] and "hidden_size" in sweep.space):
         raise InputError(
-            f"{where}: give the size once, as hidden_size (equal width) or as parameters (equal parameters), "
-            f"here or in [model]; got {_size_keys(size.model_dump()) or 'neither'}"
+            f"{where}: give the size once, as hidden_size (equal width), as parameters (equal parameters) or as state "
+            f"(equal state), here or in [model]; got {' and '.join(given) or 'none of them'}"
+        )
+    idle = [name for name in OF_RESIDUAL_BLOCKS if getattr(table, name) is not None]
+    if idle and not variant.searchable_in_model(sweep) & set(OF_RESIDUAL_BLOCKS) and size.block == "plain":
+        raise InputError(
+            f'{where}: {idle[0]} belongs to residual blocks, and block is "plain" here; give block = "residual" too'
         )
     return variant
 
@@ -56,13 +71,13 @@ def make_variant(label: str, table: ArchitectureTable, model: Size, sweep: Sweep
 def read_variant(label: str, table: ArchitectureTable, model: Size) -> Variant:
     """Return the variant of an architecture table as it stands there; its architecture is not imported."""
     own_size = table.model_dump(include=set(Size.model_fields), exclude_none=True)
-    replaced = {"parameters", "hidden_size"} if _size_keys(own_size) else set()
+    replaced = set(MEASURES) if _size_keys(own_size) else set()
     size = Size(**{**model.model_dump(exclude=replaced), **own_size})
-    fixed_size = {key: value for key, value in own_size.items() if key != "parameters"}
+    fixed_size = {key: value for key, value in own_size.items() if key not in MEASURES[1:]}
     fixed = {**(table.model_extra or {}), **fixed_size, **table.training}
     return Variant(label=label, architecture=table.architecture or label, fixed=fixed, size=size)
 
 
-def _size_keys(settings: Mapping[str, Any]) -> str:
-    """Return those keys of some settings that give a size, as text; empty if there are none."""
-    return " and ".join(key for key in ("hidden_size", "parameters") if settings.get(key) is not None)
+def _size_keys(settings: Mapping[str, Any]) -> list[str]:
+    """Return those keys of some settings that give a size."""
+    return [key for key in MEASURES if settings.get(key) is not None]

@@ -7,6 +7,7 @@ ORIGINS = {
     "Cell": "suite.architectures._base",
     "DataSet": "tasks._data_set",
     "InputError": "suite.errors",
+    "Layer": "suite.architectures._base",
     "Parts": "tasks._data_set",
     "Regression": "tasks._regression",
     "Task": "tasks._base",

@@ -1,25 +1,29 @@
-"""The model: layers of a cell, in one or both directions, and a linear decoder."""
+"""The model: an encoder, blocks with a layer in one or both directions, and a linear decoder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from suite.architectures import Cell
+from suite.architectures import Cell, Layer
 from suite.experiment.run_config import ModelConfig
+from suite.model.blocks import Block, PlainBlock, ResidualBlock, make_norm
 from suite.registry import architectures
 from tasks import Task
 
 
 class SequenceModel(nn.Module):
-    """A model of ``depth`` layers of a cell, and a linear decoder of the last layer's outputs.
+    """A model of ``depth`` blocks, each with a layer in one or both directions, and a linear decoder.
 
-    In a bidirectional layer, a second cell reads the sequence from its end, and the two outputs of each step are
+    With plain blocks the model is a stack of layers. With residual blocks a linear encoder first maps the inputs to
+    ``hidden_size`` features, and a norm precedes the decoder; see `suite.model.blocks`.
+
+    In a bidirectional block, a second layer reads the sequence from its end, and the two outputs of each step are
     concatenated (Schuster & Paliwal 1997). Each direction has the ``hidden_size``.
 
     A model with a ``delay`` of d answers step t after it has read step t + d, so that a single direction can use the d
@@ -27,21 +31,25 @@ class SequenceModel(nn.Module):
     neither the parameters nor the size of the states.
 
     Args:
-        make_cell: makes a cell from its input size and its hidden size.
+        make_layer: makes a layer from its input size and its hidden size.
         input_size: the size of each input.
-        hidden_size: the size of each cell.
+        hidden_size: the size of each layer, and of the features between residual blocks.
         output_size: the size of each output.
-        depth: the number of layers.
-        bidirectional: whether each layer has two directions.
+        depth: the number of blocks.
+        bidirectional: whether each block has two directions.
         delay: the number of steps that the model reads ahead of the step that it answers.
+        block: the form of the blocks, ``"plain"`` or ``"residual"``.
+        norm: the norm of a residual block, ``"rms"`` or ``"layer"``.
+        mixer: the width of the mixer of a residual block as a multiple of ``hidden_size``; 0 leaves it out.
+        dropout: the share of the outputs of each layer that are set to 0 in training.
 
     Raises:
-        ValueError: if ``delay`` is negative.
+        ValueError: if ``delay`` is negative, or an argument is not one of its choices.
     """
 
     def __init__(
         self,
-        make_cell: Callable[[int, int], Cell[Any]],
+        make_layer: Callable[[int, int], Layer],
         input_size: int,
         hidden_size: int,
         output_size: int,
@@ -49,23 +57,43 @@ class SequenceModel(nn.Module):
         depth: int = 1,
         bidirectional: bool = False,
         delay: int = 0,
+        block: Literal["plain", "residual"] = "plain",
+        norm: Literal["rms", "layer"] = "rms",
+        mixer: float = 0.0,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if delay < 0:
             raise ValueError(f"delay must be at least 0 steps; got {delay}")
+        if block not in ("plain", "residual"):
+            raise ValueError(f"block must be 'plain' or 'residual'; got {block!r}")
+        self.input_size = input_size
         self.delay = delay
-        directions = 2 if bidirectional else 1
-        self.layers: list[list[Cell[Any]]] = []  # The cells by depth and direction.
+        is_residual = block == "residual"
+        self.encoder = nn.Linear(input_size, hidden_size) if is_residual else nn.Identity()
+        size = hidden_size if is_residual else input_size
+        self.layers: list[list[Layer]] = []  # The layers by depth and direction.
+        blocks: list[Block] = []
         for _ in range(depth):
-            layer = [make_cell(input_size, hidden_size) for _ in range(directions)]
-            self.layers.append(layer)
-            input_size = sum(cell.output_size for cell in layer)
-        self.cells = nn.ModuleList(cell for layer in self.layers for cell in layer)
-        self.decoder = nn.Linear(input_size, output_size)
+            layers = [make_layer(size, hidden_size) for _ in range(2 if bidirectional else 1)]
+            layer_size = sum(layer.output_size for layer in layers)
+            self.layers.append(layers)
+            if is_residual:
+                blocks.append(ResidualBlock(size, layer_size, norm, mixer, dropout))
+            else:
+                blocks.append(PlainBlock(dropout))
+                size = layer_size
+        self.cells = nn.ModuleList(layer for layers in self.layers for layer in layers)
+        self.blocks: Sequence[Block] = nn.ModuleList(blocks)  # type: ignore[assignment]
+        self.norm = make_norm(norm, size) if is_residual else nn.Identity()
+        self.decoder = nn.Linear(size, output_size)
 
     def initial_state(self, batch_size: int) -> list[list[Any]]:
-        """Return the states before the first step, by layer and direction."""
-        return [[cell.initial_state(batch_size) for cell in layer] for layer in self.layers]
+        """Return the states before the first step, by depth and direction. A layer without a step has ``()``."""
+        return [
+            [layer.initial_state(batch_size) if isinstance(layer, Cell) else () for layer in layers]
+            for layers in self.layers
+        ]
 
     def forward(self, inputs: Tensor, state: list[list[Any]] | None = None) -> tuple[Tensor, list[list[Any]]]:
         """Return the outputs and the states after the last step.
@@ -75,24 +103,37 @@ class SequenceModel(nn.Module):
 
         Args:
             inputs: ``[batch, time, input_size]``.
-            state: the states before the first step, by layer and direction; by default, the initial ones.
+            state: the states before the first step, by depth and direction; by default, the initial ones.
 
         Returns:
-            The outputs ``[batch, time, output_size]``, and the states by layer and direction.
+            The outputs ``[batch, time, output_size]``, and the states by depth and direction.
         """
         before = self.initial_state(len(inputs)) if state is None else state
         after = []
-        features = pad(inputs, (0, 0, 0, self.delay)) if self.delay else inputs
-        for layer, layer_state in zip(self.layers, before, strict=True):
-            forward, *backward = layer
-            outputs, last = forward(features, layer_state[0])
+        features = self.encoder(pad(inputs, (0, 0, 0, self.delay)) if self.delay else inputs)
+        for layers, block, states in zip(self.layers, self.blocks, before, strict=True):
+            read = block.before(features)
+            outputs, last = run_layer(layers[0], read, states[0])
             after.append([last])
-            if backward:
-                reversed_outputs, last = backward[0](features.flip(1), layer_state[1])
+            if len(layers) > 1:
+                reversed_outputs, last = run_layer(layers[1], read.flip(1), states[1])
                 outputs = torch.cat([outputs, reversed_outputs.flip(1)], dim=2)
                 after[-1].append(last)
-            features = outputs
-        return self.decoder(features[:, self.delay :]), after
+            features = block.after(features, outputs)
+        return self.decode(features[:, self.delay :]), after
+
+    def decode(self, features: Tensor) -> Tensor:
+        """Return the outputs ``[..., output_size]`` for the features after the last block."""
+        outputs: Tensor = self.decoder(self.norm(features))
+        return outputs
+
+
+def run_layer(layer: Layer, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
+    """Return the outputs of a layer and its last state, which is ``()`` for a layer without a step."""
+    if isinstance(layer, Cell):
+        outputs, last = layer(inputs, state)
+        return outputs, last
+    return layer(inputs), ()
 
 
 def build_model(
@@ -102,18 +143,15 @@ def build_model(
     hidden_size: int,
     output_size: int,
     *,
-    depth: int = 1,
-    bidirectional: bool = False,
-    delay: int = 0,
     seed: int | None = None,
+    **shape: Any,
 ) -> SequenceModel:
-    """Return a new model with ``options`` of its cells; see `SequenceModel`.
+    """Return a new model with ``options`` of its layers, and with ``shape`` as further arguments of `SequenceModel`.
 
     With a ``seed``, the weights depend on the seed alone, and the global generators stay as they were.
     """
-    make_cell = partial(architectures.get(architecture), **options)
-    settings: dict[str, Any] = {"depth": depth, "bidirectional": bidirectional, "delay": delay}
-    make = partial(SequenceModel, make_cell, input_size, hidden_size, output_size, **settings)
+    make_layer = partial(architectures.get(architecture), **options)
+    make = partial(SequenceModel, make_layer, input_size, hidden_size, output_size, **shape)
     if seed is None:
         return make()
     with torch.random.fork_rng(devices=[]):
@@ -123,14 +161,5 @@ def build_model(
 
 def model_of(config: ModelConfig, task: Task, seed: int | None = None) -> SequenceModel:
     """Return a new model of a configuration, with the inputs and outputs of a task; see `build_model`."""
-    return build_model(
-        config.architecture,
-        config.options,
-        task.input_size,
-        config.hidden_size,
-        task.output_size,
-        depth=config.depth,
-        bidirectional=config.bidirectional,
-        delay=config.delay,
-        seed=seed,
-    )
+    sizes = task.input_size, config.hidden_size, task.output_size
+    return build_model(config.architecture, config.options, *sizes, seed=seed, **config.shape)

@@ -38,6 +38,11 @@ def number_count(tensor: Tensor) -> int:
     return tensor.numel() * (2 if tensor.is_complex() else 1)
 
 
+def grows(initial: Any) -> bool:
+    """Tell from an initial state whether it may grow with the steps: a tensor of it is ``[batch, 0, ...]``."""
+    return any(leaf.dim() > 1 and leaf.shape[1] == 0 for leaf in leaves(initial))
+
+
 def map_state(function: Callable[[Tensor], Tensor], state: Any) -> Any:
     """Return a state of the same structure, with ``function`` applied to each tensor.
 

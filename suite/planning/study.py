@@ -14,15 +14,23 @@ from suite.errors import InputError
 from suite.experiment.bounds import LARGEST_MODEL
 from suite.experiment.experiment import Experiment
 from suite.experiment.levels import Level
-from suite.experiment.run_config import ModelConfig, RunConfig, Source, Training, canonical_json, digest
+from suite.experiment.run_config import (
+    OF_RESIDUAL_BLOCKS,
+    ModelConfig,
+    RunConfig,
+    Shape,
+    Source,
+    Training,
+    canonical_json,
+    digest,
+)
 from suite.experiment.search_space import TUNABLE_MODEL, TUNABLE_TRAINING, Range
 from suite.experiment.source_hash import source_of
 from suite.experiment.tables import Size
 from suite.experiment.validation import errors_at, validate
 from suite.experiment.variants import Variant
 from suite.model.sequence_model import build_model, model_of
-from suite.model.sizing import inspected, match_hidden_size, parameter_count
-from suite.model.states import is_differentiable, leaves
+from suite.model.sizing import Budget, inspected, match_hidden_size, parameter_count
 from suite.registry import architectures, make_task
 from tasks import Task
 
@@ -52,7 +60,7 @@ class Study:
     def space(self) -> dict[str, Range | tuple[Any, ...]]:
         """Those dimensions of the search space that this architecture has and this variant does not fix."""
         options = architectures.options(self.variant.architecture, {})
-        names = {*TUNABLE_TRAINING, *TUNABLE_MODEL, *options} - self.variant.fixed.keys()
+        names = {*TUNABLE_TRAINING, *options} - self.variant.fixed.keys() | self.variant.searchable_in_model(self.sweep)
         return {name: dimension for name, dimension in self.sweep.space.items() if name in names}
 
     @cached_property
@@ -109,31 +117,23 @@ class Study:
         options = {name: value for name, value in settings.items() if name not in (*TUNABLE_TRAINING, *TUNABLE_MODEL)}
         options = architectures.options(self.variant.architecture, options)
         size: Size = validate(Size, {**self.variant.size.model_dump(), **model}, where)
-        if size.parameters is not None:
+        shape = size.model_dump(include=set(Shape.model_fields), exclude_defaults=True)
+        if size.block == "plain":  # What only residual blocks have makes no other run, and so no other key.
+            shape = {name: value for name, value in shape.items() if name not in OF_RESIDUAL_BLOCKS}
+        hidden_size = size.hidden_size
+        if size.budget is not None:
+            budget = Budget(*size.budget, length=self.level.task.length)
+            sizes = self._task.input_size, self._task.output_size
             with errors_at(where):
                 hidden_size = _match_hidden_size(
-                    size.parameters,
-                    self.variant.architecture,
-                    canonical_json(options),
-                    (self._task.input_size, self._task.output_size),
-                    size.depth,
-                    size.bidirectional,
+                    budget, self.variant.architecture, canonical_json(options), sizes, canonical_json(shape)
                 )
-        else:
-            assert size.hidden_size is not None
-            hidden_size = size.hidden_size
+        assert hidden_size is not None
         return RunConfig(
             task=self.level.task,
             model=validate(
                 ModelConfig,
-                {
-                    "architecture": self.variant.architecture,
-                    "options": options,
-                    "hidden_size": hidden_size,
-                    "depth": size.depth,
-                    "bidirectional": size.bidirectional,
-                    "delay": size.delay,
-                },
+                {"architecture": self.variant.architecture, "options": options, "hidden_size": hidden_size, **shape},
                 where,
             ),
             training=validate(Training, {**self.level.training.model_dump(), **training}, where),
@@ -184,25 +184,18 @@ class Study:
     def _check_model(self, config: RunConfig) -> None:
         """Check that the model of a configuration can be built and trained."""
 
-        def inspect() -> tuple[int, set[torch.dtype], bool]:
+        def inspect() -> tuple[int, set[torch.dtype]]:
             model = model_of(config.model, self._task)
-            is_needed = config.training.diagnostics
-            followed = is_needed and any(map(is_differentiable, leaves(model.initial_state(1))))
-            return parameter_count(model), {parameter.dtype for parameter in model.parameters()}, followed
+            return parameter_count(model), {parameter.dtype for parameter in model.parameters()}
 
         with errors_at(f"study {self.name!r}"):
-            count, types, followed = inspected(inspect, config.model.hidden_size)
+            count, types = inspected(inspect, config.model.hidden_size)
             if count > LARGEST_MODEL:
                 raise InputError(f"a model has at most {LARGEST_MODEL:,} parameters; got {count:,}")
             if len(types) > 1:
                 raise InputError(
                     f"all parameters of a model must have one type; got {', '.join(sorted(map(str, types)))}: "
                     "keep complex ones as pairs of real numbers"
-                )
-            if config.training.diagnostics and not followed:
-                raise InputError(
-                    "diagnostics follow the gradient through the state, and there is none here; "
-                    "set diagnostics = false in [training]"
                 )
 
 
@@ -241,10 +234,9 @@ def _ends(dimension: Range | tuple[Any, ...]) -> tuple[Any, ...]:
 
 @lru_cache(maxsize=4096)
 def _match_hidden_size(
-    budget: int, architecture: str, options_json: str, task_sizes: tuple[int, int], depth: int, bidirectional: bool
+    budget: Budget, architecture: str, options_json: str, task_sizes: tuple[int, int], shape_json: str
 ) -> int:
     """Call `match_hidden_size` once per combination of arguments. The options are JSON, so that they can be a key."""
-    options = json.loads(options_json)
+    options, shape = json.loads(options_json), json.loads(shape_json)
     inputs, outputs = task_sizes
-    shape: dict[str, Any] = {"depth": depth, "bidirectional": bidirectional}
     return match_hidden_size(budget, lambda size: build_model(architecture, options, inputs, size, outputs, **shape))

@@ -118,7 +118,9 @@ def _forms(hidden: int) -> Iterator[tuple[str, Cell[Any]]]:
         choices = {key: get_args(t) for key, (t, _) in types.items() if key not in SAME and get_origin(t) is Literal}
         for values in product(*choices.values()):
             options = dict(zip(choices, values, strict=True))
-            yield " ".join([name, *values]), make(INPUT_SIZE, hidden, **options)
+            cell = make(INPUT_SIZE, hidden, **options)
+            assert isinstance(cell, Cell)
+            yield " ".join([name, *values]), cell
 
 
 def _torch_cell(form: str, hidden: int) -> nn.Module | None:

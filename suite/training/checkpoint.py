@@ -18,7 +18,7 @@ from suite.store.retrying import seconds
 from suite.training.gradient_callback import GradientCallback
 from suite.training.lightning_module import TrainingModule, Watcher
 
-FORMAT = 3
+FORMAT = 4
 """The format of a checkpoint. It is raised when the content changes. A checkpoint of another format is not used."""
 DIGEST_SIZE = hashlib.sha256().digest_size
 

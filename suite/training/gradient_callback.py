@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import torch
+from torch import Tensor
 
 from suite.diagnostics.gradients import GradientFlow, effective_memory, gradient_flow
 from suite.experiment.run_config import derived_seed
@@ -80,39 +81,61 @@ class GradientCallback(pl.Callback):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The slope of the log norm per step, −1/slope, and the log norm at τ = T, for each moment; finite or not."""
+        """The slope of the log norm per step, −1/slope, and the log norm at the last τ, for each moment and curve."""
         metrics = {"diagnostics_seconds": self.seconds}
         for moment, (_, flow) in self.measured.items():
-            decay = effective_memory(flow.state)
-            metrics[f"gradient_slope_{moment}"] = decay.slope
-            metrics[f"effective_memory_{moment}"] = decay.memory
-            metrics[f"gradient_log_norm_{moment}"] = flow.state[-1].item()
+            for name, curve in _curves(flow).items():
+                decay = effective_memory(curve)
+                metrics[f"{name}_slope_{moment}"] = decay.slope
+                metrics[f"{MEMORY[name]}_{moment}"] = decay.memory
+                metrics[f"{name}_log_norm_{moment}"] = curve[-1].item()
         return metrics
 
 
+MEMORY = {"gradient": "effective_memory", "input_gradient": "input_gradient_memory"}
+"""The name of the effective memory of each curve."""
+
+
+def _curves(flow: GradientFlow) -> dict[str, Tensor]:
+    """Return the curves of a measurement by the names of their metrics: log norm by τ = 0, 1, 2, …"""
+    through_state = {} if flow.state is None else {"gradient": flow.state}
+    return {**through_state, "input_gradient": flow.input}
+
+
 def lag_curves(measured: Mapping[str, GradientMeasurement]) -> list[tuple[int, dict[str, float]]]:
-    """Return the points (τ, {gradient/MOMENT: log₁₀ ‖vᵀ ∂s_T/∂s_{T−τ}‖}) at τ = 1, 2, 4, … T, if they are finite."""
+    """Return the points of the curves at τ = 1, 2, 4, … and the last τ, if they are finite.
+
+    A point is (τ, {gradient/MOMENT: log₁₀ ‖vᵀ ∂s_T/∂s_{T−τ}‖, input_gradient/MOMENT: log₁₀ ‖vᵀ ∂y_T/∂x_{T−τ}‖}).
+    """
     points: dict[int, dict[str, float]] = {}
     for moment, (_, flow) in measured.items():
-        last = len(flow.state) - 1
-        for lag in sorted({*(2**i for i in range(last.bit_length())), last}):
-            power = flow.state[lag].item() / math.log(10)
-            if math.isfinite(power):
-                points.setdefault(lag, {})[f"gradient/{moment}"] = power
+        for name, curve in _curves(flow).items():
+            last = len(curve) - 1
+            for lag in sorted({*(2**i for i in range(last.bit_length())), last}):
+                power = curve[lag].item() / math.log(10)
+                if math.isfinite(power):
+                    points.setdefault(lag, {})[f"{name}/{moment}"] = power
     return sorted(points.items())
 
 
 def as_data(measured: Mapping[str, GradientMeasurement]) -> dict[str, Any]:
-    """Return the curves for a JSON file. A logarithm is null if the gradient is 0 or not a number."""
-    return {
-        moment: {
-            "step": step,
-            "log_state_gradient": _finite(flow.state.tolist()),
-            "log_loss_gradient": _finite(flow.loss.tolist()),
-            **dict(zip(("slope", "memory", "residual"), _finite(list(effective_memory(flow.state))), strict=True)),
-        }
-        for moment, (step, flow) in measured.items()
-    }
+    """Return the curves for a JSON file. A logarithm is null if the gradient is 0 or not a number.
+
+    A model without a state of constant size has no curves through it.
+    """
+    data: dict[str, Any] = {}
+    for moment, (step, flow) in measured.items():
+        data[moment] = {"step": step, "log_input_gradient": _finite(flow.input.tolist())}
+        data[moment]["input"] = dict(zip(DECAY, _finite(list(effective_memory(flow.input))), strict=True))
+        if flow.state is not None and flow.loss is not None:
+            data[moment]["log_state_gradient"] = _finite(flow.state.tolist())
+            data[moment]["log_loss_gradient"] = _finite(flow.loss.tolist())
+            data[moment] |= dict(zip(DECAY, _finite(list(effective_memory(flow.state))), strict=True))
+    return data
+
+
+DECAY = ("slope", "memory", "residual")
+"""The names of the parts of a `Decay`."""
 
 
 def _finite(values: list[float]) -> list[float | None]:

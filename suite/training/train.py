@@ -21,7 +21,8 @@ from suite.data import Data
 from suite.errors import StoppedError
 from suite.experiment.run_config import RunConfig, Training, derived_seed
 from suite.model.sequence_model import SequenceModel, model_of
-from suite.model.sizing import parameter_count, state_size
+from suite.model.sizing import frozen_count, parameter_count, state_size
+from suite.model.states import grows
 from suite.numerics import numerics
 from suite.training.checkpoint import Beginning, Checkpoint
 from suite.training.gradient_callback import GradientCallback, GradientMeasurement
@@ -160,11 +161,31 @@ def _measure(module: TrainingModule, device: str) -> dict[str, float]:
         "pruned": float(module.pruned),
         **_gradient_norms(module),
         "parameters": parameter_count(model),
-        "state_size": state_size(model),
+        "frozen_parameters": frozen_count(model),
+        **_state_sizes(module),
         "training_seconds": module.training_seconds,
         "validation_seconds": module.validation_seconds,
         "sequences_per_second": module.steps * config.batch_size / module.training_seconds,
     }
+
+
+def _state_sizes(module: TrainingModule) -> dict[str, float]:
+    """Return the size of the state after a sequence of the training length, and of each test length if it grows.
+
+    There is none for a layer without a step.
+    """
+    task = module.data.config
+    size = state_size(module.model, task.length)
+    if size is None:
+        return {}
+    sizes: dict[str, float] = {"state_size": size.numbers}
+    if grows(module.model.initial_state(1)):
+        sizes["state_growth"] = size.growth
+        for length in task.test_lengths:
+            longer = state_size(module.model, length)
+            assert longer is not None
+            sizes[f"state_size_at_length_{length}"] = longer.numbers
+    return sizes
 
 
 def _evaluate_splits(module: TrainingModule, device: str) -> dict[str, float]:

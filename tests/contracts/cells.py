@@ -111,7 +111,19 @@ class Rotating(Plain):
         return z.real + z.imag, (z, state[1] + 1)
 
 
-GOOD = (Plain, Reservoir, OrthogonalMap, OldWeightNorm, Dropped, AlwaysNoisy, Normalised, Rotating)
+class Growing(Plain):
+    """Takes the mean over a cache that grows."""
+
+    def initial_state(self, batch_size: int) -> Any:
+        return self.zeros(batch_size, 0, self.hidden_size)
+
+    def step(self, x: Tensor, state: Tensor) -> Any:
+        h = super().step(x, self.zeros(len(x), self.hidden_size))[0]
+        cache = torch.cat([state, h.unsqueeze(1)], dim=1)
+        return cache.mean(1), cache
+
+
+GOOD = (Plain, Reservoir, OrthogonalMap, OldWeightNorm, Dropped, AlwaysNoisy, Normalised, Rotating, Growing)
 
 
 # These break it. ------------------------------------------------------------------------------------------------------
@@ -144,11 +156,11 @@ class LayersFirst(Plain):
         return h, h.unsqueeze(0)
 
 
-class Growing(Plain):
-    """Attends to a cache that grows."""
+class Swelling(Plain):
+    """Its state grows from one number to two, so it was not empty at the start."""
 
     def initial_state(self, batch_size: int) -> Any:
-        return self.zeros(batch_size, 0, self.hidden_size)
+        return self.zeros(batch_size, 1, self.hidden_size)
 
     def step(self, x: Tensor, state: Tensor) -> Any:
         h = super().step(x, self.zeros(len(x), self.hidden_size))[0]
@@ -276,7 +288,7 @@ class Quitting(Plain):
 BAD = {
     Wrapped: "Wrapped.forward gave a last state of [6, 4] float32; by step it is [3, 4] float32",
     LayersFirst: "LayersFirst.initial_state(3) gave [1, 3, 4], and initial_state(1) gave [1, 1, 4]; every tensor",
-    Growing: "Growing.step gave a state of [3, 1, 4] float32, and got [3, 0, 4] float32; a state keeps its shapes",
+    Swelling: "Swelling.step gave a state of [3, 2, 4] float32, and got [3, 1, 4] float32; a state keeps its shapes",
     Wide: "Wide.step gave an output of [3, 8] float32; output_size says [3, 4] for a batch of 3",
     Alone: "Alone.step gave [3, 4] float32; it returns a pair, the output and the next state",
     Mismatched: "Mismatched.step raised RuntimeError: mat1 and mat2 shapes cannot be multiplied (3x2 and 6x4) (line ",

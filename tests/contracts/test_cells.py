@@ -13,12 +13,12 @@ from torch import Tensor
 from suite.contracts.cells import CELL_CHECKS, CellProbe
 from suite.contracts.checking import violations
 from suite.contracts.look import cell_violations
-from suite.diagnostics.gradients import effective_memory, mean_log, state_gradient
+from suite.diagnostics.gradients import effective_memory, input_gradient, mean_log, state_gradient
 from suite.diagnostics.scan import Scan
 from suite.errors import InputError
 from suite.model.copying import copy_of
 from suite.model.sequence_model import SequenceModel, build_model
-from suite.model.sizing import match_hidden_size, parameter_count, state_size
+from suite.model.sizing import Budget, StateSize, match_hidden_size, parameter_count, state_size
 from suite.registry import architectures
 from tests.contracts.cells import (
     BAD,
@@ -90,7 +90,7 @@ def test_a_look_leaves_the_global_generators_alone(monkeypatch: pytest.MonkeyPat
 def test_a_hidden_size_is_found_for_whatever_a_constructor_does(cls: type[Plain]) -> None:
     name = f"{cls.__module__}:{cls.__name__}"
     budget = 120 if cls is Reservoir else 150_000  # Of the first, only the decoder is trained.
-    hidden_size = match_hidden_size(budget, lambda size: build_model(name, {}, 2, size, 1))
+    hidden_size = match_hidden_size(Budget("parameters", budget), lambda size: build_model(name, {}, 2, size, 1))
     assert hidden_size > 256 or cls is Reservoir
     count = parameter_count(build_model(name, {}, 2, hidden_size, 1))
     assert abs(count - budget) <= 0.05 * budget
@@ -98,7 +98,13 @@ def test_a_hidden_size_is_found_for_whatever_a_constructor_does(cls: type[Plain]
 
 def test_a_complex_number_counts_as_two() -> None:
     model = SequenceModel(Rotating, 2, 4, 1)
-    assert state_size(model) == 2 * 4 + 1
+    assert state_size(model, 5) == StateSize(2 * 4 + 1, 0)
+
+
+def test_a_state_that_grows_is_counted_after_a_sequence() -> None:
+    model = SequenceModel(Growing, 2, 4, 1, depth=2, delay=1)
+    assert state_size(model, 5) == StateSize(2 * 4 * (5 + 1), 2 * 4)
+    assert state_size(model, 1) == StateSize(2 * 4 * 2, 2 * 4 * 2)
 
 
 # diagnostics ----------------------------------------------------------------------------------------------------------
@@ -110,6 +116,14 @@ def log_gradient(model: SequenceModel, time: int = 30) -> Tensor:
 
 
 @pytest.mark.parametrize("cls", GOOD)
+def test_the_gradient_from_output_to_input_can_be_measured_of_every_good_cell(cls: type[Plain]) -> None:
+    inputs, generator = torch.randn(8, 30, 2), torch.Generator().manual_seed(1)
+    norms = input_gradient(SequenceModel(cls, 2, 4, 1), inputs, generator)
+    assert norms.shape == (30, 8)
+    assert (norms > 0).all()
+
+
+@pytest.mark.parametrize("cls", [cls for cls in GOOD if cls is not Growing])
 def test_the_gradient_of_every_good_cell_can_be_measured(cls: type[Plain]) -> None:
     logs = log_gradient(SequenceModel(cls, 2, 4, 1))
     assert logs[0] == pytest.approx(0.0)
@@ -140,7 +154,7 @@ def test_a_part_of_a_state_that_is_copied_for_a_while_is_memory() -> None:
     assert Scan(SequenceModel(Clockwork, 2, 4, 1), torch.randn(3, 10, 2)).state_size == 8
 
 
-@pytest.mark.parametrize(("cls", "message"), [(Growing, "a state that grows"), (LayersFirst, r"are \[batch, …\]")])
+@pytest.mark.parametrize(("cls", "message"), [(Growing, "the model has none"), (LayersFirst, r"are \[batch, …\]")])
 def test_a_state_that_cannot_be_measured_has_one_message(cls: type[Plain], message: str) -> None:
     with pytest.raises(InputError, match=message):
         log_gradient(SequenceModel(cls, 2, 4, 1))

@@ -516,10 +516,15 @@ def test_a_run_measures_three_moments_and_trains_the_same() -> None:
     assert {name: on.metrics[name] for name in kept} == {name: off.metrics[name] for name in kept}
     assert all(torch.equal(a, b) for a, b in zip(on.model.parameters(), off.model.parameters(), strict=True))
     measures = ("gradient_slope", "effective_memory", "gradient_log_norm")
+    measures += ("input_gradient_slope", "input_gradient_memory", "input_gradient_log_norm")
     expected = {f"{measure}_{moment}" for measure in measures for moment in on.gradient_flow}
     assert {"diagnostics_seconds", *expected} == set(on.metrics) - set(off.metrics)
     start, end = on.gradient_flow["start"].flow, on.gradient_flow["end"].flow
+    assert start.state is not None
+    assert start.loss is not None
+    assert end.state is not None
     assert on.metrics["gradient_log_norm_start"] == start.state[10].item() != end.state[10].item()
+    assert on.metrics["input_gradient_log_norm_end"] == end.input[9].item()
     assert len(start.state) == 11
     assert len(start.loss) == 10
 

@@ -85,6 +85,31 @@ def test_every_experiment_that_comes_with_memspan_is_valid(name: str) -> None:
         ("architectures/gru/hidden_size", 8, ""),
         ("model", {}, "give the size once"),
         ("model/parameters", 7, "no hidden_size gives 7 parameters to within 5%"),
+        (
+            "model/state",
+            64,
+            "give the size once, as hidden_size (equal width), as parameters (equal parameters) or as state",
+        ),
+        ("model/mixer", 2.0, 'mixer of [model] belongs to residual blocks, and every architecture has block = "plain"'),
+        (
+            "architectures/gru/norm",
+            "layer",
+            '[architectures.gru]: norm belongs to residual blocks, and block is "plain"',
+        ),
+        ("sweep/space/mixer", [0.0, 2.0], "mixer of [sweep.space] belongs to residual blocks"),
+        ("model/block", "rezidual", "model.block: input should be 'plain' or 'residual'; got 'rezidual'"),
+        ("model/dropout", 1.0, "model.dropout: input should be less than 1; got 1.0"),
+        (
+            "architectures/gru",
+            {"state": 7, "depth": 2},
+            "no hidden_size gives 7 numbers in the state to within 5%; the",
+        ),
+        ("architectures/mlp", {"state": 70}, "to within 5%; every hidden_size gives 20"),
+        (
+            "architectures/gru",
+            {"hidden_size": 4, "block": "residual", "mixer": 0.1},
+            "at least 1; mixer = 0.1 of hidden",
+        ),
         ("training/optimizer", "adma", "input should be 'adam', 'rmsprop' or 'sgd'; got 'adma'"),
         ("training/learning_rate", 0.0, "greater than 0"),
     ],
@@ -245,7 +270,6 @@ class Stateless(Cell[tuple[()]]):
     ("architecture", "training", "message"),
     [
         ({"complex_too": True}, {}, "all parameters of a model must have one type; got torch.complex64, torch.float32"),
-        ({}, {"diagnostics": True}, "diagnostics follow the gradient through the state, and there is none here"),
     ],
 )
 def test_what_no_run_could_do_is_refused_before_it(

@@ -18,7 +18,7 @@ from suite.experiment.experiment import Experiment
 from suite.experiment.loading import parse
 from suite.model.sequence_model import SequenceModel, build_model
 from suite.model.sequence_model import model_of as model_of_config
-from suite.model.sizing import match_hidden_size, parameter_count, state_size
+from suite.model.sizing import Budget, StateSize, match_hidden_size, parameter_count, state_size
 from suite.planning.plan import studies
 from suite.registry import architectures
 from tasks.adding import Adding
@@ -91,9 +91,12 @@ def test_frozen_parameters_are_not_counted() -> None:
     ],
 )
 def test_the_state_size_is_counted_in_the_state(name: str, options: dict[str, Any], by_layer: list[int]) -> None:
-    assert state_size(build_model(name, options, INPUT, HIDDEN, OUTPUT)) == by_layer[0]
-    assert state_size(build_model(name, options, INPUT, HIDDEN, OUTPUT, depth=2)) == sum(by_layer)
-    assert state_size(build_model(name, options, INPUT, HIDDEN, OUTPUT, bidirectional=True)) == 2 * by_layer[0]
+    def size(**shape: Any) -> StateSize | None:
+        return state_size(build_model(name, options, INPUT, HIDDEN, OUTPUT, **shape), 5)
+
+    assert size() == (by_layer[0], 0)
+    assert size(depth=2) == (sum(by_layer), 0)
+    assert size(bidirectional=True) == (2 * by_layer[0], 0)
 
 
 # matching ------------------------------------------------------------------------------------------------------------
@@ -114,7 +117,7 @@ def test_the_matched_hidden_size_is_the_nearest_and_within_five_per_cent(
             return abs(parameter_count(model_of(hidden_size)) - budget)
 
     try:
-        best = match_hidden_size(budget, model_of)
+        best = match_hidden_size(Budget("parameters", budget), model_of)
     except InputError:
         # Small deep models grow by more than 10 % from one size to the next: then no size at all may fit.
         assert budget < 20_000
@@ -132,7 +135,7 @@ def test_no_other_hidden_size_is_nearer_to_the_budget(budget: int, slope: int, c
     def model_of(h: int) -> nn.Module:
         return nn.ParameterList([nn.Parameter(torch.empty(size(h)))])
 
-    best = match_hidden_size(budget, model_of, tolerance=100.0)
+    best = match_hidden_size(Budget("parameters", budget), model_of, tolerance=100.0)
     assert abs(size(best) - budget) == min(abs(size(h) - budget) for h in range(1, budget + 2))
 
 
@@ -141,17 +144,19 @@ def test_an_impossible_budget_names_the_nearest_sizes() -> None:
         r"no hidden_size gives 20 parameters to within 5%; the nearest are 10 \(hidden_size 1\) or 26 \(hidden_size 2\)"
     )
     with pytest.raises(InputError, match=message):  # sizes 10, 26, 42, …
-        match_hidden_size(20, lambda h: nn.ParameterList([torch.empty(10 + 16 * (h - 1))]))
+        match_hidden_size(Budget("parameters", 20), lambda h: nn.ParameterList([torch.empty(10 + 16 * (h - 1))]))
 
 
 def test_a_budget_below_the_smallest_model_is_refused() -> None:
     with pytest.raises(InputError, match=r"no hidden_size gives 5 parameters .* \(hidden_size 1\)"):
-        match_hidden_size(5, lambda h: build_model("lstm", {}, INPUT, h, OUTPUT))
+        match_hidden_size(Budget("parameters", 5), lambda h: build_model("lstm", {}, INPUT, h, OUTPUT))
 
 
 def test_matching_leaves_the_global_generator_alone() -> None:
     before = torch.get_rng_state()
-    match_hidden_size(5000, lambda h: build_model("gru", {"init": "orthogonal"}, INPUT, h, OUTPUT))
+    match_hidden_size(
+        Budget("parameters", 5000), lambda h: build_model("gru", {"init": "orthogonal"}, INPUT, h, OUTPUT)
+    )
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -321,7 +326,7 @@ def test_a_delayed_model_is_the_model_on_zeros_at_the_end(
     assert_close(outputs, expected[:, 3:])
     assert_close(leaves(after), leaves(expected_after))
     assert parameter_count(delayed) == parameter_count(plain)
-    assert state_size(delayed) == state_size(plain)
+    assert state_size(delayed, 5) == state_size(plain, 5)
 
 
 def test_a_negative_delay_is_refused() -> None:
