@@ -1,8 +1,9 @@
 """The recurrences of ``suite.architectures`` in a fused form, which is never the definition but tested against it.
 
 On a CPU, Numba compiles each recurrence into one loop over time (``elman.py``, ``lstm.py``, …). On a GPU, the standard
-cells are cuDNN's (``cudnn.py``). Where neither applies, the definition runs. ``MEMSPAN_KERNELS=0`` switches both off.
-Second derivatives need this setting, because the kernels only have first derivatives.
+cells are cuDNN's (``cudnn.py``), and linear recurrences have a parallel form of a few large operations. Where none of
+these applies, the definition runs. ``MEMSPAN_KERNELS=0`` switches all of them off, and ``MEMSPAN_KERNELS=parallel``
+prefers the parallel forms on every device. Second derivatives need ``0``, because the kernels only have first ones.
 
 Importing this package imports neither a kernel nor Numba. ``find`` imports them on first use.
 """
@@ -22,9 +23,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-__all__ = ["available", "diagonal_definition", "diagonal_recurrence", "find", "path", "warm_up"]
+__all__ = ["available", "diagonal_definition", "diagonal_recurrence", "find", "parallel", "path", "warm_up"]
 
-_taken: list[Literal["fused", "cudnn", "definition"]] = []  # The last choice of ``find``, for ``path``.
+Path = Literal["fused", "cudnn", "parallel", "definition"]
+_taken: list[Path] = []  # The last choice of ``find`` or ``parallel``, for ``path``.
 _warned: list[str] = []
 
 
@@ -43,7 +45,12 @@ def find(
     _taken[:] = ["definition"]
     tensors = (inputs, *others)
     devices = {tensor.device.type for tensor in tensors}
-    if os.environ.get("MEMSPAN_KERNELS") == "0" or inputs.dim() != 3 or not inputs.numel() or not _plain(tensors):
+    if (
+        os.environ.get("MEMSPAN_KERNELS") in ("0", "parallel")
+        or inputs.dim() != 3
+        or not inputs.numel()
+        or not _plain(tensors)
+    ):
         return None
     if cudnn and devices == {"cuda"} and torch.backends.cudnn.is_available():  # type: ignore[no-untyped-call]
         _taken[:] = ["cudnn"]
@@ -54,7 +61,19 @@ def find(
     return None
 
 
-def path(cell: Any) -> Literal["fused", "cudnn", "definition"]:
+def parallel(inputs: Tensor) -> bool:
+    """Tell whether a linear recurrence should take its parallel form, after `find` has found no kernel.
+
+    It should on a GPU, where a loop over time is slow, and with ``MEMSPAN_KERNELS=parallel`` on every device.
+    """
+    asked = os.environ.get("MEMSPAN_KERNELS")
+    wanted = asked == "parallel" or (asked != "0" and inputs.device.type == "cuda")
+    if wanted:
+        _taken[:] = ["parallel"]
+    return wanted
+
+
+def path(cell: Any) -> Path:
     """Find out by one step of ``cell`` which path it takes on the device where its parameters are now."""
     _taken.clear()
     with torch.no_grad():
