@@ -18,6 +18,7 @@ from suite.experiment.bounds import (
     Length,
     Lengths,
     Mixer,
+    Natural,
     Positive,
     Seed,
     Sequences,
@@ -46,11 +47,20 @@ class Training(Frozen):
     steps: Count = 1000
     """The number of optimiser steps."""
     batch_size: Sequences = 32
-    optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
+    """AdamW takes the weight decay out of the gradient (Loshchilov & Hutter 2019)."""
     learning_rate: Positive = 1e-3
+    """The learning rate without warm-up and schedule, which multiply it by a factor in [0, 1]."""
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    """What the learning rate does after the warm-up, see `suite.training.schedule`."""
+    warmup: Natural = 0
+    """The number of steps in which the learning rate rises linearly. It must be smaller than ``steps``."""
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.99
+    """The smoothing constant of RMSprop's mean of squared gradients. Other optimisers have none."""
     clip: Positive = 1.0
     """The threshold on the norm of the whole gradient. ``inf`` turns clipping off."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """The factor of the weights in their decay. Cells can leave parameters out, see `suite.model.weight_decay`."""
     validate_every: Count = 100
     """The number of steps between two validations. The last step is always validated."""
     validation_size: Sequences = 256
@@ -61,6 +71,15 @@ class Training(Frozen):
     """Measure and draw the gradient flow at the start, at the end and, if there are 500 steps or more, half-way.
 
     The training itself stays the same."""
+
+    @model_validator(mode="after")
+    def _warms_up_in_time(self) -> Training:
+        if self.warmup >= self.steps:
+            raise ValueError(
+                f"a warm-up must be shorter than its run; got warmup = {self.warmup} and steps = {self.steps}, "
+                f"for which warmup is at most {self.steps - 1}"
+            )
+        return self
 
 
 class TaskConfig(Frozen):

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from suite.experiment.bounds import MOST_VALUES, Runs, Seed, Trials
 from suite.experiment.run_config import Frozen, Shape
 
-TUNABLE_TRAINING = ("learning_rate", "clip", "optimizer", "weight_decay")
+TUNABLE_TRAINING = ("learning_rate", "schedule", "warmup", "clip", "optimizer", "alpha", "weight_decay")
 """The settings of the training that a sweep can search, and that an architecture table can fix."""
 TUNABLE_MODEL = ("hidden_size", *Shape.model_fields)
 """The settings of the model that a sweep can search."""

@@ -31,6 +31,7 @@ from suite.experiment.validation import errors_at, validate
 from suite.experiment.variants import Variant
 from suite.model.sequence_model import build_model, model_of
 from suite.model.sizing import Budget, inspected, match_hidden_size, parameter_count
+from suite.model.weight_decay import by_weight_decay
 from suite.registry import architectures, make_task
 from tasks import Task
 
@@ -186,6 +187,7 @@ class Study:
 
         def inspect() -> tuple[int, set[torch.dtype]]:
             model = model_of(config.model, self._task)
+            by_weight_decay(model)  # It checks the names of parameters.
             return parameter_count(model), {parameter.dtype for parameter in model.parameters()}
 
         with errors_at(f"study {self.name!r}"):

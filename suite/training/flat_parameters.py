@@ -3,30 +3,52 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from suite.model.weight_decay import by_weight_decay
+
 
 class FlatParameters:
-    """All trainable parameters of a model in one vector, ``values``, with their gradients in ``values.grad``.
+    """All trainable parameters of a model in one vector, ``values``, with their gradients in ``gradient``.
 
     The parameters of the model and their gradients become views of the two vectors. Autograd adds to the gradients in
     place, and an update of ``values`` is an update of the model. An optimiser that treats every number alike (SGD,
-    RMSprop, Adam) gives the same result as with separate parameters. A parameter without a gradient has the gradient 0.
+    RMSprop, Adam, AdamW) gives the same result as with separate parameters. A parameter without a gradient has the
+    gradient 0. Parameters without weight decay stand behind the others, so that each kind is one piece of the vector.
 
-    All parameters must have one type, which planning checks. The model must be on its device already.
+    All parameters must have one type, which planning checks. The model must be on its device already. Frozen parameters
+    stay where they are.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        kinds = by_weight_decay(model)
+        parameters = [parameter for kind in kinds for parameter in kind]
         sizes = [parameter.numel() for parameter in parameters]
-        self.values = nn.Parameter(torch.cat([parameter.detach().flatten() for parameter in parameters]))
+        self.kind_sizes = [sum(parameter.numel() for parameter in kind) for kind in kinds]
+        """The number of values with weight decay, and of those without."""
+        self.values = torch.cat([parameter.detach().flatten() for parameter in parameters])
         self.gradient = torch.zeros_like(self.values)
-        self.values.grad = self.gradient
-        values, gradients = torch.split(self.values.detach(), sizes), torch.split(self.gradient, sizes)
+        values, gradients = torch.split(self.values, sizes), torch.split(self.gradient, sizes)
         for parameter, value, gradient in zip(parameters, values, gradients, strict=True):
             parameter.data, parameter.grad = value.view_as(parameter), gradient.view_as(parameter)
+
+    def groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """Return the groups of parameters for an optimiser: one, or two if only a part of the vector decays.
+
+        Each group has one parameter, which is a view of ``values``, with its gradient in a view of ``gradient``.
+        """
+        sizes = self.kind_sizes if weight_decay > 0 else [len(self.values), 0]
+        groups: list[dict[str, Any]] = []
+        pieces = zip(torch.split(self.values, sizes), torch.split(self.gradient, sizes), strict=True)
+        for (values, gradient), decay in zip(pieces, (weight_decay, 0.0), strict=True):
+            if len(values):
+                parameter = nn.Parameter(values)
+                parameter.grad = gradient
+                groups.append({"params": [parameter], "weight_decay": decay})
+        return groups
 
     def clear_gradient(self) -> None:
         """Set the gradient to 0, in place."""

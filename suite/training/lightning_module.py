@@ -20,6 +20,8 @@ from suite.errors import InputError
 from suite.experiment.run_config import Training
 from suite.model.sequence_model import SequenceModel
 from suite.training.flat_parameters import FlatParameters
+from suite.training.optimizer import make_optimizer
+from suite.training.schedule import learning_rate
 from tasks import Batch, Task
 
 BLOCK = 20
@@ -38,8 +40,6 @@ CHECKPOINTED = (
     "diverged",
 )
 """The attributes of a module in a checkpoint, which also holds its weights, its optimiser and its random numbers."""
-
-OPTIMIZERS = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop, "sgd": torch.optim.SGD}
 
 
 class EvaluationResult(NamedTuple):
@@ -144,13 +144,8 @@ class TrainingModule(pl.LightningModule):
             self.watcher.should_prune(step, metrics["validation/skill"])
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        config = self.training_config
-        optimizer_type: Any = OPTIMIZERS[config.optimizer]
-        options = {"fused": True} if config.optimizer != "rmsprop" else {"foreach": True}
         self.flat = FlatParameters(self.model)
-        optimizer: torch.optim.Optimizer = optimizer_type(
-            [self.flat.values], lr=config.learning_rate, weight_decay=config.weight_decay, **options
-        )
+        optimizer = make_optimizer(self.flat, self.training_config)
         if self.resumed is not None:
             optimizer.load_state_dict(self.resumed["optimizer"])
         return optimizer
@@ -186,6 +181,8 @@ class TrainingModule(pl.LightningModule):
             self.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self.norms.append(self.flat.clip_gradient(self.training_config.clip))
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, self.training_config)
             optimizer.step()
             self.losses.append(loss.detach())
         self.diverged = not math.isfinite(self.losses[-1].item())
