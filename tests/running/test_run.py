@@ -22,15 +22,13 @@ from suite.experiment.loading import load
 from suite.experiment.run_config import ModelConfig, RunConfig, TaskConfig, Training
 from suite.leaderboards.leaderboard import MEASURED, build_leaderboard
 from suite.leaderboards.text import render
-from suite.model.sequence_model import build_model
 from suite.numerics import numerics
 from suite.planning.job import Outcome
 from suite.registry import architectures
 from suite.running import runner
 from suite.store.process import machine
 from suite.store.store import Store
-from suite.training.flat_parameters import FlatParameters
-from suite.training.lightning_module import OPTIMIZERS, Watcher
+from suite.training.lightning_module import Watcher
 from suite.training.train import train
 
 TINY = """
@@ -106,38 +104,6 @@ def test_a_pruned_run_stops_at_a_validation_and_says_so() -> None:
     result = train(config(), Watcher(should_prune=lambda step, skill: step >= 40))
     assert result.metrics["pruned"] == 1.0
     assert result.metrics["steps"] == 40
-
-
-def test_gradients_are_clipped_to_the_threshold_and_measured_before() -> None:
-    model = torch.nn.Linear(3, 1, bias=False)
-    for threshold, after in ((1.0, 1.0), (float("inf"), 5.0), (10.0, 5.0)):
-        flat = FlatParameters(model)
-        assert model.weight.grad is not None
-        model.weight.grad.copy_(torch.tensor([[3.0, 4.0, 0.0]]))
-        assert flat.clip_gradient(threshold).item() == pytest.approx(5.0)
-        assert model.weight.grad.norm().item() == pytest.approx(after, rel=1e-5)
-
-
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
-@pytest.mark.parametrize("clip", [0.05, float("inf")])
-def test_training_one_vector_is_training_every_parameter(optimizer: str, clip: float) -> None:
-    """Against torch's own optimisers and clipping, parameter by parameter."""
-    ours, theirs = (build_model("lstm", {}, 2, 9, 1, depth=2, seed=1) for _ in range(2))
-    inputs = torch.randn(8, 12, 2, generator=torch.Generator().manual_seed(0))
-    flat = FlatParameters(ours)
-    make = OPTIMIZERS[optimizer]
-    optimizers = make([flat.values], lr=0.01, weight_decay=0.1), make(theirs.parameters(), lr=0.01, weight_decay=0.1)
-    for _ in range(5):
-        flat.clear_gradient()
-        ours(inputs)[0].square().sum().backward()
-        norm = flat.clip_gradient(clip)
-        optimizers[1].zero_grad()
-        theirs(inputs)[0].square().sum().backward()
-        torch.testing.assert_close(norm, torch.nn.utils.clip_grad_norm_(theirs.parameters(), clip))
-        for step in optimizers:
-            step.step()
-    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
 def test_a_finite_training_set_is_walked_through_in_whole_permutations() -> None:

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import dropout, linear
 
-from suite.architectures._base import Cell, input_weight, recurrent_weight
+from suite.architectures._base import Cell, bias, input_weight, recurrent_weight
 from suite.errors import StoppedError
 from suite.experiment import run_config
 from suite.experiment.run_config import ModelConfig, RunConfig, TaskConfig, Training
@@ -57,6 +57,27 @@ class Exhausted(Noisy):
     def initial_state(self, batch_size: int) -> Tensor:
         next(self.sequences)
         return super().initial_state(batch_size)
+
+
+class Marked(Cell[Tensor]):
+    """A leaky net whose recurrent weights are frozen, and whose leak and bias have no weight decay."""
+
+    without_weight_decay = ("leak", "b")
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.leak = nn.Parameter(torch.linspace(-2.0, 2.0, hidden_size))
+        self.W = input_weight(1, hidden_size, input_size)
+        self.U = recurrent_weight(1, hidden_size, "orthogonal").requires_grad_(False)
+        self.b = bias(1, hidden_size)
+
+    def initial_state(self, batch_size: int) -> Tensor:
+        return self.zeros(batch_size, self.hidden_size)
+
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        keep = torch.sigmoid(self.leak)
+        h = keep * state + (1 - keep) * torch.tanh(linear(x, self.W, self.b) + linear(state, self.U))
+        return h, h
 
 
 def config(architecture: str = "gru", train_size: int | None = None, **training: Any) -> RunConfig:
@@ -104,6 +125,11 @@ def in_pieces(run: RunConfig, path: Path, every: int, watch: Any = Watcher) -> t
         pytest.param(config(train_size=50), id="finite"),
         pytest.param(config("lstm", optimizer="rmsprop", clip=0.1), id="rmsprop"),
         pytest.param(config("rnn", optimizer="sgd", weight_decay=1e-3), id="sgd"),
+        pytest.param(config("gru", optimizer="adamw", schedule="cosine", warmup=50, weight_decay=0.1), id="adamw"),
+        pytest.param(
+            config("tests.training.test_checkpoint:Marked", optimizer="adamw", schedule="linear", weight_decay=0.1),
+            id="two groups and frozen parameters",
+        ),
         pytest.param(config("lstm", steps=500, diagnostics=True), id="diagnostics"),
         pytest.param(config("tests.training.test_checkpoint:Noisy"), id="random numbers"),
         pytest.param(config(stop_when_solved=True, steps=2000), id="solved"),
