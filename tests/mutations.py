@@ -253,7 +253,7 @@ EXPERIMENT: dict[str, Any] = {
         "mlp": {"window": 3, "depth": 2},
     },
     "model": {"parameters": 2000},
-    "training": {"steps": 40, "batch_size": 8, "learning_rate": 0.01, "optimizer": "adam"},
+    "training": {"steps": 40, "batch_size": 8, "learning_rate": 0.01, "optimizer": "adam", "warmup": 5, "alpha": 0.9},
     "sweep": {
         "trials": 3,
         "seed": 900,
@@ -263,6 +263,8 @@ EXPERIMENT: dict[str, Any] = {
         "space": {
             "learning_rate": {"low": 1e-3, "high": 1e-1, "log": True},
             "optimizer": ["adam", "sgd"],
+            "schedule": ["constant", "cosine"],
+            "warmup": {"low": 0, "high": 20},
             "forget_bias": [0.0, 1.0],
             "delay": {"low": 0, "high": 2},
         },

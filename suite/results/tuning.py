@@ -20,6 +20,8 @@ EDGE = 0.05
 """The share of a searched range at each end that is its edge: an optimum there may lie beyond the end."""
 FEWEST_CHOICES = 3
 """The fewest listed numbers that have an edge: a list of two would have nothing but edges."""
+OFF_AT_0 = ("warmup", "weight_decay")
+"""The settings that 0 turns off, so that there is nothing beyond it."""
 
 
 def expected_best(values: Floats, budget: int) -> Floats:
@@ -73,10 +75,13 @@ def edges(study: Study, params: Mapping[str, Any]) -> list[str]:
     """Return the searched numbers whose chosen value lies at an edge, so that a wider space may have a better one.
 
     An edge is the outer twentieth of a range (of its logarithm, where it has one), or the smallest or largest of three
-    listed numbers or more. An infinite value, such as a threshold that is off, is no edge: there is nothing beyond it.
+    listed numbers or more. A setting that is off, such as an infinite threshold or a warm-up of 0 steps, is at no
+    edge: there is nothing beyond it.
     """
     # The order is that of the space. The order of the parameters depends on where they were read.
-    return [name for name, space in study.space.items() if name in params and _at_edge(space, params[name])]
+    chosen = {name: params[name] for name in study.space if name in params}
+    off = {name for name, value in chosen.items() if name in OFF_AT_0 and value == 0}
+    return [name for name, value in chosen.items() if name not in off and _at_edge(study.space[name], value)]
 
 
 def _at_edge(dimension: Range | tuple[Any, ...], value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ GOOD: dict[str, Any] = {
     },
     "evaluation": {"seeds": 2},
 }
+TOO_LONG = "a warm-up must be shorter than its run; got warmup = {} and steps = {}, for which warmup is at most {}"
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
@@ -110,7 +112,21 @@ def test_every_experiment_that_comes_with_memspan_is_valid(name: str) -> None:
             {"hidden_size": 4, "block": "residual", "mixer": 0.1},
             "at least 1; mixer = 0.1 of hidden",
         ),
-        ("training/optimizer", "adma", "input should be 'adam', 'rmsprop' or 'sgd'; got 'adma'"),
+        ("training/optimizer", "adma", "input should be 'adam', 'adamw', 'rmsprop' or 'sgd'; got 'adma'"),
+        ("training/schedule", "cosin", "training.schedule: input should be 'constant', 'cosine' or 'linear'; got 'cos"),
+        ("training/alpha", 1.0, "training.alpha: input should be less than 1; got 1.0"),
+        ("training/alpha", 0.0, "training.alpha: input should be greater than 0; got 0.0"),
+        ("training/alpha", math.nan, "training.alpha: input should be "),
+        ("training/warmup", -1, "training.warmup: input should be greater than or equal to 0; got -1"),
+        ("training/warmup", 10.0, "training.warmup: input should be a valid integer; got 10.0"),
+        ("training/warmup", 1000, f"experiment 'x': training: {TOO_LONG.format(1000, 1000, 999)}"),
+        ("tasks/adding/training", {"steps": 9, "warmup": 9}, f"[tasks.adding] training: {TOO_LONG.format(9, 9, 8)}"),
+        ("architectures/gru/training", {"warmup": 2000}, f"study 'x/adding/gru': {TOO_LONG.format(2000, 1000, 999)}"),
+        ("sweep/space/warmup", {"low": 0, "high": 1000}, f"study 'x/adding/rnn': {TOO_LONG.format(1000, 1000, 999)}"),
+        ("sweep/space/warmup", [0, 4000], f"study 'x/adding/rnn': {TOO_LONG.format(4000, 1000, 999)}"),
+        ("sweep/space/warmup", {"low": 0, "high": 9.5}, "warmup: input should be a valid integer"),
+        ("sweep/space/alpha", {"low": 0.9, "high": 1.0}, "alpha: input should be less than 1; got 1.0"),
+        ("sweep/space/schedule", ["constant", "cosin"], "schedule: input should be 'constant', 'cosine' or 'linear'"),
         ("training/learning_rate", 0.0, "greater than 0"),
     ],
 )
@@ -253,9 +269,10 @@ def test_a_median_pruner_compares_with_earlier_generations_alone() -> None:
 class Stateless(Cell[tuple[()]]):
     """Carries nothing; its second parameter may be complex."""
 
-    def __init__(self, input_size: int, hidden_size: int, *, complex_too: bool = False) -> None:
+    def __init__(self, input_size: int, hidden_size: int, *, complex_too: bool = False, undecayed: str = "") -> None:
         super().__init__(input_size, hidden_size)
         self.W = torch.nn.Parameter(torch.zeros(hidden_size, input_size))
+        self.without_weight_decay = (undecayed,) if undecayed else ()
         if complex_too:
             self.V = torch.nn.Parameter(torch.zeros(3, dtype=torch.complex64))
 
@@ -270,6 +287,7 @@ class Stateless(Cell[tuple[()]]):
     ("architecture", "training", "message"),
     [
         ({"complex_too": True}, {}, "all parameters of a model must have one type; got torch.complex64, torch.float32"),
+        ({"undecayed": "w"}, {}, "unknown parameter 'w' of Stateless.without_weight_decay; available: W$"),
     ],
 )
 def test_what_no_run_could_do_is_refused_before_it(
@@ -279,6 +297,30 @@ def test_what_no_run_could_do_is_refused_before_it(
     data = {"tasks": {"adding": {"length": 8}}, "architectures": {"own": table}, "training": training}
     with pytest.raises(InputError, match=message):
         studies(parse(data, "x"))
+
+
+def test_a_run_with_fewer_steps_has_to_be_longer_than_its_warm_up_too() -> None:
+    experiment = parse(changed("training/warmup", 100), "x")
+    assert studies(experiment.select(steps=101))
+    with pytest.raises(InputError, match=re.escape(TOO_LONG.format(100, 100, 99))):
+        experiment.select(steps=100)
+    own = parse(changed("tasks/adding/training", {"warmup": 100}), "x")
+    with pytest.raises(InputError, match=re.escape(TOO_LONG.format(100, 100, 99))):
+        studies(own.select(steps=100))
+
+
+def test_the_settings_of_optimiser_and_schedule_are_searched_like_the_rest() -> None:
+    data = changed("training", {"steps": 200, "optimizer": "rmsprop", "warmup": 10})
+    searched = {"alpha": {"low": 0.9, "high": 0.999}, "schedule": ["constant", "cosine", "linear"]}
+    data["sweep"]["space"] |= {**searched, "warmup": {"low": 0, "high": 50}, "optimizer": ["adam", "adamw", "rmsprop"]}
+    data["sweep"]["trials"] = 16
+    for study in studies(parse(data, "x")):
+        default, *tried = [job.config.training for job in StudyProgress(study, {}).trials]
+        assert (default.alpha, default.schedule, default.warmup) == (0.99, "constant", 10)
+        assert all(0.9 <= training.alpha <= 0.999 for training in tried)
+        assert {training.schedule for training in tried} == {"constant", "cosine", "linear"}
+        assert {training.optimizer for training in tried} == {"adam", "adamw", "rmsprop"}
+        assert len({training.warmup for training in tried}) > 8
 
 
 def test_training_can_be_fixed_for_a_row() -> None:

@@ -18,6 +18,9 @@ DEFAULTS_OF_PROTOCOL: dict[int, dict[str, dict[str, Any]]] = {
             "batch_size": 32,
             "optimizer": "adam",
             "learning_rate": 0.001,
+            "schedule": "constant",
+            "warmup": 0,
+            "alpha": 0.99,
             "clip": 1.0,
             "weight_decay": 0.0,
             "validate_every": 100,
@@ -78,6 +81,26 @@ def test_a_default_that_means_something_else_needs_another_protocol() -> None:
     for name, defaults in DEFAULTS_OF_PROTOCOL[PROTOCOL].items():
         for field, default in defaults.items():
             assert schemas[name].model_fields[field].default == default, f"{name}.{field}: raise PROTOCOL"
+
+
+@pytest.mark.parametrize(
+    ("training", "key"),
+    [
+        ({"steps": 50}, "89fe63bd55721b91"),
+        ({"steps": 50, "optimizer": "rmsprop", "weight_decay": 0.01, "clip": float("inf")}, "c44c556da49af3e6"),
+    ],
+)
+def test_a_key_from_before_the_latest_settings_is_still_the_key(training: dict[str, Any], key: str) -> None:
+    """They were recorded when AdamW, schedules, warm-up and α did not exist yet."""
+    assert PROTOCOL == 2, "another protocol has other keys, so record these anew"
+    assert config(training=training).key == key
+
+
+@pytest.mark.parametrize(
+    "setting", [{"optimizer": "adamw"}, {"alpha": 0.9}, {"schedule": "cosine"}, {"schedule": "linear"}, {"warmup": 1}]
+)
+def test_each_setting_of_the_training_is_a_part_of_the_key(setting: dict[str, Any]) -> None:
+    assert config(training={"steps": 50, **setting}).key != config().key
 
 
 def test_data_do_not_depend_on_options_that_stand_at_their_default() -> None:

@@ -8,8 +8,10 @@ import re
 
 import pytest
 
+from suite.experiment.run_config import Training
 from suite.leaderboards.page.colours import CONTRAST, PAPER, legible, luminance
 from suite.leaderboards.page.html import ASSETS, render
+from suite.leaderboards.page.protocol_text import training_sentences
 from tests.leaderboards.made_up_pages import HOSTILE, hostile, large, quick
 
 
@@ -78,3 +80,19 @@ def test_rows_of_a_level_say_what_differs_in_their_configurations() -> None:
         whole = {part: {**level["shared"][part], **own} for part, own in config.items()}
         assert whole == data["rows"]["adding"][architecture]["config"]
     assert level["config"][0] == {"task": {}, "model": {}, "training": {}}
+
+
+@pytest.mark.parametrize(
+    ("training", "expected"),
+    [
+        (Training(), "for at most 1,000 steps of 32 sequences by adam. The learning rate is 0.001 and stays as it is."),
+        (Training(warmup=50), "The learning rate is 0.001 and rises for 50 steps and then stays as it is."),
+        (Training(schedule="linear"), "The learning rate is 0.001 and falls to 0 linearly."),
+        (Training(clip=float("inf")), "Gradients are not clipped, and the weight decay is 0."),
+        (Training(optimizer="rmsprop", alpha=0.9), "by rmsprop (α = 0.9)."),
+        (Training(optimizer="adamw", weight_decay=0.1), "the weight decay is 0.1, decoupled from the gradient."),
+    ],
+)
+def test_the_protocol_says_how_nets_are_trained(training: Training, expected: str) -> None:
+    assert expected in training_sentences(training)
+    assert "A net is trained for at most 400 steps" in " ".join(quick()["measured"]["sentences"])

@@ -71,6 +71,9 @@ def test_without_a_search_there_is_no_budget_curve() -> None:
         ({"clip": [inf, 1.0, 3.0]}, True),
         ({"clip": [inf, 0.3, 1.0, 3.0]}, False),
         ({"optimizer": ["adam", "sgd", "rmsprop"]}, False),
+        ({"alpha": {"low": 0.5, "high": 0.99}}, True),
+        ({"warmup": {"low": 0, "high": 50}}, False),  # it is off, and nothing is below it
+        ({"weight_decay": [0.0, 0.01, 0.1]}, False),
     ],
 )
 def test_an_optimum_at_an_edge_is_flagged(space: dict[str, Any], edge: bool) -> None:

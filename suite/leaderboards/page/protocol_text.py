@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from suite.experiment.run_config import PROTOCOL
+from suite.experiment.run_config import PROTOCOL, Training
 from suite.results.record import Record
 from suite.statistics.bootstrap import RESAMPLES
 from suite.statistics.paired_tests import MARGIN
@@ -13,6 +14,8 @@ from suite.statistics.table import CONFIDENCE, FEW_SEEDS
 
 PACKAGES = ("memspan", "torch", "lightning", "numba")
 """The packages that the page names; the manifest has all of them."""
+COURSES = {"constant": "stays as it is", "cosine": "falls to 0 as half a cosine", "linear": "falls to 0 linearly"}
+"""What the learning rate does after the warm-up, by schedule."""
 
 
 def sentences(record: Record) -> Iterator[str]:
@@ -21,6 +24,7 @@ def sentences(record: Record) -> Iterator[str]:
     sweep, seeds = experiment.sweep, len(experiment.evaluation.seed_list)
     if experiment.model.parameters:
         yield f"Architectures have {experiment.model.parameters:,} parameters to 5 %, unless their row says otherwise."
+    yield training_sentences(experiment.training)
     if sweep.trials:
         yield (
             f"Each architecture was tuned on each task by itself, with {sweep.trials} trials of the same number of "
@@ -51,6 +55,20 @@ def sentences(record: Record) -> Iterator[str]:
         "Solve rates have Wilson's interval. Steps to solve are restricted means: a run that never solved the task "
         "counts with its whole budget. Sequences per second are those of training, at the load of the machine at that "
         "time."
+    )
+
+
+def training_sentences(training: Training) -> str:
+    """Return how nets are trained: the budget, the optimiser, the learning rate, and what holds weights back."""
+    optimizer = f"rmsprop (α = {training.alpha:g})" if training.optimizer == "rmsprop" else training.optimizer
+    rise = f"rises for {training.warmup:,} steps and then " if training.warmup else ""
+    clipping = f"clipped to the norm {training.clip:g}" if math.isfinite(training.clip) else "not clipped"
+    decoupled = ", decoupled from the gradient" if training.optimizer == "adamw" and training.weight_decay else ""
+    return (
+        f"A net is trained for at most {training.steps:,} steps of {training.batch_size:,} sequences by {optimizer}. "
+        f"The learning rate is {training.learning_rate:g} and {rise}{COURSES[training.schedule]}. Gradients are "
+        f"{clipping}, and the weight decay is {training.weight_decay:g}{decoupled}. A task or a row may have settings "
+        "of its own, which its configuration shows."
     )
 
 
