@@ -73,16 +73,17 @@ def speed(
 def _overhead(repetitions: int, as_json: bool) -> None:
     from suite.timing.run_overhead import SHARES, measure_overhead
 
-    overhead = measure_overhead(repetitions=repetitions)
+    rows = measure_overhead(repetitions=repetitions)
     if as_json:
-        print(json.dumps(overhead, indent=2))
+        print(json.dumps(rows, indent=2))
         return
-    table = Table(box=None, show_header=False, padding=(0, 2))
-    table.add_row("a whole run, as a multiple of a bare loop", f"{overhead['ratio']:.3f}")
-    for name in SHARES:
-        table.add_row(f"  {name}", f"{overhead[name]:.3f}")
-    table.add_row("bare loop, whole run", f"{overhead['bare_seconds']:.2f} s, {overhead['whole_seconds']:.2f} s")
-    console.print(table)
+    for row in rows:
+        table = Table(box=None, show_header=False, padding=(0, 2))
+        table.add_row(f"a whole run with {row['optimizer']}, as a multiple of a bare loop", f"{row['ratio']:.3f}")
+        for name in SHARES:
+            table.add_row(f"  {name}", f"{row[name]:.3f}")
+        table.add_row("bare loop, whole run", f"{row['bare_seconds']:.2f} s, {row['whole_seconds']:.2f} s")
+        console.print(table)
 
 
 def _workers(repetitions: int, as_json: bool) -> None:

@@ -312,11 +312,13 @@ def test_interrupted_twice_it_stops_at_once(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_the_overhead_is_the_sum_of_its_shares() -> None:
-    from suite.timing.run_overhead import SHARES, measure_overhead
+    from suite.timing.run_overhead import KINDS, SHARES, measure_overhead
 
-    found = measure_overhead("rnn", steps=40, repetitions=1)
-    assert sum(found[name] for name in SHARES) == pytest.approx(found["ratio"])
-    assert found["ratio"] == pytest.approx(found["whole_seconds"] / found["bare_seconds"])
+    rows = measure_overhead("rnn", steps=40, repetitions=1)
+    assert [row["optimizer"] for row in rows] == list(KINDS)
+    for row in rows:
+        assert sum(row[name] for name in SHARES) == pytest.approx(row["ratio"])
+        assert row["ratio"] == pytest.approx(row["whole_seconds"] / row["bare_seconds"])
 
 
 def test_list_shows_what_there_is(tmp_path: Path) -> None:
