@@ -10,6 +10,7 @@ import pytest
 from torch import nn
 
 from suite.errors import InputError
+from suite.model.sequence_model import build_model
 from suite.model.weight_decay import by_weight_decay
 
 
@@ -69,3 +70,10 @@ def test_what_is_no_name_of_a_parameter_is_one_clear_message(marked: Any, messag
     model[1].without_weight_decay = marked
     with pytest.raises(InputError, match=re.escape(message)):
         by_weight_decay(model)
+
+
+@pytest.mark.parametrize(("norm", "parts"), [("rms", ["weight"]), ("layer", ["weight", "bias"])])
+def test_the_norms_of_residual_blocks_do_not_decay(norm: str, parts: list[str]) -> None:
+    model = build_model("gru", {}, 2, 4, 1, block="residual", norm=norm, mixer=1.0)
+    places = ["blocks.0.norm", "blocks.0.mixer_norm", "norm"]
+    assert names(model)[1] == [f"{place}.{part}" for place in places for part in parts]
