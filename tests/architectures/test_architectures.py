@@ -19,7 +19,7 @@ from suite.model.states import in_double, is_differentiable
 from suite.registry import architectures
 from tests.helpers import discovered, lacking, leaves, map_state
 
-BATCH, TIME, INPUT, HIDDEN = 3, 7, 2, 4
+BATCH, TIME, INPUT, HIDDEN = 3, 7, 2, 8
 
 every_cell = pytest.mark.parametrize(("name", "options"), discovered(architectures))
 every_name = pytest.mark.parametrize("name", architectures.names())
