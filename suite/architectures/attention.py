@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -48,7 +48,7 @@ class Attention(Cell[tuple[Tensor, Tensor]]):
         ValueError: if the heads do not divide the hidden size, d is odd with RoPE, or an option is out of its range.
     """
 
-    family: ClassVar[str] = "attention"
+    family = "attention"
 
     def __init__(
         self,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag, linear
@@ -42,7 +40,7 @@ class EchoState(Cell[Tensor]):
         ValueError: if an option is out of its range.
     """
 
-    family: ClassVar[str] = "reservoir"
+    family = "reservoir"
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import sqrt
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,8 @@ class IndRNN(Cell[Tensor]):
     Source: Li et al. 2018.
     """
 
-    family: ClassVar[str] = "simple"
+    family = "simple"
+    without_weight_decay = ("u",)
 
     def __init__(
         self,

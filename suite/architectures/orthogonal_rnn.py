@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import pi
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn, relu
@@ -40,7 +40,8 @@ class OrthogonalRNN(Cell[Tensor]):
     2016 and Helfrich, Willmott & Ye 2018 (initial angles).
     """
 
-    family: ClassVar[str] = "simple"
+    family = "simple"
+    without_weight_decay = ("A",)
 
     def __init__(self, input_size: int, hidden_size: int, *, init: Literal["henaff", "cayley"] = "henaff") -> None:
         super().__init__(input_size, hidden_size)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import sqrt
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn, relu
@@ -48,7 +47,7 @@ class TCN(Cell[Windows]):
         ValueError: if there is nothing to look back at (``kernel`` < 2 or ``levels`` < 1), or the reach has no end.
     """
 
-    family: ClassVar[str] = "convolution"
+    family = "convolution"
 
     def __init__(self, input_size: int, hidden_size: int, *, kernel: int = 3, levels: int = 6) -> None:
         super().__init__(input_size, hidden_size)
