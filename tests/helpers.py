@@ -28,13 +28,22 @@ def combinations(cls: Callable[..., Any]) -> list[dict[str, Any]]:
     return [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
 
 
-def discovered(registry: Registry[Any]) -> list[Any]:
-    """A test parameter (name, options) for every class of the registry and every combination of its options."""
-    return [
-        pytest.param(name, options, id="-".join([name, *map(str, options.values())]))
-        for name in registry.names()
-        for options in combinations(registry.get(name))
-    ]
+def discovered(registry: Registry[Any], *, switches: bool = False) -> list[Any]:
+    """A test parameter (name, options) for every class of the registry and every combination of its options.
+
+    With ``switches``, each boolean option is on in as many more.
+    """
+    found = []
+    for name in registry.names():
+        choices = combinations(registry.get(name))
+        on = [option for option, (kind, _) in option_types(registry.get(name)).items() if kind is bool and switches]
+        found += [(name, options) for options in choices]
+        found += [(name, {**options, option: True}) for option in on for options in choices]
+    return [pytest.param(*case, id="-".join([case[0], *_words(case[1])])) for case in found]
+
+
+def _words(options: dict[str, Any]) -> list[str]:
+    return [option if value is True else str(value) for option, value in options.items()]
 
 
 def lacking(cls: type, demands: dict[str, str]) -> list[str]:

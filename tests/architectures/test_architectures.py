@@ -19,9 +19,12 @@ from suite.model.states import in_double, is_differentiable
 from suite.registry import architectures
 from tests.helpers import discovered, lacking, leaves, map_state
 
-BATCH, TIME, INPUT, HIDDEN = 3, 7, 2, 4
+BATCH, TIME, INPUT, HIDDEN = 3, 7, 2, 8
 
-every_cell = pytest.mark.parametrize(("name", "options"), discovered(architectures))
+LOOPS = {"layer_norm": "the statistics over the units of each step have no fused form"}
+"""The options with which a cell runs its definition, though it has a kernel without them."""
+
+every_cell = pytest.mark.parametrize(("name", "options"), discovered(architectures, switches=True))
 every_name = pytest.mark.parametrize("name", architectures.names())
 
 
@@ -103,7 +106,7 @@ def test_gradients_are_those_of_finite_differences(name: str, options: dict[str,
 
     of_state = filter(is_differentiable, leaves(state))
     sources = [leaf.detach().clone().requires_grad_() for leaf in (inputs, *cell.parameters(), *of_state)]
-    assert torch.autograd.gradcheck(run, sources)
+    assert torch.autograd.gradcheck(run, sources, fast_mode=True)  # Along random directions.
 
 
 @every_cell
@@ -122,7 +125,8 @@ def test_gradients_reach_every_parameter_of_a_new_cell(name: str, options: dict[
 @every_cell
 def test_no_option_loses_the_kernel(name: str, options: dict[str, Any]) -> None:
     make = architectures.get(name)
-    assert kernels.path(make(INPUT, HIDDEN, **options)) == kernels.path(make(INPUT, HIDDEN))
+    expected = "definition" if options.keys() & LOOPS.keys() else kernels.path(make(INPUT, HIDDEN))
+    assert kernels.path(make(INPUT, HIDDEN, **options)) == expected
 
 
 @every_name

@@ -65,6 +65,8 @@ def test_every_violation_of_one_cell_is_told() -> None:
 def test_every_architecture_passes_as_it_is_made_for_a_run(
     name: str, options: dict[str, object], hidden_size: int
 ) -> None:
+    if name == "attention":  # Its four heads must divide the size, and be even for RoPE.
+        hidden_size *= 8
     assert cell_violations(name, architectures.options(name, options), 2, hidden_size) == []
 
 

@@ -150,9 +150,18 @@ def inputs_of(time: int = TIME, batch: int = BATCH) -> Tensor:
     return torch.randn(batch, time, INPUT)
 
 
+def keeps_size(name: str) -> bool:
+    """Whether a state keeps its size. Gradients through one that grows are not measured."""
+    return architectures.get(name).family != "attention"
+
+
 def random_model(name: str, options: dict[str, Any], **shape: Any) -> SequenceModel:
-    """A model with every parameter random, so that none hides behind an initial value of zero."""
-    model = build_model(name, options, INPUT, HIDDEN, 1, **shape)
+    """A model with every parameter random, so that none hides behind an initial value of zero.
+
+    The state of a TCN is kept so small that it has whole Jacobians.
+    """
+    small = {"kernel": 2, "levels": 2} if name == "tcn" else {}
+    model = build_model(name, {**options, **small}, INPUT, HIDDEN, 1, **shape)
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.5)
     return model.double()
@@ -212,7 +221,9 @@ def test_a_shift_register_has_exactly_no_gradient_beyond_its_length() -> None:
     assert (math.isnan(decay.slope), decay.memory) == (True, k - 1)
 
 
-@pytest.mark.parametrize(("name", "options"), discovered(architectures))
+@pytest.mark.parametrize(
+    ("name", "options"), [case for case in discovered(architectures) if keeps_size(case.values[0])]
+)
 def test_random_projections_sample_the_frobenius_norm(name: str, options: dict[str, Any]) -> None:
     """E ‖vᵀJ‖² = ‖J‖²_F / S, for every τ and sequence, to five standard errors."""
     model = random_model(name, options, depth=2)
@@ -224,7 +235,7 @@ def test_random_projections_sample_the_frobenius_norm(name: str, options: dict[s
 
 
 @pytest.mark.parametrize("shape", [{}, {"depth": 2}, {"depth": 2, "bidirectional": True}], ids=str)
-@pytest.mark.parametrize("name", architectures.names())
+@pytest.mark.parametrize("name", filter(keeps_size, architectures.names()))
 def test_the_product_of_jacobians_is_the_jacobian_of_the_whole_stretch(name: str, shape: dict[str, Any]) -> None:
     model = random_model(name, architectures.options(name, {}), **shape)
     inputs = inputs_of()

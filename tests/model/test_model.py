@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,7 @@ from suite.registry import architectures
 from tasks.adding import Adding
 from tests.helpers import discovered, leaves, map_state
 
-INPUT, HIDDEN, OUTPUT = 3, 6, 2
+INPUT, HIDDEN, OUTPUT = 3, 8, 2
 
 every_cell = pytest.mark.parametrize(("name", "options"), discovered(architectures))
 every_name = pytest.mark.parametrize("name", architectures.names())
@@ -112,16 +113,19 @@ def test_the_matched_hidden_size_is_the_nearest_and_within_five_per_cent(
     def model_of(hidden_size: int) -> SequenceModel:
         return build_model(name, {}, INPUT, hidden_size, OUTPUT, depth=depth, bidirectional=bidirectional)
 
-    def distance(hidden_size: int) -> int:
+    def distance(hidden_size: int) -> float:
         with torch.device("meta"):
-            return abs(parameter_count(model_of(hidden_size)) - budget)
+            try:
+                return abs(parameter_count(model_of(hidden_size)) - budget)
+            except ValueError:  # Heads must divide the hidden size.
+                return math.inf
 
     try:
         best = match_hidden_size(Budget("parameters", budget), model_of)
     except InputError:
         # Small deep models grow by more than 10 % from one size to the next: then no size at all may fit.
-        assert budget < 20_000
-        assert min(map(distance, range(1, 40))) > 0.05 * budget
+        assert budget < 20_000 or name in ("attention", "tcn")
+        assert min(map(distance, range(1, 100))) > 0.05 * budget
     else:
         assert distance(best) <= 0.05 * budget
         assert distance(best) <= min(distance(max(1, best - 1)), distance(best + 1))
@@ -209,7 +213,9 @@ def test_states_are_by_layer_and_direction(name: str, options: dict[str, Any], d
     before = model.initial_state(2)
     assert outputs.shape == (2, 8, OUTPUT)
     assert [len(layer) for layer in after] == [len(layer) for layer in before] == [1 + bidirectional] * depth
-    assert [leaf.shape for leaf in leaves(after)] == [leaf.shape for leaf in leaves(before)]
+    sizes = {8, *(leaf.shape[1] for leaf in leaves(before) if leaf.shape[1])}  # A state that grows now has 8 steps.
+    assert {leaf.shape[1] for leaf in leaves(after)} <= sizes
+    assert [leaf.shape[2:] for leaf in leaves(after)] == [leaf.shape[2:] for leaf in leaves(before)]
 
 
 @every_cell
@@ -306,9 +312,9 @@ def test_a_delayed_answer_uses_the_steps_up_to_the_delay_and_no_further(
     name: str, options: dict[str, Any], depth: int
 ) -> None:
     model = small_model(name, options, depth=depth, delay=2)
-    inputs = random_inputs(6)[:1]
-    jacobian = torch.autograd.functional.jacobian(lambda x: model(x)[0][0].sum(1), inputs)  # [time, 1, time, input]
-    used = jacobian[:, 0].abs().sum(2) > 0
+    inputs = torch.cat([random_inputs(6) for _ in range(4)])  # In one sequence, ReLUs may all be silent.
+    jacobian = torch.autograd.functional.jacobian(lambda x: model(x)[0].sum((0, 2)), inputs)
+    used = jacobian.abs().sum((1, 3)) > 0  # [time, time]
     assert torch.equal(used[:4], torch.ones(4, 6).tril(2).bool())  # on zeros alone, ReLUs may all be silent
 
 
@@ -326,7 +332,7 @@ def test_a_delayed_model_is_the_model_on_zeros_at_the_end(
     assert_close(outputs, expected[:, 3:])
     assert_close(leaves(after), leaves(expected_after))
     assert parameter_count(delayed) == parameter_count(plain)
-    assert state_size(delayed, 5) == state_size(plain, 5)
+    assert state_size(delayed, 5) == state_size(plain, 5 + 3)  # One that grows has read the zeros, too.
 
 
 def test_a_negative_delay_is_refused() -> None:
