@@ -14,6 +14,7 @@ from suite.errors import InputError
 from suite.experiment.bounds import LARGEST_MODEL
 from suite.experiment.experiment import Experiment
 from suite.experiment.levels import Level
+from suite.experiment.names import check_family
 from suite.experiment.run_config import (
     OF_RESIDUAL_BLOCKS,
     ModelConfig,
@@ -85,6 +86,16 @@ class Study:
         return self.level.task.name, self.variant.architecture
 
     @cached_property
+    def family(self) -> str:
+        """The family of its architecture, by which leaderboards group."""
+        name = self.variant.architecture
+        family = architectures.get(name).family
+        try:
+            return check_family(family)
+        except ValueError as error:
+            raise InputError(f"architecture {name!r}: {error}") from error
+
+    @cached_property
     def source(self) -> Source:
         """The fingerprints of the task and of the architecture."""
         return source_of(*self.classes)
@@ -152,6 +163,7 @@ class Study:
         Raises:
             InputError: if one does not, or a default lies outside the space.
         """
+        assert self.family  # A wrong one is refused before any run.
         if self.sweep.trials > 1 and not self.space:
             raise InputError(
                 f"study {self.name!r}: every dimension of [sweep.space] is fixed here, so no trial differs"
@@ -207,11 +219,21 @@ class RecordedStudy(Study):
         variant: the variant.
         level: the level.
         searched: the names of the hyper-parameters that its runs searched.
+        family: the family of the architecture as it was recorded, if it was.
     """
 
-    def __init__(self, experiment: Experiment, variant: Variant, level: Level, searched: Container[str]) -> None:
+    def __init__(
+        self, experiment: Experiment, variant: Variant, level: Level, searched: Container[str], family: str = ""
+    ) -> None:
         super().__init__(experiment, variant, level)
         self._searched = searched
+        self._family = family
+
+    @cached_property
+    def family(self) -> str:
+        """The recorded family; else that of memspan's own file, which an earlier memspan did not record; else empty."""
+        name = self.variant.architecture
+        return self._family or (architectures.stated(name, "family") if name in architectures.names() else "")
 
     @cached_property
     def space(self) -> dict[str, Range | tuple[Any, ...]]:
