@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from suite.errors import InputError
+from suite.data import Data
+from suite.errors import InputError, reason_of
 from suite.experiment.bounds import LARGEST_MODEL
 from suite.experiment.experiment import Experiment
 from suite.experiment.levels import Level
@@ -133,7 +134,7 @@ class Study:
             shape = {name: value for name, value in shape.items() if name not in OF_RESIDUAL_BLOCKS}
         hidden_size = size.hidden_size
         if size.budget is not None:
-            budget = Budget(*size.budget, length=self.level.task.length)
+            budget = Budget(*size.budget, length=self.steps if size.state else 1)
             sizes = self._task.input_size, self._task.output_size
             with errors_at(where):
                 hidden_size = _match_hidden_size(
@@ -156,6 +157,19 @@ class Study:
     def _task(self) -> Task:
         task: Task = make_task(self.level.task.name, self.level.task.options)
         return task
+
+    @cached_property
+    def steps(self) -> int:
+        """The number of steps of a training sequence, after which a state that grows is counted.
+
+        Raises:
+            InputError: if the task gives none.
+        """
+        task = self.level.task
+        try:
+            return Data(task, seed=0, batch_size=1).steps(task.length)
+        except (Exception, SystemExit) as error:  # The task is somebody's own, and may raise anything.
+            raise InputError(f"task {task.name!r}: {reason_of(error)}") from error
 
     def check(self) -> None:
         """Check that every corner of the search space gives a model that can be built.

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from suite.leaderboards.columns import (
     COST,
     CRITICAL,
-    GROWTH,
     HORIZON,
-    LONGER,
     MEMORY,
     NAME,
     OVERFITTING,
-    STATE_AT_LENGTH,
     Column,
     shown_columns,
 )
@@ -22,6 +19,7 @@ from suite.leaderboards.leaderboard import Leaderboard
 from suite.leaderboards.tables import (
     TableRow,
     horizon_rows,
+    longer_columns,
     longer_rows,
     overfitting_ladders,
     overfitting_rows,
@@ -83,8 +81,7 @@ def summary_sections(board: Leaderboard) -> Iterator[Section]:
 def longer_sections(board: Leaderboard) -> Iterator[Section]:
     """Yield the skill at lengths beyond the training length, where any were tested."""
     if len(board.longer):
-        columns = (*LONGER, STATE_AT_LENGTH) if (board.rows[GROWTH] > 0).any() else LONGER
-        yield Section("longer", "Beyond the training length", columns, longer_rows(board), terminal=False)
+        yield Section("longer", "Beyond the training length", longer_columns(board), longer_rows(board), terminal=False)
 
 
 def _horizon(board: Leaderboard, kind: str, ladder: str) -> Section:
