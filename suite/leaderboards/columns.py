@@ -11,14 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from suite.results.early_ends import diverged_text
-from suite.results.wording import UNKNOWN, ends_text, is_unknown, number_text
+from suite.results.wording import NOT_STATED, UNKNOWN, ends_text, growth_text, is_unknown, number_text
 from suite.statistics.paired_tests import MARGIN
 from suite.statistics.table import FEW_SEEDS
 
 WORDS = ("name", "skill", "text", "flag")
 """The kinds of columns that stand on the left; numbers stand on the right."""
-NOT_STATED = "not stated"
-"""The size of the state of a layer without a step, which is neither 0 nor missing."""
 
 
 GROWTH = "state_growth"
@@ -190,9 +188,7 @@ def cell(row: Mapping[str, Any], column: Column) -> tuple[str, str]:
     if column.kind == "skill" and is_unknown(value) and row.get("missing"):
         return f"{UNKNOWN} (no {row['missing']})", ""
     if column.kind == "state":
-        growth = row.get(GROWTH)
-        beside = "" if is_unknown(growth) or not growth else f"({number_text(growth, 'count')} per step)"
-        return (NOT_STATED, "") if is_unknown(value) else (number_text(value, "count"), beside)
+        return (NOT_STATED, "") if is_unknown(value) else (number_text(value, "count"), growth_text(row.get(GROWTH)))
     if is_unknown(value):
         return UNKNOWN, ""
     return number_text(value, column.kind), ends_text(low, high, column.kind)

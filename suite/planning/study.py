@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property, lru_cache
 from itertools import combinations, product
 from typing import Any
@@ -32,7 +32,16 @@ from suite.experiment.tables import Size
 from suite.experiment.validation import errors_at, validate
 from suite.experiment.variants import Variant
 from suite.model.sequence_model import build_model, model_of
-from suite.model.sizing import Budget, inspected, match_hidden_size, parameter_count
+from suite.model.sizing import (
+    Budget,
+    ModelSizes,
+    frozen_count,
+    inspected,
+    match_hidden_size,
+    parameter_count,
+    state_size,
+)
+from suite.model.states import grows
 from suite.registry import architectures, make_task
 from tasks import Task
 
@@ -193,9 +202,23 @@ class Study:
                     f"study {self.name!r}: trial 0 is the untuned default, so it must lie in [sweep.space]; "
                     f"{name} = {self.defaults[name]!r} does not"
                 )
+        for model in self.models():
+            self._check_model(model)
+
+    def models(self) -> list[ModelConfig]:
+        """Return the models at the corners of the search space, that of the defaults first."""
         configs = [self.config({**self.defaults, **corner}, 0) for corner in self._corners()]
-        for config in {canonical_json(config.model.model_dump()): config for config in configs}.values():
-            self._check_model(config)
+        return list({canonical_json(config.model.model_dump()): config.model for config in configs}.values())
+
+    def sizes(self, model: ModelConfig) -> ModelSizes:
+        """Return the sizes of a model."""
+
+        def inspect() -> ModelSizes:
+            made = model_of(model, self._task)
+            state = state_size(made, self.steps if grows(made.initial_state(1)) else 1)
+            return ModelSizes(model.hidden_size, parameter_count(made), frozen_count(made), state)
+
+        return inspected(inspect, model.hidden_size)
 
     def _corners(self) -> Iterator[dict[str, Any]]:
         """Yield the changes of the defaults that lead to the corners of the search space which have to be checked."""
@@ -207,15 +230,15 @@ class Study:
             ends_of_both = product(*(_ends(self.space[name]) for name in pair))
             yield from (dict(zip(pair, ends, strict=True)) for ends in ends_of_both)
 
-    def _check_model(self, config: RunConfig) -> None:
-        """Check that the model of a configuration can be built and trained."""
+    def _check_model(self, config: ModelConfig) -> None:
+        """Check that a model can be built and trained."""
 
         def inspect() -> tuple[int, set[torch.dtype]]:
-            model = model_of(config.model, self._task)
+            model = model_of(config, self._task)
             return parameter_count(model), {parameter.dtype for parameter in model.parameters()}
 
         with errors_at(f"study {self.name!r}"):
-            count, types = inspected(inspect, config.model.hidden_size)
+            count, types = inspected(inspect, config.hidden_size)
             if count > LARGEST_MODEL:
                 raise InputError(f"a model has at most {LARGEST_MODEL:,} parameters; got {count:,}")
             if len(types) > 1:
@@ -223,36 +246,6 @@ class Study:
                     f"all parameters of a model must have one type; got {', '.join(sorted(map(str, types)))}: "
                     "keep complex ones as pairs of real numbers"
                 )
-
-
-class RecordedStudy(Study):
-    """A study in a written leaderboard, whose task and architecture are not imported.
-
-    Args:
-        experiment: the experiment.
-        variant: the variant.
-        level: the level.
-        searched: the names of the hyper-parameters that its runs searched.
-        family: the family of the architecture as it was recorded, if it was.
-    """
-
-    def __init__(
-        self, experiment: Experiment, variant: Variant, level: Level, searched: Container[str], family: str = ""
-    ) -> None:
-        super().__init__(experiment, variant, level)
-        self._searched = searched
-        self._family = family
-
-    @cached_property
-    def family(self) -> str:
-        """The recorded family; else that of memspan's own file, which an earlier memspan did not record; else empty."""
-        name = self.variant.architecture
-        return self._family or (architectures.stated(name, "family") if name in architectures.names() else "")
-
-    @cached_property
-    def space(self) -> dict[str, Range | tuple[Any, ...]]:
-        """Those dimensions of the search space that the recorded runs searched."""
-        return {name: dimension for name, dimension in self.sweep.space.items() if name in self._searched}
 
 
 def _is_number(value: Any) -> bool:

@@ -23,7 +23,7 @@ from suite.experiment.search_space import Range
 from suite.experiment.validation import errors_at, validate
 from suite.experiment.variants import read_variant
 from suite.planning.job import Curves, Job, Outcome
-from suite.planning.study import RecordedStudy
+from suite.planning.recorded_study import RecordedStudy
 from suite.results.record import FORMAT, RUN_FIELDS, Record, Row, Run
 from suite.results.schema import About, Fingerprint, Line, Lines, Origin, Searched, check_metrics
 
