@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from suite.experiment.run_config import PROTOCOL
+from suite.leaderboards.page.model_text import model_sentences
 from suite.results.record import Record
 from suite.statistics.bootstrap import RESAMPLES
 from suite.statistics.paired_tests import MARGIN
@@ -19,8 +20,7 @@ def sentences(record: Record) -> Iterator[str]:
     """Yield the protocol of an experiment, a paragraph at a time."""
     experiment = record.experiment
     sweep, seeds = experiment.sweep, len(experiment.evaluation.seed_list)
-    if experiment.model.parameters:
-        yield f"Architectures have {experiment.model.parameters:,} parameters to 5 %, unless their row says otherwise."
+    yield model_sentences(experiment.model)
     if sweep.trials:
         yield (
             f"Each architecture was tuned on each task by itself, with {sweep.trials} trials of the same number of "
