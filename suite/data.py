@@ -57,6 +57,10 @@ class Data:
             return part.rows(torch.randint(count, (size,), generator=generator))
         return part.rows(torch.randperm(count, generator=generator)[:size])
 
+    def steps(self, length: int) -> int:
+        """Return the number of steps of a sequence of a length, which may count something else, as a delay."""
+        return self.sample("test", 1, length).inputs.shape[1]
+
     def train_batch(self, step: int) -> Batch:
         """Return the batch of optimiser step ``step``, counted from 0."""
         if self.config.train_size is None:

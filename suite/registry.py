@@ -59,8 +59,23 @@ class Registry(Generic[T]):
 
     def summary(self, name: str) -> str:
         """Return the first line of a module's docstring, without importing the module."""
-        docstring = ast.get_docstring(ast.parse((self.folder / f"{name}.py").read_text(encoding="utf-8"))) or ""
-        return docstring.split("\n")[0]
+        return (ast.get_docstring(self._tree(name)) or "").split("\n")[0]
+
+    def stated(self, name: str, attribute: str) -> str:
+        """Return the text that the class of a file gives to one of its attributes, without importing the module.
+
+        It is empty where the class leaves the attribute to its base class.
+        """
+        classes = [part for part in self._tree(name).body if isinstance(part, ast.ClassDef)]
+        public = next((each for each in classes if not each.name.startswith("_")), None)
+        for statement in public.body if public else ():
+            match statement:
+                case ast.Assign([ast.Name(id=target)], ast.Constant(str(text))) if target == attribute:
+                    return text
+        return ""
+
+    def _tree(self, name: str) -> ast.Module:
+        return ast.parse((self.folder / f"{name}.py").read_text(encoding="utf-8"))
 
     def check(self, name: str) -> None:
         """Check that a name stands for a file of the folder or has the form ``package.module:Class``.

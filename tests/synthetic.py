@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -31,7 +32,8 @@ BASE = {
 def made_up(tables: Mapping[str, Any], metrics: Callable[[Job], dict[str, float]]) -> Plan:
     """A finished plan of the experiment in ``tables``, where each run measured what ``metrics`` says of it.
 
-    ``metrics`` gives ``skill`` at least, which is taken for that on validation and test as well.
+    ``metrics`` gives ``skill`` at least, which is taken for that on validation and test as well. A metric that is
+    NaN is one that the run has not.
     """
     experiment = parse(tables, "made_up")
     plan = Plan(experiment, studies(experiment), {})
@@ -40,5 +42,6 @@ def made_up(tables: Mapping[str, Any], metrics: Callable[[Job], dict[str, float]
             found = metrics(job)
             skill = found.pop("skill")
             same = {"test_skill": skill, "validation_skill": skill, "objective": skill}
-            plan.finished[key] = Outcome({**BASE, **same, **found})
+            every = {**BASE, **same, **found}
+            plan.finished[key] = Outcome({name: value for name, value in every.items() if not math.isnan(value)})
     return plan

@@ -41,6 +41,13 @@ class RunOptions:
             self.engine, workers=self.workers, devices=self.devices, address=self.address, gpus=self.gpus
         )
 
+    def show_sizes(self, plan: Plan) -> None:
+        """Show the sizes of the models that were solved for, unless the command is quiet."""
+        if not self.quiet:
+            from suite.console.sizes import show_sizes
+
+            show_sizes(plan, stderr)
+
     def run(self, plan: Plan, store: Store) -> dict[str, str]:
         """Execute the missing runs of a plan, and show the progress.
 
@@ -51,6 +58,8 @@ class RunOptions:
         from suite.console.progress import ProgressBars
         from suite.running import runner
 
+        if plan.done < plan.planned:
+            self.show_sizes(plan)
         with ProgressBars(plan, stderr, lambda: self.worker_count, self.quiet) as bars:
             engine = self.make_engine()
             if isinstance(engine, engines.Ray) and engine.nodes > 1 and store.location.embedded:

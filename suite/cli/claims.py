@@ -91,6 +91,7 @@ def _print_estimates(selected: list[Claim], budget: str, store: Store, options: 
         if needs_runs(claim):
             console.print(f"claim {claim.name}", style="bold", highlight=False)
             plan = runner.open_plan(claim.experiment_with(budget), store)
+            options.show_sizes(plan)
             print_estimate(plan, options.worker_count, console, power_of(claim, claim.budget[budget].seeds))
 
 

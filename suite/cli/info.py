@@ -34,6 +34,9 @@ def list_(
             help="The experiment or the claim that has the label, or its TOML file. Default: any.",
         ),
     ] = "",
+    family: Annotated[
+        str, typer.Option(help="List the architectures of this family alone, such as gated or attention.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """List the architectures, tasks, experiments and claims, or describe one of them.
@@ -41,6 +44,8 @@ def list_(
     The description of an architecture or a task has its options. That of an experiment or a claim is its file. A label
     of an experiment is described by its architecture or its task, and by what its table sets.
     """
+    if name and family:
+        raise InputError(f"give the name of what to describe, or --family; got {name!r} and --family {family!r}")
     if name:
         from suite.console.describe import describe
 
@@ -52,30 +57,13 @@ def list_(
         else:
             print(description["text"])
         return
-    from suite.claims import claim
-    from suite.experiment import loading
-    from suite.registry import architectures, tasks
+    from suite.console.listing import everything, of_family, show
 
-    def titles(paths: dict[str, Path], key: str) -> dict[str, str]:
-        return {name: loading.title_of(path, key) for name, path in paths.items()}
-
-    entries = {
-        "architectures": {name: architectures.summary(name) for name in architectures.names()},
-        "tasks": {name: tasks.summary(name) for name in tasks.names()},
-        "experiments": titles(loading.available(), "title"),
-        "claims": titles(claim.available(), "statement"),
-    }
+    entries = of_family(family) if family else everything()
     if as_json:
         print(json.dumps(entries, indent=2, ensure_ascii=False))
-        return
-    for heading, names in entries.items():
-        table = Table(
-            title=heading, box=None, title_justify="left", title_style="bold", show_header=False, padding=(0, 2)
-        )
-        for name, summary in names.items():
-            table.add_row(name, escape(summary))
-        console.print(table)
-        console.print()
+    else:
+        show(entries, console)
 
 
 @app.command()

@@ -101,12 +101,13 @@ def run(
 
 
 def _print_estimate(plan: Plan, options: RunOptions) -> None:
-    """Print what is missing, how long it takes, and what its seeds can show."""
+    """Print the sizes of the models, what is missing, how long it takes, and what its seeds can show."""
     from suite.console.estimate import print_estimate
     from suite.statistics.power import power_between
 
     seeds = len(plan.experiment.evaluation.seed_list)
     power = power_between(len(plan.experiment.architectures), seeds)
+    options.show_sizes(plan)
     print_estimate(plan, options.worker_count, console, power)
 
 

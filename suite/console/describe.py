@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+from suite.architectures import Layer
 from suite.claims import claim
 from suite.errors import InputError, unknown
 from suite.experiment import loading
@@ -107,6 +108,8 @@ def _describe_class(kind: str, name: str, registry: Registry[Any]) -> Descriptio
         for option, (annotation, default) in option_types(cls).items()
     }
     paragraphs = [f"{kind.capitalize()} {name}", plain_text(inspect.cleandoc(cls.__doc__ or ""))]
+    family = {"family": cls.family} if isinstance(cls, type) and issubclass(cls, Layer) else {}
+    paragraphs += [f"Its family: {each}." for each in family.values()]
     if options:
         cells = [(option, repr(fact["default"]), fact["type"]) for option, fact in options.items()]
         rows = [("option", "default", "type"), *cells]
@@ -115,7 +118,7 @@ def _describe_class(kind: str, name: str, registry: Registry[Any]) -> Descriptio
         paragraphs += ["Its options are keys of its table in an experiment:", "\n".join(lines)]
     else:
         paragraphs.append("It has no options.")
-    return {"kind": kind, "name": name, "text": "\n\n".join(paragraphs), "options": options}
+    return {"kind": kind, "name": name, **family, "text": "\n\n".join(paragraphs), "options": options}
 
 
 def plain_text(docstring: str) -> str:

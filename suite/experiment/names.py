@@ -69,6 +69,19 @@ def check_task_label(label: str) -> str:
     return check_label(label)
 
 
+def check_family(family: str) -> str:
+    """Return the family of an architecture if tables can show it.
+
+    Raises:
+        ValueError: if they cannot.
+    """
+    if not isinstance(family, str) or not re.fullmatch(r"\w[\w -]{0,29}", family):
+        raise ValueError(
+            f"a family is a word or two, of at most 30 letters, digits, '_', '-' and spaces; got {shortened(family)}"
+        )
+    return family
+
+
 def _check_as_file(name: str) -> str:
     if len(name.encode()) > LONGEST_NAME:
         raise ValueError(f"a name has at most {LONGEST_NAME} bytes; got {len(name.encode())}: {shortened(name)}")
@@ -80,3 +93,4 @@ def _check_as_file(name: str) -> str:
 Name = Annotated[str, AfterValidator(check_name)]
 Label = Annotated[str, AfterValidator(check_label)]
 TaskLabel = Annotated[str, AfterValidator(check_task_label)]
+Family = Annotated[str, AfterValidator(check_family)]

@@ -122,6 +122,11 @@ class ModelConfig(Shape):
     hidden_size: HiddenSize
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """Whatever is set and means something, without what only residual blocks have if the blocks are plain."""
+        return self.model_dump(exclude=set(OF_RESIDUAL_BLOCKS) if self.block == "plain" else None)
+
+    @property
     def shape(self) -> dict[str, Any]:
         """The form of the model, as arguments of `SequenceModel`."""
         return self.model_dump(include=set(Shape.model_fields))

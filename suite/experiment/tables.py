@@ -51,7 +51,7 @@ class Size(Shape):
     hidden_size: HiddenSize | None = None
     parameters: Parameters | None = None
     state: Parameters | None = None
-    """The number of numbers that a model carries after the last step of the training length, per sequence."""
+    """The number of numbers that a model carries after the last step of a training sequence."""
 
     @property
     def budget(self) -> tuple[str, int] | None:

@@ -11,14 +11,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from suite.results.early_ends import diverged_text
-from suite.results.wording import UNKNOWN, ends_text, is_unknown, number_text
+from suite.results.wording import NOT_STATED, UNKNOWN, ends_text, growth_text, is_unknown, number_text
 from suite.statistics.paired_tests import MARGIN
 from suite.statistics.table import FEW_SEEDS
 
 WORDS = ("name", "skill", "text", "flag")
 """The kinds of columns that stand on the left; numbers stand on the right."""
-WIDE, VERY_WIDE = 100, 120
-"""The widths of a terminal at which it has room for further columns."""
+
+
+GROWTH = "state_growth"
+"""The name of the numbers that each step adds to a state."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Column:
     label: str
     kind: str = "number"
     """How its values are shown: as "rank", "name", "skill", "horizon", "text" or "flag", or as a number of one of the
-    kinds of `number_text`."""
+    kinds of `number_text`; a "state" is a count with what each step adds to it."""
     low: str = ""
     high: str = ""
     """The names of the ends of its interval, where it has one."""
@@ -43,10 +45,11 @@ class Column:
     """Tables of text show the interval too. The page always shows it."""
     obvious: bool = False
     """The label says enough, and legends leave the column out."""
-    optional: bool = False
-    """The column is left out where no row has a value."""
-    narrowest: int = 0
-    """The width of the narrowest terminal that shows it."""
+    optional: str = ""
+    """The rows without which the column is left out: "any" with a value, "some" with a number above 0, or "several"
+    that differ."""
+    dispensable: int = 0
+    """Where a terminal is too narrow for a table, its columns with the largest numbers here are left out first."""
     only_page: bool = False
 
     @property
@@ -60,8 +63,8 @@ class Column:
     @property
     def keys(self) -> list[str]:
         """The names of all the values that its cells are made from."""
-        text = f"{self.key}_text" if self.kind == "horizon" else ""
-        return [name for name in (self.key, self.low, self.high, self.sort, text) if name]
+        beside = {"horizon": f"{self.key}_text", "state": GROWTH}.get(self.kind, "")
+        return [name for name in (self.key, self.low, self.high, self.sort, beside) if name]
 
 
 def _interval(key: str, label: str, kind: str = "number", stem: str = "", **more: Any) -> Column:
@@ -78,6 +81,8 @@ RANK = Column("rank", "rank", "rank", "rank_low", "rank_high", best="low",
               help="The places that the test leaves open. At 2–4 of nine, one architecture is above this one and five "
               "are below it.")
 NAME = Column("architecture", "architecture", "name", obvious=True)
+FAMILY = Column("family", "family", "text", optional="several", dispensable=3,
+                help="The kind of memory that the architecture has, such as gated, linear or attention.")
 SKILL = Column("mean", "skill", "skill", "low", "high", best="high", interval=True,
                help="0 remembers nothing, and 1 is perfect. The number is a mean over seeds, with the 95 % interval of "
                "the mean of more seeds like these, at the settings that tuning chose.")
@@ -99,11 +104,14 @@ STEPS = _interval("steps", "steps", "count", best="low",
                   "budget.")
 GAP = _interval("gap", "gap", best="low",
                 help="Skill on the training data minus skill on the test data, at the best validation point.")
-D50 = Column("horizon_d50", "d50", "horizon", best="high", interval=True, optional=True, narrowest=VERY_WIDE,
+D50 = Column("horizon_d50", "d50", "horizon", best="high", interval=True, optional="any", dispensable=4,
              help="The memory horizon, which is the delay at which half of the skill is left.")
 PARAMETERS = Column("parameters", "params", "count", best="low", obvious=True, help="The trained parameters.")
-STATE = Column("state_size", "state", "count", best="low", obvious=True, narrowest=WIDE,
-               help="The numbers that are carried from one step to the next.")
+FROZEN = Column("frozen_parameters", "frozen", "count", best="low", optional="some", dispensable=2,
+                help="The numbers that no training changes, such as the random weights of an echo state net.")
+STATE = Column("state_size", "state", "state", best="low", dispensable=1,
+               help="The numbers that are carried from one step to the next. Where each step adds some, as in "
+               "attention, they are counted at the training length. Those of a layer without a step are not stated.")
 SPEED = _interval("sequences_per_second", "seq/s", "count", best="high", interval=True,
                   help="Sequences per second while training. Compare them within one table only.")
 SECONDS = Column("seconds_to_solve", "seconds to solve", "short", best="low",
@@ -112,14 +120,14 @@ FRONT = Column("front", "front", "flag", best="high",
                help="No other architecture is at least as good in both skill and speed, and better in one of them.")
 TEST_LOSS = _interval("test_loss", "test loss", best="low", interval=True,
                       help="The loss of the early-stopped nets on test data.")
-GAP_AT_END = Column("final_gap_skill", "gap at end", best="low", narrowest=WIDE,
+GAP_AT_END = Column("final_gap_skill", "gap at end", best="low", dispensable=1,
                     help="The same gap after the last step of training.")
 
 MEMORY = (
-    RANK, NAME, SKILL, GUARANTEED, GROUP, IQM, SEEDS, SOLVED, STEPS, GAP, D50, PARAMETERS, STATE,
-    _without_interval(SPEED, obvious=True, narrowest=WIDE),
+    RANK, NAME, FAMILY, SKILL, GUARANTEED, GROUP, IQM, SEEDS, SOLVED, STEPS, GAP, D50, PARAMETERS, FROZEN, STATE,
+    _without_interval(SPEED, obvious=True, dispensable=2),
 )
-COST = (NAME, SKILL, SPEED, PARAMETERS, STATE, _without_interval(STEPS), SECONDS, FRONT, SEEDS)
+COST = (NAME, FAMILY, SKILL, SPEED, PARAMETERS, FROZEN, STATE, _without_interval(STEPS), SECONDS, FRONT, SEEDS)
 OVERFITTING = (
     RANK, NAME, SKILL, GROUP, SEEDS, TEST_LOSS, _without_interval(GAP, key="gap_skill"), GAP_AT_END,
 )
@@ -127,6 +135,8 @@ LONGER = (
     Column("task", "task", "text"), Column("length", "length", "count"), NAME,
     replace(SKILL, key="skill", obvious=True), SEEDS,
 )
+STATE_AT_LENGTH = replace(STATE, obvious=True, help="")
+"""The column of the tables of longer lengths that shows how far a state has grown, if one does."""
 HORIZON = (
     NAME,
     Column("d50", "d50", "horizon", interval=True,
@@ -177,6 +187,8 @@ def cell(row: Mapping[str, Any], column: Column) -> tuple[str, str]:
         return point, bracket.strip() + ends
     if column.kind == "skill" and is_unknown(value) and row.get("missing"):
         return f"{UNKNOWN} (no {row['missing']})", ""
+    if column.kind == "state":
+        return (NOT_STATED, "") if is_unknown(value) else (number_text(value, "count"), growth_text(row.get(GROWTH)))
     if is_unknown(value):
         return UNKNOWN, ""
     return number_text(value, column.kind), ends_text(low, high, column.kind)
@@ -185,9 +197,11 @@ def cell(row: Mapping[str, Any], column: Column) -> tuple[str, str]:
 def cell_text(row: Mapping[str, Any], column: Column, before_remark: str = " ") -> str:
     """Return the text of a cell of a table of text, with its interval where the column asks for it.
 
-    A skill has its remark behind it, in parentheses.
+    A skill has its remark behind it, in parentheses, and a state what each step adds.
     """
     text, ends = cell(row, column)
+    if column.kind == "state" and ends:
+        return f"{text}{before_remark}{ends}"
     number = f"{text} {ends}" if column.interval and ends else text
     said = row.get("remark") if column.kind == "skill" else ""
     return f"{number}{before_remark}({said})" if said else number
@@ -201,12 +215,20 @@ def remark(row: Mapping[str, Any]) -> str:
 
 def shown_columns(columns: Iterable[Column], rows: Sequence[Mapping[str, Any]]) -> list[Column]:
     """Return the columns of a table of text that has these rows."""
-    return [column for column in columns if not column.only_page and has_values(column, rows)]
+    return [column for column in columns if not column.only_page and is_needed(column, rows)]
 
 
-def has_values(column: Column, rows: Iterable[Mapping[str, Any]]) -> bool:
-    """Return False for an optional column of which no row has a value."""
-    return not column.optional or any(not is_unknown(row.get(column.key)) for row in rows)
+def is_needed(column: Column, rows: Iterable[Mapping[str, Any]]) -> bool:
+    """Return False for an optional column without the rows that it is for, see `Column.optional`."""
+    values = [row.get(column.key) for row in rows] if column.optional else []
+    match column.optional:
+        case "any":
+            return any(not is_unknown(value) for value in values)
+        case "some":
+            return any(not is_unknown(value) and value for value in values)
+        case "several":
+            return len(set(filter(None, values))) > 1
+    return True
 
 
 def terms(columns: Iterable[Column]) -> list[tuple[str, str]]:

@@ -79,7 +79,7 @@ def set_aside(folder: Path, board: Leaderboard) -> Path | None:
     if not (folder / MANIFEST_FILE).is_file():
         return None
     manifest = read_manifest(folder)
-    if manifest.data["experiment"] == as_plain(board.record.experiment):
+    if as_plain(manifest.record.experiment) == as_plain(board.record.experiment):
         return None
     aside = folder.with_name(f"{folder.name}-{manifest.digest.removeprefix('sha256:')[:12]}")
     if aside.exists():

@@ -14,6 +14,7 @@ import pandas as pd
 from suite.errors import InputError
 from suite.experiment.search_space import FEWEST_TRIALS
 from suite.experiment.tables import settings_text
+from suite.leaderboards.longer import longer
 from suite.planning.plan import Plan
 from suite.results import clipping, horizon, overfitting
 from suite.results.early_ends import diverged_note, named, stopped_note, with_diverged
@@ -26,19 +27,24 @@ from suite.statistics.paired_tests import MARGIN, compare, groups, ranks
 from suite.statistics.power import power_text, smallest_effect
 from suite.statistics.profiles import interquartile_means, profiles
 from suite.statistics.student import mean_interval
-from suite.statistics.summary import skill_intervals, summary
+from suite.statistics.summary import summary
 from suite.statistics.table import FEW_SEEDS, OVERALL
 
 AVERAGED = {
     "gap": "gap_skill",
     "final_gap": "final_gap_skill",
     "parameters": "parameters",
+    "frozen_parameters": "frozen_parameters",
     "state_size": "state_size",
+    "state_growth": "state_growth",
     "sequences_per_second": "sequences_per_second",
     "seconds_to_solve": "seconds_to_solve",
     "diverged": "diverged",
 }
-"""The columns that are plain means over seeds, or overall over the means of the tasks, and the metric of each."""
+"""The columns that are plain means over seeds, or overall over the means of the tasks, and the metric of each.
+
+A metric that no run has gives a column without values, such as the size of a state that is not stated.
+"""
 WITH_INTERVAL = ("gap", "sequences_per_second")
 """The columns of these that have Student's interval over seeds beside them, as ``_low`` and ``_high``."""
 MEASURED = ("sequences_per_second", "sequences_per_second_low", "sequences_per_second_high", "seconds_to_solve")
@@ -70,7 +76,10 @@ class Leaderboard:
     scopes: list[str]
     """``overall``, if there are several tasks, and the task levels in the order of the file."""
     longer: pd.DataFrame
-    """The mean skill at lengths beyond the training length: architecture, task, length, skill, low, high, seeds."""
+    """The mean skill at lengths beyond the training length: architecture, task, length, skill, low, high, seeds.
+
+    Beside it stands ``state_size``, the size of the state after so many steps.
+    """
     notes: list[str]
     """Sentences about what a reader has to know, such as missing runs and few seeds."""
     horizons: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -176,7 +185,7 @@ def build_leaderboard(source: Record | Plan) -> Leaderboard:
         )
     notes += [*diverged_note(runs), *stopped_note(runs)]
     comparisons = {scope: compare(runs, scope) for scope in scopes if scope in (OVERALL, *runs["task"].unique())}
-    rows = _ranked(runs, scopes, AVERAGED, comparisons)
+    rows = _with_family(_ranked(runs, scopes, AVERAGED, comparisons), record)
     rows = rows.merge(interquartile_means(runs), on=["architecture", "task"], how="left")
     points = delay_points(runs, levels)
     horizons = horizon.horizons(points) if len(points) else pd.DataFrame()
@@ -186,7 +195,7 @@ def build_leaderboard(source: Record | Plan) -> Leaderboard:
         experiment.title,
         _with_horizon(_with_intervals(with_diverged(rows, runs), runs), horizons),
         scopes,
-        with_diverged(_longer(runs), runs),
+        with_diverged(longer(runs), runs),
         notes,
         horizons,
         horizon.curves(points) if len(points) else pd.DataFrame(),
@@ -206,7 +215,8 @@ def _ranked(
 ) -> pd.DataFrame:
     """Return one row per scope and architecture with intervals, ranks, groups, and the plain means of ``averaged``."""
     rows = summary(runs)
-    per_task = runs.groupby(["architecture", "task"], as_index=False)[list(averaged.values())].mean()
+    measured = runs.reindex(columns=["architecture", "task", *averaged.values()])
+    per_task = measured.groupby(["architecture", "task"], as_index=False).mean()
     overall = per_task.groupby("architecture", as_index=False)[list(averaged.values())].mean().assign(task=OVERALL)
     averages = pd.concat([per_task, overall]).rename(columns={metric: name for name, metric in averaged.items()})
     rows = rows.merge(averages, on=["architecture", "task"])
@@ -226,6 +236,14 @@ def _ranked(
         ["scope", "mean", "architecture"], ascending=[True, False, True], ignore_index=True
     )
     return rows.drop(columns="scope")
+
+
+def _with_family(rows: pd.DataFrame, record: Record) -> pd.DataFrame:
+    """Add the family of each architecture, and a growth of 0 where a state of some size does not grow."""
+    growth = rows["state_growth"].fillna(0.0).where(rows["state_size"].notna())
+    rows = rows.assign(state_growth=growth)
+    rows.insert(list(rows).index("architecture") + 1, "family", rows["architecture"].map(record.families))
+    return rows
 
 
 def _with_intervals(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -273,18 +291,3 @@ def _overfitting(sizes: pd.DataFrame) -> pd.DataFrame:
     )
     rows = rows.merge(intervals, on=["architecture", "task"], how="left")
     return with_diverged(rows, sizes.assign(task=sizes["ladder"]))
-
-
-def _longer(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean skill with its interval for each architecture, task and longer length."""
-    prefix = "skill_at_length_"
-    lengths = sorted(int(name.removeprefix(prefix)) for name in runs.columns if name.startswith(prefix))
-    tables = [
-        skill_intervals(runs.assign(skill=runs[f"{prefix}{length}"]).dropna(subset="skill")).assign(length=length)
-        for length in lengths
-    ]
-    columns = ["architecture", "task", "length", "skill", "low", "high", "seeds"]
-    if not tables:
-        return pd.DataFrame(columns=columns)
-    table = pd.concat(tables).rename(columns={"mean": "skill"})[columns]
-    return table.sort_values(["architecture", "task", "length"], ignore_index=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from suite.leaderboards.columns import HORIZON, MEMORY, Column, remark
+from suite.leaderboards.columns import GROWTH, HORIZON, LONGER, MEMORY, STATE_AT_LENGTH, Column, remark
 from suite.leaderboards.leaderboard import Leaderboard
 from suite.results.wording import ends_text, horizon_text, is_unknown
 
@@ -36,6 +36,11 @@ def overfitting_rows(board: Leaderboard, ladder: str) -> list[TableRow]:
 def overfitting_ladders(board: Leaderboard) -> list[str]:
     """Return the ladders of training-set sizes, all of them together first where there are several."""
     return [str(ladder) for ladder in board.overfitting["task"].unique()] if len(board.overfitting) else []
+
+
+def longer_columns(board: Leaderboard) -> tuple[Column, ...]:
+    """Return the columns of the tables of longer lengths, with the size of the states if one grows."""
+    return (*LONGER, STATE_AT_LENGTH) if len(board.rows) and (board.rows[GROWTH] > 0).any() else LONGER
 
 
 def longer_rows(board: Leaderboard) -> list[TableRow]:

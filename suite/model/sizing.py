@@ -52,6 +52,16 @@ class StateSize(NamedTuple):
     """How many of them the last step added. It is 0 for a state of constant size."""
 
 
+class ModelSizes(NamedTuple):
+    """The sizes of a model."""
+
+    hidden_size: int
+    parameters: int
+    frozen: int
+    state: StateSize | None
+    """The size of its state after a training sequence; None for layers without a step."""
+
+
 def state_size(model: SequenceModel, length: int) -> StateSize | None:
     """Return the size of the state of a model after a sequence of some length, or None for layers without a step.
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property, lru_cache
 from itertools import combinations, product
 from typing import Any
 
 import torch
 
-from suite.errors import InputError
+from suite.data import Data
+from suite.errors import InputError, reason_of
 from suite.experiment.bounds import LARGEST_MODEL
 from suite.experiment.experiment import Experiment
 from suite.experiment.levels import Level
+from suite.experiment.names import check_family
 from suite.experiment.run_config import (
     OF_RESIDUAL_BLOCKS,
     ModelConfig,
@@ -30,7 +32,16 @@ from suite.experiment.tables import Size
 from suite.experiment.validation import errors_at, validate
 from suite.experiment.variants import Variant
 from suite.model.sequence_model import build_model, model_of
-from suite.model.sizing import Budget, inspected, match_hidden_size, parameter_count
+from suite.model.sizing import (
+    Budget,
+    ModelSizes,
+    frozen_count,
+    inspected,
+    match_hidden_size,
+    parameter_count,
+    state_size,
+)
+from suite.model.states import grows
 from suite.model.weight_decay import by_weight_decay
 from suite.registry import architectures, make_task
 from tasks import Task
@@ -86,6 +97,16 @@ class Study:
         return self.level.task.name, self.variant.architecture
 
     @cached_property
+    def family(self) -> str:
+        """The family of its architecture, by which leaderboards group."""
+        name = self.variant.architecture
+        family = architectures.get(name).family
+        try:
+            return check_family(family)
+        except ValueError as error:
+            raise InputError(f"architecture {name!r}: {error}") from error
+
+    @cached_property
     def source(self) -> Source:
         """The fingerprints of the task and of the architecture."""
         return source_of(*self.classes)
@@ -123,7 +144,7 @@ class Study:
             shape = {name: value for name, value in shape.items() if name not in OF_RESIDUAL_BLOCKS}
         hidden_size = size.hidden_size
         if size.budget is not None:
-            budget = Budget(*size.budget, length=self.level.task.length)
+            budget = Budget(*size.budget, length=self.steps if size.state else 1)
             sizes = self._task.input_size, self._task.output_size
             with errors_at(where):
                 hidden_size = _match_hidden_size(
@@ -147,12 +168,26 @@ class Study:
         task: Task = make_task(self.level.task.name, self.level.task.options)
         return task
 
+    @cached_property
+    def steps(self) -> int:
+        """The number of steps of a training sequence, after which a state that grows is counted.
+
+        Raises:
+            InputError: if the task gives none.
+        """
+        task = self.level.task
+        try:
+            return Data(task, seed=0, batch_size=1).steps(task.length)
+        except (Exception, SystemExit) as error:  # The task is somebody's own, and may raise anything.
+            raise InputError(f"task {task.name!r}: {reason_of(error)}") from error
+
     def check(self) -> None:
         """Check that every corner of the search space gives a model that can be built.
 
         Raises:
             InputError: if one does not, or a default lies outside the space.
         """
+        assert self.family  # A wrong one is refused before any run.
         if self.sweep.trials > 1 and not self.space:
             raise InputError(
                 f"study {self.name!r}: every dimension of [sweep.space] is fixed here, so no trial differs"
@@ -168,9 +203,23 @@ class Study:
                     f"study {self.name!r}: trial 0 is the untuned default, so it must lie in [sweep.space]; "
                     f"{name} = {self.defaults[name]!r} does not"
                 )
+        for model in self.models():
+            self._check_model(model)
+
+    def models(self) -> list[ModelConfig]:
+        """Return the models at the corners of the search space, that of the defaults first."""
         configs = [self.config({**self.defaults, **corner}, 0) for corner in self._corners()]
-        for config in {canonical_json(config.model.model_dump()): config for config in configs}.values():
-            self._check_model(config)
+        return list({canonical_json(config.model.model_dump()): config.model for config in configs}.values())
+
+    def sizes(self, model: ModelConfig) -> ModelSizes:
+        """Return the sizes of a model."""
+
+        def inspect() -> ModelSizes:
+            made = model_of(model, self._task)
+            state = state_size(made, self.steps if grows(made.initial_state(1)) else 1)
+            return ModelSizes(model.hidden_size, parameter_count(made), frozen_count(made), state)
+
+        return inspected(inspect, model.hidden_size)
 
     def _corners(self) -> Iterator[dict[str, Any]]:
         """Yield the changes of the defaults that lead to the corners of the search space which have to be checked."""
@@ -182,16 +231,16 @@ class Study:
             ends_of_both = product(*(_ends(self.space[name]) for name in pair))
             yield from (dict(zip(pair, ends, strict=True)) for ends in ends_of_both)
 
-    def _check_model(self, config: RunConfig) -> None:
-        """Check that the model of a configuration can be built and trained."""
+    def _check_model(self, config: ModelConfig) -> None:
+        """Check that a model can be built and trained."""
 
         def inspect() -> tuple[int, set[torch.dtype]]:
-            model = model_of(config.model, self._task)
+            model = model_of(config, self._task)
             by_weight_decay(model)  # It checks the names of parameters.
             return parameter_count(model), {parameter.dtype for parameter in model.parameters()}
 
         with errors_at(f"study {self.name!r}"):
-            count, types = inspected(inspect, config.model.hidden_size)
+            count, types = inspected(inspect, config.hidden_size)
             if count > LARGEST_MODEL:
                 raise InputError(f"a model has at most {LARGEST_MODEL:,} parameters; got {count:,}")
             if len(types) > 1:
@@ -199,26 +248,6 @@ class Study:
                     f"all parameters of a model must have one type; got {', '.join(sorted(map(str, types)))}: "
                     "keep complex ones as pairs of real numbers"
                 )
-
-
-class RecordedStudy(Study):
-    """A study in a written leaderboard, whose task and architecture are not imported.
-
-    Args:
-        experiment: the experiment.
-        variant: the variant.
-        level: the level.
-        searched: the names of the hyper-parameters that its runs searched.
-    """
-
-    def __init__(self, experiment: Experiment, variant: Variant, level: Level, searched: Container[str]) -> None:
-        super().__init__(experiment, variant, level)
-        self._searched = searched
-
-    @cached_property
-    def space(self) -> dict[str, Range | tuple[Any, ...]]:
-        """Those dimensions of the search space that the recorded runs searched."""
-        return {name: dimension for name, dimension in self.sweep.space.items() if name in self._searched}
 
 
 def _is_number(value: Any) -> bool:

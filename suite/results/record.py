@@ -102,6 +102,11 @@ class Record:
         """True if every planned run is finished."""
         return self.done == self.planned
 
+    @property
+    def families(self) -> dict[str, str]:
+        """The family of each architecture by label; empty where nobody knows it."""
+        return {row.study.variant.label: row.study.family for row in self.rows}
+
     def frame(self) -> pd.DataFrame:
         """Return every run as one line: `RUN_FIELDS`, of which some are JSON, and one column per metric."""
         lines: list[dict[str, Any]] = []

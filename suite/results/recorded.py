@@ -23,9 +23,9 @@ from suite.experiment.search_space import Range
 from suite.experiment.validation import errors_at, validate
 from suite.experiment.variants import read_variant
 from suite.planning.job import Curves, Job, Outcome
-from suite.planning.study import RecordedStudy
+from suite.planning.recorded_study import RecordedStudy
 from suite.results.record import FORMAT, RUN_FIELDS, Record, Row, Run
-from suite.results.schema import About, Fingerprint, Line, Lines, Searched, check_metrics
+from suite.results.schema import About, Fingerprint, Line, Lines, Origin, Searched, check_metrics
 
 MOST_BYTES = 2**30
 """The largest size of the columns of a file of runs."""
@@ -86,7 +86,7 @@ def record_of_lines(lines: pd.DataFrame, about: Any, *, trusted: bool = False) -
     metrics = [name for name in lines.columns if name not in RUN_FIELDS]
     measured = check_metrics(lines[metrics])
     made = [_run(line, values, i) for i, (line, values) in enumerate(zip(runs, measured, strict=True))]
-    rows = _rows(experiment, runs, made, checked.origin.data, trusted)
+    rows = _rows(experiment, runs, made, checked.origin, trusted)
     counts = (checked.planned, checked.done, checked.others)
     return Record(experiment, rows, *counts, about["environments"], about["origin"], checked.protocol, checked.earlier)
 
@@ -119,7 +119,7 @@ def _params(text: str) -> Mapping[str, Any]:
 
 
 def _rows(
-    experiment: Experiment, lines: Iterable[Line], runs: Iterable[Run], data: Mapping[str, Fingerprint], trusted: bool
+    experiment: Experiment, lines: Iterable[Line], runs: Iterable[Run], origin: Origin, trusted: bool
 ) -> list[Row]:
     """Return the rows of an experiment with their runs, in the order of its levels and architectures."""
     by_row: dict[tuple[str, str, str], dict[str, list[Run]]] = {}
@@ -128,7 +128,7 @@ def _rows(
         by_row.setdefault((line.study, line.task, line.architecture), {}).setdefault(line.role, []).append(run)
         tasks.setdefault(line.task, run[0].config.task)
     rows = []
-    for level in _levels(experiment, tasks, data, trusted):
+    for level in _levels(experiment, tasks, origin.data, trusted):
         for label, table in experiment.architectures.items():
             variant = read_variant(label, table, experiment.model)
             name = RecordedStudy.name_of(experiment, variant, level)
@@ -137,7 +137,8 @@ def _rows(
             own_runs = [run for kind in kinds for run in kind]
             _check_row(experiment, name, own_runs)
             params = own_runs[0][0].params if own_runs else {}
-            rows.append(Row(RecordedStudy(experiment, variant, level, params), *kinds))
+            family = origin.families.get(label, "")
+            rows.append(Row(RecordedStudy(experiment, variant, level, params, family), *kinds))
     if by_row:
         raise InputError(
             f"its experiment has no row {shortened(' / '.join(next(iter(by_row))))}, but there are runs of it"

@@ -10,14 +10,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from suite.errors import InputError
 from suite.experiment.bounds import Count, Natural, Seed
+from suite.experiment.names import Family
 from suite.experiment.search_space import Choice
 from suite.experiment.validation import validate
 
 ALWAYS = (
     *("objective", "validation_skill", "train_skill", "test_skill", "gap_skill", "final_gap_skill"),
-    *("solved", "diverged", "pruned", "parameters", "state_size", "sequences_per_second"),
+    *("solved", "diverged", "pruned", "parameters", "sequences_per_second"),
 )
-"""The metrics that every run has. The others may be missing, such as the loss of a run that diverged."""
+"""The metrics that every run has. The others may be missing, such as the loss of a run that diverged.
+
+So may the size of the state, which is not stated for a layer without a step.
+"""
 Key = Annotated[str, Field(min_length=1, max_length=64)]
 Digest = Annotated[str, Field(max_length=100)]
 Params = dict[str, Choice]
@@ -63,6 +67,8 @@ class Origin(Strict):
 
     definitions: dict[str, dict[str, str]]
     data: dict[str, Fingerprint]
+    families: dict[str, Family] = {}
+    """The family of each architecture by label. An earlier memspan did not record it."""
 
 
 class Counts(Strict):
@@ -119,6 +125,10 @@ class MetricNames(Strict):
 
 
 LONGER = "skill_at_length_"
+STATE_AT = "state_size_at_length_"
+"""The prefix of the size of a state after a sequence of another length, which a run has if its state grows."""
+SIZES = ("parameters", "frozen_parameters", "state_size", "state_growth")
+"""The sizes of a model. They and those with `STATE_AT` follow from the configuration, on every platform alike."""
 LARGEST_METRIC = 1e200
 """No metric is larger, so that products of two of them are finite."""
 
@@ -150,12 +160,18 @@ def check_metrics(table: pd.DataFrame) -> list[dict[str, float]]:
 
 def _range_of(metric: str) -> tuple[float, float]:
     """Return the smallest and the largest value of a metric."""
-    if metric.startswith(LONGER) and not metric.removeprefix(LONGER).isdecimal():
-        raise InputError(f"the skill at another length is called {LONGER}N; got {metric!r}")
+    for prefix, what in ((LONGER, "skill"), (STATE_AT, "size of the state")):
+        if metric.startswith(prefix) and not metric.removeprefix(prefix).isdecimal():
+            raise InputError(f"the {what} at another length is called {prefix}N; got {metric!r}")
     if metric in ("gap_skill", "final_gap_skill"):
         return -1.0, 1.0
     if metric.endswith("_skill") or metric.startswith(LONGER) or metric in ("solved", "diverged", "pruned"):
         return 0.0, 1.0
     if metric == "sequences_per_second":
         return 1e-9, LARGEST_METRIC
-    return (0.0 if metric in ("parameters", "state_size", "steps_to_solve") else -LARGEST_METRIC), LARGEST_METRIC
+    return (0.0 if is_size(metric) or metric == "steps_to_solve" else -LARGEST_METRIC), LARGEST_METRIC
+
+
+def is_size(metric: str) -> bool:
+    """Tell whether a metric is a size of the model, see `SIZES`."""
+    return metric in SIZES or metric.startswith(STATE_AT)

@@ -12,6 +12,8 @@ import pandas as pd
 from suite.results import horizon
 
 UNKNOWN = "–"
+NOT_STATED = "not stated"
+"""The size of the state of a layer without a step, which is neither 0 nor missing."""
 
 
 def stem(*parts: str) -> str:
@@ -58,6 +60,18 @@ def ends_text(low: float | None, high: float | None, kind: str = "number") -> st
 def interval_text(value: float | None, low: float | None, high: float | None, kind: str = "number") -> str:
     """Return a number and its interval, ``0.49 [0.42, 0.55]``, or the number alone where it has none."""
     return " ".join(filter(None, (number_text(value, kind), ends_text(low, high, kind))))
+
+
+def state_text(size: float | None, growth: float | None) -> str:
+    """Return the size of a state with what each step adds, such as ``6,400 (64 per step)``."""
+    if is_unknown(size):
+        return NOT_STATED
+    return " ".join(filter(None, (number_text(size, "count"), growth_text(growth))))
+
+
+def growth_text(growth: float | None) -> str:
+    """Return what each step adds to a state, such as ``(64 per step)``; empty if it adds nothing."""
+    return "" if is_unknown(growth) or not growth else f"({number_text(growth, 'count')} per step)"
 
 
 def horizon_text(row: Mapping[str, Any] | pd.Series[Any], key: str = "d50") -> str:

@@ -9,6 +9,7 @@ from suite import kernels
 from suite.engines import Signals
 from suite.planning import sweep
 from suite.planning.job import Job, Outcome
+from suite.registry import architectures
 from suite.store.addresses import StoreLocation
 from suite.store.store import Store
 
@@ -39,6 +40,7 @@ def execute(
         StoppedError: if the run was asked to stop. It has kept a checkpoint.
     """
     from suite.plots.learning_curve import learning_curve
+    from suite.results.wording import state_text
     from suite.store.environment import environment
     from suite.store.files import remove
     from suite.training.gradient_callback import as_data, lag_curves
@@ -59,6 +61,8 @@ def execute(
         measured_on = environment(signals.device)
         outcome = Outcome(result.metrics, (*result.curves, *flow), store.keep_environment(measured_on))
         tags = {
+            "family": architectures.get(job.config.model.architecture).family,
+            "state": state_text(*(result.metrics.get(name) for name in ("state_size", "state_growth"))),
             "environment": outcome.environment,
             "path": "/".join(sorted({kernels.path(cell) for cell in result.model.cells})),
             "threads": str(measured_on["threads"]),

@@ -71,13 +71,13 @@ def flat_config(config: RunConfig) -> dict[str, str]:
     """Return a configuration as params of MLflow, with a name of its own for each setting.
 
     Those of the task are called ``task.…`` and the options of the architecture ``architecture.…``, since a task and an
-    architecture may have options of one name.
+    architecture may have options of one name. What only residual blocks have is left out of plain ones.
     """
     parts = config.model_dump()
     flat = {
         **{f"task.{name}": value for name, value in parts["task"].items() if name != "options"},
         **{f"task.{name}": value for name, value in parts["task"]["options"].items()},
-        **{name: value for name, value in parts["model"].items() if name != "options"},
+        **{name: value for name, value in config.model.settings.items() if name != "options"},
         **{f"architecture.{name}": value for name, value in parts["model"]["options"].items()},
         **parts["training"],
         "seed": parts["seed"],

@@ -142,6 +142,7 @@ class Tracking:
             "study_version": study.version,
             "task": study.level.label,
             "architecture": study.variant.label,
+            "family": study.family,
         }
         new = self._create_run(experiment, study.title, tags)
         run_id = str(new.info.run_id)

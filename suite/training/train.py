@@ -175,14 +175,14 @@ def _state_sizes(module: TrainingModule) -> dict[str, float]:
     There is none for a layer without a step.
     """
     task = module.data.config
-    size = state_size(module.model, task.length)
+    size = state_size(module.model, module.data.steps(task.length))
     if size is None:
         return {}
     sizes: dict[str, float] = {"state_size": size.numbers}
     if grows(module.model.initial_state(1)):
         sizes["state_growth"] = size.growth
         for length in task.test_lengths:
-            longer = state_size(module.model, length)
+            longer = state_size(module.model, module.data.steps(length))
             assert longer is not None
             sizes[f"state_size_at_length_{length}"] = longer.numbers
     return sizes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
@@ -102,6 +103,47 @@ def bare() -> dict[str, Any]:
     return data_of({**tables, "evaluation": {"seeds": 1}}, lambda job: 0.5, curves=lambda job, metrics: ())
 
 
+STATES: dict[str, Any] = {
+    "tasks": {"adding": {"length": 30, "test_lengths": [60]}, "counting": {"length": 12}},
+    "architectures": {
+        "lstm": {},
+        "residual": {"architecture": "lstm", "block": "residual", "mixer": 2.0},
+        "cache": {"architecture": "tests.contracts.cells:Growing"},
+        "transformer": {"architecture": "tests.contracts.test_layers:Transformer"},
+        "reservoir": {"architecture": "tests.contracts.cells:Reservoir"},
+    },
+    "model": {"hidden_size": 16},
+    "evaluation": {"seeds": 2},
+}
+"""Architectures with states that are constant, that grow, and that are not stated."""
+
+
+def sizes(job: Job) -> dict[str, float]:
+    """Return the skill and the sizes that a run of `STATES` measured."""
+    length, places = job.config.task.length, list(STATES["architectures"])
+    found = {"skill": 0.9 - places.index(job.variant) / 10, "frozen_parameters": 0.0, "state_size": 32.0}
+    found |= {f"skill_at_length_{n}": 0.3 for n in job.config.task.test_lengths}
+    if job.variant == "cache":
+        found |= {"state_size": 200.0 * length, "state_growth": 200.0}
+        found |= {f"state_size_at_length_{n}": 200.0 * n for n in job.config.task.test_lengths}
+    if job.variant == "transformer":
+        found["state_size"] = math.nan
+    if job.variant == "reservoir":
+        found["frozen_parameters"] = 1840.0
+    return found
+
+
+@cache
+def _states() -> dict[str, Any]:
+    board = build_leaderboard(made_up(STATES, sizes))
+    return page_data(board, {"digest": "sha256:0"}, [])
+
+
+def states() -> dict[str, Any]:
+    """Return the data of architectures with states that are constant, that grow, and that are not stated."""
+    return deepcopy(_states())
+
+
 def nothing() -> dict[str, Any]:
     """Return the data of an experiment of which no run has finished."""
     plan = made_up(TABLES | {"sweep": {}, "evaluation": {"seeds": 1}}, lambda job: {"skill": 0.5})
@@ -128,8 +170,8 @@ def hostile() -> dict[str, Any]:
     data["notes"] = [HOSTILE[0]]
     data["cite"]["bibtex"] = data["cite"]["text"] = data["measured"]["facts"]["torch"] = HOSTILE[1]
     data["files"] = [{"name": 'a"b<c>.csv', "what": HOSTILE[1]}, {"name": "javascript:alert(1)", "what": ""}]
-    for style in data["architectures"]:
-        style |= {"color": '#123"; } body { display: none', "dash": '"><script>'}
+    for place, style in enumerate(data["architectures"]):
+        style |= {"family": HOSTILE[place % 2], "color": '#123"; } body { display: none', "dash": '"><script>'}
     for rows in data["rows"].values():
         for row in rows.values():
             row["config"]["task"][HOSTILE[1]] = HOSTILE[0]

@@ -119,7 +119,9 @@ def test_tables_are_copied_in_three_formats(show: Opener) -> None:
     page.locator("#filter").fill("lstm_c")
     page.get_by_role("button", name="Markdown").click()
     lines = page.evaluate("copied").split("\n")
-    assert lines[0].startswith("| rank | architecture | skill [95 %] |".replace("[", "\\[").replace("]", "\\]"))
+    assert lines[0].startswith(
+        "| rank | architecture | family | skill [95 %] |".replace("[", "\\[").replace("]", "\\]")
+    )
     assert len(lines) == 4
     assert "lstm\\_cell" in lines[2]
     page.get_by_role("button", name="CSV").click()
@@ -128,7 +130,7 @@ def test_tables_are_copied_in_three_formats(show: Opener) -> None:
     page.wait_for_timeout(1300)
     page.get_by_role("button", name="LaTeX").click()
     best = data["rankings"]["overall"][0]
-    assert f"lstm\\_cell & {best['mean']:.2f} [" in page.evaluate("copied")
+    assert f"lstm\\_cell & gated & {best['mean']:.2f} [" in page.evaluate("copied")
     assert "$\\geq$ 30]" in page.evaluate("copied")
 
 

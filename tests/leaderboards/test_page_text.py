@@ -52,8 +52,9 @@ def test_numbers_that_do_not_exist_are_refused() -> None:
 def test_long_curves_are_thinned_where_there_are_many() -> None:
     data = quick()
     for rows in data["rows"].values():
-        for row in rows.values():
-            row["curve"] = {"step": list(range(1000)), "skill": [i / 1000 for i in range(1000)], "skill_low": []}
+        for start, row in enumerate(rows.values()):
+            skills = [(start + i) / 1000 for i in range(1000)]
+            row["curve"] = {"step": list(range(1000)), "skill": skills, "skill_low": []}
     curve = json.loads(payload(render(data)))["data"]["rows"]["adding"]["curve"][0]
     assert len(curve["step"]) == len(curve["skill"]) < 500
     assert (curve["step"][0], curve["step"][-1]) == (0, 999)

@@ -8,12 +8,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from suite.leaderboards.columns import COST, LONGER, MEMORY, OVERFITTING, Column
+from suite.leaderboards.columns import COST, MEMORY, OVERFITTING, Column
 from suite.leaderboards.leaderboard import Leaderboard
 from suite.leaderboards.page.plain import DRAWN, SAID, plain
 from suite.leaderboards.page.protocol_text import citation, facts, sentences
 from suite.leaderboards.page.rows import row_details
-from suite.leaderboards.tables import TableRow, overfitting_ladders, overfitting_rows, ranking_rows, records
+from suite.leaderboards.tables import (
+    TableRow,
+    longer_columns,
+    overfitting_ladders,
+    overfitting_rows,
+    ranking_rows,
+    records,
+)
 from suite.results.early_ends import stopped_note
 from suite.results.horizon import TRAINED, Fit
 from suite.results.wording import horizon_text
@@ -66,7 +73,7 @@ def page_data(board: Leaderboard, manifest: Mapping[str, Any], files: Sequence[s
             "overfitting_curves": _overfitting_curves(board),
             "horizons": _horizons(board),
             "longer_note": " ".join(stopped_note(board.runs)) if len(board.longer) else "",
-            "longer": _values(records(board.longer), LONGER, ("remark",)),
+            "longer": _values(records(board.longer), longer_columns(board), ("remark",)),
             "profiles": plain(_profiles(board), DRAWN),
             "budget": plain(_budget(board), DRAWN),
             "critical": _critical(board),
@@ -90,17 +97,20 @@ def _values(rows: Sequence[TableRow], columns: Sequence[Column], beside: Sequenc
 
 
 def _styles(board: Leaderboard) -> list[dict[str, str]]:
+    """Return the label, the family and the look of each architecture, the best first."""
     from suite.plots.style import styles_of
 
     first = board.rows[board.rows["task"] == board.scopes[0]] if board.scopes else board.rows
     labels = list(first["architecture"]) if len(first) else []
+    families = board.record.families if board.record else {}
     styles = []
     style_of = styles_of(labels)
     for label in labels:
         style = style_of[label]
         lengths = style.linestyle[1] if isinstance(style.linestyle, tuple) else ()
         dash = " ".join(f"{2 * length:g}" for length in lengths)
-        styles.append({"label": label, "color": style.color, "marker": style.marker, "dash": dash})
+        family = families.get(label, "")
+        styles.append({"label": label, "family": family, "color": style.color, "marker": style.marker, "dash": dash})
     return styles
 
 

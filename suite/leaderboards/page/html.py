@@ -52,6 +52,7 @@ def render(data: Mapping[str, Any]) -> str:
         tabs=tabs(data),
         facts=_facts(data),
         colours=colour_rules(data["architectures"]),
+        families=_families(data),
         index={each["label"]: i for i, each in enumerate(data["architectures"])},
         markers=[outline(each["marker"]) for each in data["architectures"]],
         css=_asset("page.css"),
@@ -84,6 +85,12 @@ def _asset(name: str) -> Markup:
     if re.search(r"</(script|style)|<!--", text, re.IGNORECASE):
         raise ValueError(f"{name} would end its own element; write '<\\/script' and no HTML comments")
     return Markup(text)
+
+
+def _families(data: Mapping[str, Any]) -> list[str]:
+    """Return the families among which one can choose; none where there are fewer than two."""
+    families = sorted({each["family"] for each in data["architectures"] if each["family"]})
+    return families if len(families) > 1 else []
 
 
 def _facts(data: Mapping[str, Any]) -> list[str]:

@@ -64,14 +64,21 @@ def payload(data: Mapping[str, Any]) -> Markup:
     return Markup(text)
 
 
-def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Return rows that have the same names as columns."""
-    return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return rows that have the same names as columns, and a column of which all values are alike as one of them."""
+    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+    alike = {name: {"all": values[0]} for name, values in columns.items() if _are_alike(values)}
+    return {**columns, **alike} if len(alike) < len(columns) else columns  # The others say how many rows there are.
+
+
+def _are_alike(values: Sequence[Any]) -> bool:
+    return all(value == values[0] and type(value) is type(values[0]) for value in values)
 
 
 def _level(rows: Mapping[str, Mapping[str, Any]], points: int) -> dict[str, Any]:
     """Return the rows of a level as columns, with the parts of configurations that they share said once."""
-    shared = next(iter(rows.values()))["config"] if rows else {}
+    configs = [row["config"] for row in rows.values()]
+    shared = {part: _in_all(part, configs) for part in configs[0]} if configs else {}
     own = [
         {
             **row,
@@ -83,6 +90,11 @@ def _level(rows: Mapping[str, Mapping[str, Any]], points: int) -> dict[str, Any]
         for name, row in rows.items()
     ]
     return {"shared": shared, **_columns(own)}
+
+
+def _in_all(part: str, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return those settings in a part of the first configuration that all others have too, if with other values."""
+    return {name: value for name, value in configs[0][part].items() if all(name in each[part] for each in configs)}
 
 
 def _differing(values: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from suite.experiment.run_config import PROTOCOL, Training
+from suite.leaderboards.page.model_text import model_sentences
 from suite.results.record import Record
 from suite.statistics.bootstrap import RESAMPLES
 from suite.statistics.paired_tests import MARGIN
@@ -22,8 +23,7 @@ def sentences(record: Record) -> Iterator[str]:
     """Yield the protocol of an experiment, a paragraph at a time."""
     experiment = record.experiment
     sweep, seeds = experiment.sweep, len(experiment.evaluation.seed_list)
-    if experiment.model.parameters:
-        yield f"Architectures have {experiment.model.parameters:,} parameters to 5 %, unless their row says otherwise."
+    yield model_sentences(experiment.model)
     yield training_sentences(experiment.training)
     if sweep.trials:
         yield (

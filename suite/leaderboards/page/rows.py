@@ -37,7 +37,9 @@ def row_details(record: Record) -> dict[str, dict[str, Any]]:
 
 def _details(row: Row) -> dict[str, Any]:
     before, after = default_and_tuned(row)
-    config = json.loads(canonical_json(row.evaluations[0][0].config.model_dump(include={"task", "model", "training"})))
+    chosen = row.evaluations[0][0].config
+    parts = {**chosen.model_dump(include={"task", "training"}), "model": chosen.model.settings}
+    config = json.loads(canonical_json(parts))
     return {
         "params": {name: _setting(value) for name, value in sorted(row.params.items())},
         "edges": edges(row.study, row.params),

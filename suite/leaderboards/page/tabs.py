@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from suite.leaderboards.columns import COST, INTROS, MEMORY, OVERFITTING, Column, has_values, terms
+from suite.leaderboards.columns import COST, INTROS, MEMORY, OVERFITTING, Column, is_needed, terms
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def tabs(data: Mapping[str, Any]) -> list[Tab]:
 def _shown(
     columns: Sequence[Column], order: Sequence[str], rows: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> tuple[list[Column], list[str], Sequence[Mapping[str, Any]]]:
-    """Return the columns with values, the scopes in order, and the rows of the first scope."""
+    """Return the columns that the rows need, the scopes in order, and the rows of the first scope."""
     scopes = [*(scope for scope in order if scope in rows), *(scope for scope in rows if scope not in order)]
     all_rows = [row for part in rows.values() for row in part]
-    return [column for column in columns if has_values(column, all_rows)], scopes, rows[scopes[0]]
+    return [column for column in columns if is_needed(column, all_rows)], scopes, rows[scopes[0]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,9 +13,18 @@ from suite.experiment.plain_data import read_json
 from suite.experiment.run_config import PROTOCOL, RunConfig, digest
 from suite.experiment.source_hash import definitions_of, source_of
 from suite.leaderboards.proof.difference import difference
-from suite.leaderboards.proof.manifest import RUNS_FILE, Manifest, file_digest, fingerprint, row_columns, row_name
+from suite.leaderboards.proof.manifest import (
+    RUNS_FILE,
+    Manifest,
+    file_digest,
+    fingerprint,
+    row_columns,
+    row_name,
+    run_digests,
+)
 from suite.planning.choosing import best_first, mean_objective
 from suite.planning.plan import Plan, studies
+from suite.registry import architectures
 from suite.results.record import Record
 from suite.store.environment import bits, environment
 
@@ -101,6 +110,7 @@ def check_manifest(manifest: Manifest, rows: Sequence[str]) -> CheckResult:
             result.notes.append(sentence)
     result.notes += list(_versions(manifest))
     result.wrong += _keys(manifest)
+    result.wrong += _families(manifest, changed)
     result.wrong += _choices(manifest)
     if result.wrong:
         return result
@@ -128,6 +138,17 @@ def _keys(manifest: Manifest) -> list[str]:
                 wrong.append(f"{row_name(row)}, {role} {number}: its key is not that of its configuration and seed")
             if role == "evaluation" and (seed not in seeds or number != seed):
                 wrong.append(f"{row_name(row)}, {role} {number}: its seed {seed} is not one of the experiment's")
+    return wrong
+
+
+def _families(manifest: Manifest, changed: Collection[str]) -> list[str]:
+    """Return a sentence for each row whose family is not that of its architecture, unless its source has changed."""
+    wrong = []
+    for row in manifest.rows:
+        if "family" in row and row_name(row) not in changed:
+            stated = architectures.get(row["configs"][0]["model"]["architecture"]).family
+            if stated != row["family"]:
+                wrong.append(f"{row_name(row)}: its family is {row['family']!r}, and its architecture says {stated!r}")
     return wrong
 
 
@@ -258,6 +279,23 @@ def _check_plan(manifest: Manifest, changed: Mapping[str, str], result: CheckRes
         )
 
 
+def _other_runs(manifest: Manifest, record: Record) -> list[str]:
+    """Return a sentence for each row of which a file of runs has others than the manifest.
+
+    Both are read first. So a setting that an earlier memspan did not know has its default in both.
+    """
+    there, here = (
+        {row.name: row_columns(row, {}, "") for row in each.rows if row.runs} for each in (record, manifest.record)
+    )
+    wrong = []
+    for row in manifest.rows:
+        name = row_name(row)
+        digests = run_digests({**here[name], "curve": row["curve"]})  # The manifest has no curves, but their digests.
+        if there.get(name, {}).get("digests") != digests:
+            wrong.append(f"{RUNS_FILE} has other runs of {name}")
+    return wrong
+
+
 def _check_outputs(manifest: Manifest, changed: Mapping[str, str], result: CheckResult) -> None:
     """Check that the files beside the manifest follow from its runs."""
     from suite.leaderboards.leaderboard import build_leaderboard
@@ -271,10 +309,7 @@ def _check_outputs(manifest: Manifest, changed: Mapping[str, str], result: Check
             result.wrong.append(f"changed after it was written: {name}")
     board = build_leaderboard(manifest.record)
     if (folder / RUNS_FILE).is_file():
-        rows = {row.name: row_columns(row, {}) for row in Record.read(folder / RUNS_FILE).rows if row.runs}
-        for row in manifest.rows:
-            if rows.get(row_name(row), {}).get("digests") != row["digests"]:
-                result.wrong.append(f"{RUNS_FILE} has other runs of {row_name(row)}")
+        result.wrong += _other_runs(manifest, Record.read(folder / RUNS_FILE))
     if (folder / "leaderboard.json").is_file():
         there = read_json(folder / "leaderboard.json", "leaderboard.json")
         if sentence := difference(there, json.loads(as_json(board))):

@@ -118,8 +118,10 @@ def build_manifest(record: Record) -> dict[str, Any]:
         seed = record.experiment.evaluation.seed_list[0]
         definitions = {row.name: definitions_of(*row.study.classes) for row in record.rows}
         data = {level.label: fingerprint(level, seed) for level in record.experiment.levels}
+        families = record.families
     else:  # What a file names is not imported.
         definitions, data = record.origin["definitions"], record.origin["data"]
+        families = record.origin.get("families", {})
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "protocol": record.protocol,
@@ -128,7 +130,11 @@ def build_manifest(record: Record) -> dict[str, Any]:
         "counts": {name: getattr(record, name) for name in COUNTS},
         "environments": dict(record.environments),
         "data": data,
-        "rows": [row_columns(row, definitions.get(row.name, {})) for row in record.rows if row.runs],
+        "rows": [
+            row_columns(row, definitions.get(row.name, {}), families.get(row.study.variant.label, ""))
+            for row in record.rows
+            if row.runs
+        ],
     }
     manifest["digests"] = {name: digest(canonical_json(manifest[name])) for name in SECTIONS}
     manifest["digest"] = combined_digest(manifest["digests"])
@@ -141,13 +147,14 @@ def combined_digest(sections: Mapping[str, str]) -> str:
 
 
 def origin_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the definitions and data of a manifest, which a record in a file has to remember."""
+    """Return the definitions, data and families of a manifest, which a record in a file has to remember."""
     definitions = {row_name(row): row["definitions"] for row in manifest["rows"]}
-    return {"definitions": definitions, "data": manifest["data"]}
+    families = {row["architecture"]: row["family"] for row in manifest["rows"] if "family" in row}
+    return {"definitions": definitions, "data": manifest["data"], **({"families": families} if families else {})}
 
 
-def row_columns(row: Row, definitions: Mapping[str, str]) -> dict[str, Any]:
-    """Return the runs of a row as columns, with the definitions of its classes."""
+def row_columns(row: Row, definitions: Mapping[str, str], family: str) -> dict[str, Any]:
+    """Return the runs of a row as columns, with the definitions of its classes and the family, if that is recorded."""
     runs = row.runs
     roles = ["trial"] * len(row.trials) + ["finalist"] * len(row.reruns) + ["evaluation"] * len(row.evaluations)
     text_of_config = config_writer()
@@ -158,6 +165,7 @@ def row_columns(row: Row, definitions: Mapping[str, str]) -> dict[str, Any]:
         "architecture": row.study.variant.label,
         "task": row.study.level.label,
         "study": row.study.name,
+        **({"family": family} if family else {}),
         "source": runs[0][0].config.source.model_dump(),
         "definitions": dict(definitions),
         "configs": [json.loads(text) for text in unique],

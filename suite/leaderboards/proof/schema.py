@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from suite.experiment.bounds import Count, Natural, Seed
-from suite.experiment.names import check_file_name
+from suite.experiment.names import Family, check_file_name
 from suite.experiment.run_config import RunConfig, Source
 from suite.results.schema import Counts, Digest, Environment, Fingerprint, Key, MetricName, Params, Strict
 
@@ -30,6 +30,7 @@ class RowColumns(Strict):
     architecture: str
     task: str
     study: str
+    family: Family = ""
     source: Source | None = None
     definitions: dict[str, str]
     configs: list[Config] = Field(min_length=1)

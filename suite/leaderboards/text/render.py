@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from suite.leaderboards.columns import INTROS, NAME, WIDE, Column, cell_text, terms, variant_terms
+from suite.leaderboards.columns import INTROS, NAME, Column, cell_text, terms, variant_terms
 from suite.leaderboards.leaderboard import Leaderboard
 from suite.leaderboards.text.clipping_sections import clipping_sections
 from suite.leaderboards.text.sections import Section, ladder_sections, longer_sections, rankings, summary_sections
-from suite.leaderboards.text.table_styles import columns_table, inert, markdown_table
+from suite.leaderboards.text.table_styles import columns_table, fitting, inert, markdown_table
 
 Terms = list[tuple[str, str]]
 """Words that a legend explains, each with its explanation."""
@@ -36,20 +36,22 @@ def sections(board: Leaderboard) -> Iterator[Section]:
 def show(board: Leaderboard, console: Console) -> None:
     """Print the tables, with as many columns as the terminal has room for."""
     explained: set[tuple[str, str]] = set()
+    left_out: dict[str, None] = {}
     title = f"{board.experiment}: "
     for kind, group in groupby((s for s in sections(board) if s.terminal), key=lambda section: section.kind):
-        columns: dict[Column, None] = {}
         alike = list(group)
+        every = list(dict.fromkeys(column for section in alike for column in section.columns))
+        columns = fitting(every, [row for section in alike for row in section.rows], console.width)
+        left_out |= dict.fromkeys(column.label for column in every if column not in columns)
         for section in alike:
-            visible = [column for column in section.columns if column.narrowest <= console.width]
-            columns |= dict.fromkeys(visible)
+            visible = [column for column in section.columns if column in columns]
             console.print(title + section.title, style="bold", highlight=False, markup=False)
             console.print(columns_table(visible, section.rows), "")
             title = ""
         _print_legend(kind, _terms(columns, alike, board), explained, console)
-    if board.scopes and console.width < WIDE:
-        wider = f"A terminal of {WIDE} columns has room for the size of the state and for sequences per second too."
-        console.print(wider, style="dim")
+    if left_out:
+        wider = f"A wider terminal has room for more columns: {', '.join(left_out)}."
+        console.print(wider, style="dim", highlight=False)
     for note in board.notes:
         console.print(note, style="yellow", markup=False)
 

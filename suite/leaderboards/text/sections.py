@@ -9,7 +9,6 @@ from suite.leaderboards.columns import (
     COST,
     CRITICAL,
     HORIZON,
-    LONGER,
     MEMORY,
     NAME,
     OVERFITTING,
@@ -20,6 +19,7 @@ from suite.leaderboards.leaderboard import Leaderboard
 from suite.leaderboards.tables import (
     TableRow,
     horizon_rows,
+    longer_columns,
     longer_rows,
     overfitting_ladders,
     overfitting_rows,
@@ -71,7 +71,7 @@ def summary_sections(board: Leaderboard) -> Iterator[Section]:
     """Yield what the page shows in plots, for those who read tables."""
     if board.scopes:
         rows = sorted(ranking_rows(board, board.scopes[0]), key=lambda row: -row["sequences_per_second"])
-        yield Section("cost", f"Cost, {board.scopes[0]}", COST, rows, terminal=False)
+        yield Section("cost", f"Cost, {board.scopes[0]}", shown_columns(COST, rows), rows, terminal=False)
     if board.scopes and len(board.budget):
         yield _budget(board)
     if board.critical is not None:
@@ -81,7 +81,7 @@ def summary_sections(board: Leaderboard) -> Iterator[Section]:
 def longer_sections(board: Leaderboard) -> Iterator[Section]:
     """Yield the skill at lengths beyond the training length, where any were tested."""
     if len(board.longer):
-        yield Section("longer", "Beyond the training length", LONGER, longer_rows(board), terminal=False)
+        yield Section("longer", "Beyond the training length", longer_columns(board), longer_rows(board), terminal=False)
 
 
 def _horizon(board: Leaderboard, kind: str, ladder: str) -> Section:

@@ -14,16 +14,19 @@ const DATA = {
 const TABLES = new Map(PAGE.tables.map((table) => [table.name, table]));
 const ARCHITECTURES = DATA.architectures.map((each) => each.label);
 const PLACE = new Map(ARCHITECTURES.map((label, i) => [label, i]));
+const FAMILY = new Map(DATA.architectures.map((each) => [each.label, each.family]));
 const OVERALL = "overall";
 const LEVELS = DATA.scopes.filter((scope) => scope !== OVERALL);
 const DRAWN_AT_FIRST = 10;
 const FEWEST = 8;
 const NOTHING = "–";
+const NOT_STATED = "not stated";
 
 const state = {
   tab: PAGE.tables.length ? PAGE.tables[0].name : "",
   scope: PAGE.tables.length ? PAGE.tables[0].scopes[0] : "",
   filter: "",
+  family: "", // all of them
   sort: new Map(),
   picked: new Set(),
   drawn: new Set(),
@@ -35,10 +38,12 @@ const figures = [];
 
 // --- small things ------------------------------------------------------------------------------------------------------
 
-/** The rows of a table that was written as columns. */
+/** The rows of a table that was written as columns; one of which all values are alike says it once. */
 function rowsIn(columns) {
   const names = Object.keys(columns);
-  return names.length ? columns[names[0]].map((_, i) => Object.fromEntries(names.map((name) => [name, columns[name][i]]))) : [];
+  const whole = Object.values(columns).find(Array.isArray) ?? [];
+  const value = (column, i) => (Array.isArray(column) ? column[i] : column.all);
+  return whole.map((_, i) => Object.fromEntries(names.map((name) => [name, value(columns[name], i)])));
 }
 
 /** A mapping with every value changed. fromEntries defines each name as it is, "__proto__" too. */
@@ -136,6 +141,7 @@ function cellText(row, column) {
   if (column.kind === "name" || column.kind === "text") return [String(value || ""), ""];
   if (column.kind === "horizon") return (row[`${column.key}_text`] || NOTHING).split(/ (?=\[)/).concat("").slice(0, 2);
   if (column.kind === "flag") return [value ? "yes" : "", ""];
+  if (column.kind === "state") return known(value) ? [grouped(value), row.state_growth ? `(${grouped(row.state_growth)} per step)` : ""] : [NOT_STATED, ""];
   if (!known(value)) return [column.kind === "skill" && row.missing ? `${NOTHING} (no ${row.missing})` : NOTHING, ""];
   const text = numberText(value, column.kind);
   if (!known(low) || !known(high)) return [text, ""];

@@ -27,7 +27,9 @@ function addChips() {
   } }, text);
   const many = ordered.length > DRAWN_AT_FIRST;
   byId("chips").classList.toggle("many", many);
-  byId("chips").replaceChildren(...chips, ...(many ? [several(`the best ${FEWEST}`, ordered.slice(0, FEWEST)), several("all", ordered), several("none", [])] : []));
+  const families = byId("family") ? [...new Set(FAMILY.values())].filter(Boolean).sort() : [];
+  const ofFamilies = families.map((family) => several(family, ordered.filter((label) => FAMILY.get(label) === family)));
+  byId("chips").replaceChildren(...chips, ...(many ? [several(`the best ${FEWEST}`, ordered.slice(0, FEWEST)), several("all", ordered), several("none", []), ...ofFamilies] : []));
 }
 
 /** One architecture stands out, or none. */

@@ -40,7 +40,7 @@ function openRow(label, level = null) {
   };
   const select = levels.length > 1 ? html("select", { id: "drawer-level", onchange: () => choose(select.value) }, levels.map((each) => html("option", { value: each }, each))) : null;
   const show = (each) => { choose(each); select?.scrollIntoView({ block: "nearest" }); };
-  body.append(...[variantOf(label) && html("p", {}, "The architecture and its settings: ", html("bdi", {}, html("code", {}, variantOf(label))), "."), DATA.scopes.length > 1 && summaryTable(label, levels, show),
+  body.append(...[variantOf(label) && html("p", {}, "The architecture and its settings: ", html("bdi", {}, html("code", {}, variantOf(label))), "."), FAMILY.get(label) && html("p", {}, "Its family: ", html("bdi", {}, FAMILY.get(label)), "."), DATA.scopes.length > 1 && summaryTable(label, levels, show),
     levels.length ? html("p", { class: "level" }, select ? html("label", { for: "drawer-level" }, "Task") : null, select || name(levels[0])) : null,
     levels.length ? place : html("p", { class: "nothing" }, "No task of this architecture has been finished.")].filter(Boolean));
   openDialog(dialog, () => {
@@ -53,9 +53,9 @@ function openRow(label, level = null) {
 
 function summaryTable(label, levels, show) {
   const rows = DATA.scopes.map((scope) => [scope, rowsOf("memory", scope).find((row) => row.architecture === label)]).filter(([, row]) => row);
-  const columns = TABLES.get("memory").columns.filter((column) => ["rank", "mean", "group", "solve_rate", "steps"].includes(column.key));
+  const columns = TABLES.get("memory").columns.filter((column) => ["rank", "mean", "group", "solve_rate", "steps", "parameters", "state_size"].includes(column.key));
   const side = (column) => (column.left ? "" : "right");
-  const cell = (row, column) => (column.kind === "skill" ? skillCell(row, "td", 120, 24) : html("td", { class: side(column) }, cellText(row, column)[0]));
+  const cell = (row, column) => (column.kind === "skill" ? skillCell(row, "td", 90, 24) : html("td", { class: side(column) }, cellText(row, column)[0], column.kind === "state" && cellText(row, column)[1] && html("div", { class: "ci" }, cellText(row, column)[1])));
   const line = ([scope, row]) => html("tr", { "data-level": scope },
     html("th", { scope: "row" }, levels.length > 1 && levels.includes(scope) ? html("button", { type: "button", class: "link", onclick: () => show(scope) }, name(scope)) : name(scope)),
     columns.map((column) => cell(row, column)));

@@ -134,11 +134,12 @@ function addLonger(host) {
     const trained = trainedLength(task);
     const points = DATA.longer.filter((each) => each.task === task);
     const first = trained === null || points.some((each) => each.length === trained) ? [] : rowsOf("memory", task)
-      .filter((row) => known(row.mean)).map((row) => ({ architecture: row.architecture, length: trained, skill: row.mean, low: row.low, high: row.high, remark: row.remark }));
+      .filter((row) => known(row.mean)).map((row) => ({ ...row, length: trained, skill: row.mean }));
     const all = [...first, ...points];
     const lengths = [...new Set(all.map((each) => each.length))].sort((a, b) => a - b);
     const labels = drawnOf([...new Set(points.map((each) => each.architecture))]);
-    const text = (each) => interval(each, "number", ["skill", "low", "high"]);
+    const grows = new Set(rowsOf("memory", task).filter((row) => row.state_growth).map((row) => row.architecture));
+    const text = (each) => `${interval(each, "number", ["skill", "low", "high"])}${grows.has(each.architecture) ? `, state ${grouped(each.state_size)}` : ""}`;
     const its = (label) => all.filter((each) => each.architecture === label).sort((a, b) => a.length - b.length)
       .map((each) => ({ x: each.length, y: each.skill, low: each.low, high: each.high, title: `${label}\nlength ${grouped(each.length)}: ${text(each)}` }));
     const middle = (labels.length - 1) / 2;

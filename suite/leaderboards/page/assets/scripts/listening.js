@@ -24,6 +24,7 @@ function remember() {
   const parts = new URLSearchParams();
   if (PAGE.tables.length && state.tab !== PAGE.tables[0].name) parts.set("tab", state.tab);
   if (PAGE.tables.length && state.scope !== PAGE.tables[0].scopes[0]) parts.set("scope", state.scope);
+  if (state.family) parts.set("family", state.family);
   if (state.row !== null) parts.set("row", state.row);
   if (state.level !== null) parts.set("level", state.level);
   const text = parts.toString();
@@ -33,10 +34,11 @@ function remember() {
 function recall() {
   if (!location.hash.includes("=")) return;
   const parts = new URLSearchParams(location.hash.slice(1));
-  const [tab, scope, row, level] = ["tab", "scope", "row", "level"].map((key) => parts.get(key));
+  const [tab, scope, family, row, level] = ["tab", "scope", "family", "row", "level"].map((key) => parts.get(key));
   if ([...TABLES.values()].some((table) => table.scopes.includes(scope))) state.scope = scope;
   if (TABLES.has(tab)) chooseTab(tab);
   chooseScope(state.scope);
+  if (byId("family") && family && [...FAMILY.values()].includes(family)) chooseFamily(family);
   if (PLACE.has(row)) openRow(row, level);
 }
 
@@ -70,6 +72,7 @@ function listenToTables() {
     });
   });
   byId("scope").addEventListener("change", (event) => chooseScope(event.target.value));
+  byId("family")?.addEventListener("change", (event) => chooseFamily(event.target.value));
   byId("filter").addEventListener("input", (event) => { state.filter = event.target.value; drawTables(); });
   document.querySelectorAll("[data-copy]").forEach((button) => button.addEventListener("click", () => copy(FORMATS[button.dataset.copy](tableTexts()))));
 }

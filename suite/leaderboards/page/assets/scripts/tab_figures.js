@@ -30,7 +30,7 @@ function addCost(host) {
     return { node };
   };
   addFigure(host, { title: "What skill costs", choices, draw, follows: true,
-    caption: ["Each point is an architecture with its skill and its cost, and their 95 % intervals. For speed, the upper right is better. Ringed and joined are the architectures on the front, which no other beats in both."] });
+    caption: ["Each point is an architecture with its skill and its cost, and their 95 % intervals. For speed, the upper right is better. Ringed and joined are the architectures on the front, which no other beats in both.", rowsOf("cost", DATA.scopes[0]).some((row) => !known(row.state_size)) && "An architecture whose state is not stated has no place on the axis of its size."].filter(Boolean) });
 }
 
 /** Names beside points, those left out that would cover another. */

@@ -69,7 +69,8 @@ function sorted(rows, column, direction) {
 
 function shownRows(tab) {
   const wanted = state.filter.trim().toLowerCase();
-  const rows = rowsOf(tab, scopeOf(tab)).filter((row) => row.architecture.toLowerCase().includes(wanted));
+  const rows = rowsOf(tab, scopeOf(tab)).filter((row) => row.architecture.toLowerCase().includes(wanted)
+    && (!state.family || FAMILY.get(row.architecture) === state.family));
   const sort = state.sort.get(tab);
   const column = sort && TABLES.get(tab).columns.find((each) => each.key === sort.key);
   return column ? sorted(rows, column, sort.direction) : rows;
@@ -82,7 +83,7 @@ function drawTable(tab) {
   table.querySelector(".scope-name").textContent = scopeOf(tab);
   table.tBodies[0].replaceChildren(...(rows.length
     ? rows.map((row) => rankingRow(row, columns))
-    : [html("tr", {}, html("td", { class: "empty", colspan: columns.length + 1 }, "No architecture has this in its name."))]));
+    : [html("tr", {}, html("td", { class: "empty", colspan: columns.length + 1 }, state.family ? `No architecture of the family “${state.family}” has this in its name.` : "No architecture has this in its name."))]));
   const sort = state.sort.get(tab);
   table.querySelectorAll("thead th").forEach((heading) => {
     if (sort && heading.querySelector(".sort").dataset.key === sort.key) heading.setAttribute("aria-sort", sort.direction);
@@ -129,6 +130,14 @@ function chooseTab(tab, focus = false) {
   }
   fillScopes();
   count();
+  remember();
+}
+
+/** Shows the rows of one family, or of all. */
+function chooseFamily(family) {
+  state.family = family;
+  byId("family").value = family;
+  drawTables();
   remember();
 }
 

@@ -1,0 +1,74 @@
+"""What there is to choose from: architectures by their families, tasks, experiments and claims."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from suite.claims import claim
+from suite.errors import unknown
+from suite.experiment import loading
+from suite.registry import architectures, tasks
+
+Entries = dict[str, dict[str, str]]
+"""The names of each kind with their summaries. Under ``families`` stands the family of each architecture."""
+OTHER = "other"
+"""The family of a class that states none, as its base class has it."""
+
+
+def everything() -> Entries:
+    """Return whatever can be named, without importing it."""
+    names = sorted(architectures.names(), key=lambda name: (_family(name), name))
+    return {
+        "architectures": {name: architectures.summary(name) for name in names},
+        "families": {name: _family(name) for name in names},
+        "tasks": {name: tasks.summary(name) for name in tasks.names()},
+        "experiments": _titles(loading.available(), "title"),
+        "claims": _titles(claim.available(), "statement"),
+    }
+
+
+def of_family(family: str) -> Entries:
+    """Return the architectures of a family, without importing them.
+
+    Raises:
+        InputError: if no architecture is of this family.
+    """
+    families = {name: _family(name) for name in architectures.names()}
+    if family not in families.values():
+        raise unknown("family", family, set(families.values()))
+    chosen = [name for name in families if families[name] == family]
+    return {
+        "architectures": {name: architectures.summary(name) for name in chosen},
+        "families": dict.fromkeys(chosen, family),
+    }
+
+
+def show(entries: Entries, console: Console) -> None:
+    """Print the names of each kind, and architectures below the name of their family."""
+    families = entries["families"]
+    for heading, names in entries.items():
+        if names is families:
+            continue
+        table = Table(
+            title=heading, box=None, title_justify="left", title_style="bold", show_header=False, padding=(0, 2)
+        )
+        for family, group in groupby(names, key=lambda name: families[name] if heading == "architectures" else ""):
+            if family:
+                table.add_row(escape(family), style="dim")
+            for name in group:
+                table.add_row(f"{'  ' if family else ''}{name}", escape(names[name]))
+        console.print(table)
+        console.print()
+
+
+def _family(name: str) -> str:
+    return architectures.stated(name, "family") or OTHER
+
+
+def _titles(paths: dict[str, Path], key: str) -> dict[str, str]:
+    return {name: loading.title_of(path, key) for name, path in paths.items()}
