@@ -269,7 +269,7 @@ def test_both_curves_come_from_one_pass() -> None:
     model = build_model("gru", {}, 2, HIDDEN, 1)
     flow = gradient_flow(model, task, batch, generator())
     assert_close(flow.state, mean_log(state_gradient(model, batch.inputs, generator())))
-    assert_close(flow.loss, mean_log(loss_gradient(model, task, batch)).flip(0))
+    assert_close(flow.loss, mean_log(loss_gradient(model, task, batch.rows(slice(2)))).flip(0))
 
 
 def test_model_and_generators_are_left_as_they_were() -> None:
