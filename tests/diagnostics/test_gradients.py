@@ -22,7 +22,7 @@ from suite.architectures import Cell
 from suite.claims.claim import load as load_claim
 from suite.cli import info as cli
 from suite.console.gradient_table import as_json, show
-from suite.diagnostics.gradient_survey import Arm, SurveyRow, over_seeds, survey
+from suite.diagnostics.gradient_survey import Arm, survey
 from suite.diagnostics.gradients import (
     LARGEST_EXACT_STATE,
     effective_memory,
@@ -33,6 +33,7 @@ from suite.diagnostics.gradients import (
     state_gradient,
 )
 from suite.diagnostics.scan import Scan
+from suite.diagnostics.survey_row import SurveyRow, Through, over_seeds
 from suite.engines import Signals
 from suite.errors import InputError
 from suite.experiment.loading import load
@@ -374,14 +375,16 @@ def test_an_effective_memory_has_the_interval_of_its_slope() -> None:
 def test_a_survey_measures_labels_with_options_on_the_same_data() -> None:
     labels = ["rnn nonlinearity=relu init=identity", "rnn init=orthogonal", "rnn depth=2 bidirectional=true", "mlp"]
     rows = survey([*map(Arm.from_label, labels)], length=20, parameters=2000, seeds=2)
-    identity, orthogonal, deep, mlp = rows
-    assert [row.label for row in rows] == labels
-    assert all(row.logs.shape == (2, 21) for row in rows)
-    assert mlp.memory.mean == mlp.memory.low == mlp.memory.high == 9.0
-    assert deep.hidden_size < orthogonal.hidden_size
-    assert deep.memory.mean < orthogonal.memory.mean < identity.memory.mean
+    assert [(row.through, row.label) for row in rows] == [(kind, x) for kind in ("state", "input") for x in labels]
+    for its, shape in ((rows[:4], (2, 21)), (rows[4:], (2, 20))):
+        _, orthogonal, deep, mlp = its
+        assert all(row.logs.shape == shape for row in its)
+        assert mlp.memory.mean == mlp.memory.low == mlp.memory.high == 9.0
+        assert deep.hidden_size < orthogonal.hidden_size
+        assert deep.memory.mean < orthogonal.memory.mean
+    assert rows[1].memory.mean < rows[0].memory.mean
     alone = survey([Arm.from_label(labels[1])], length=20, parameters=2000, seeds=2)
-    assert np.array_equal(alone[0].logs, orthogonal.logs)
+    assert all(np.array_equal(row.logs, same.logs) for row, same in zip(alone, (rows[1], rows[5]), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -438,10 +441,12 @@ def test_a_turning_gradient_shows_neither_slope_nor_memory() -> None:
     assert json.loads(as_json([row]))[0]["monotone"] is False
 
 
-def rows_of_everything() -> list[SurveyRow]:
-    slopes = np.linspace(-2.0, 0.1, len(architectures.names()))
+def rows_of_everything(through: Through = "state") -> list[SurveyRow]:
+    names = architectures.names()
+    slopes = np.linspace(-2.0, 0.1, len(names))
     noise = np.random.default_rng(0).normal(size=(5, 1)) / 100
-    rows = [SurveyRow(n, 64, (s + noise) * np.arange(101)) for n, s in zip(architectures.names(), slopes, strict=True)]
+    lags = np.arange(101 if through == "state" else 100)
+    rows = [SurveyRow(n, 64, (s + noise) * lags, through) for n, s in zip(names, slopes, strict=True)]
     rows[0].logs[:, 10:] = -math.inf
     return rows
 
@@ -472,9 +477,12 @@ def test_the_picture_has_every_architecture_and_the_same_bytes_every_time(tmp_pa
     for first, second in zip(*written, strict=True):
         assert first.read_bytes() == second.read_bytes()
     text = written[0][1].read_text(encoding="utf-8")
-    assert all(row.label in text for row in rows)
+    assert all(text.count(f">{row.label}<") == 1 for row in rows[2:])
+    assert "from output to input" not in text
     assert f"{rows[0].label} (0 from τ = 10)" in text
     assert f"{rows[1].label} (not finite from τ = 50)" in text
+    _, both = save(survey_figure([*rows, *rows_of_everything("input")]), tmp_path / "both")
+    assert both.read_text(encoding="utf-8").count(f"{rows[0].label} (0 from τ = 10)") == 2
 
 
 def test_the_command_draws_and_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -486,7 +494,8 @@ def test_the_command_draws_and_prints(tmp_path: Path, capsys: pytest.CaptureFixt
         "parameters": None,
     }
     cli.gradients(**few, seeds=2, output=tmp_path / "new", as_json=True)
-    assert [row["architecture"] for row in json.loads(capsys.readouterr().out)] == ["rnn", "mlp window=3"]
+    found = [(row["architecture"], row["through"]) for row in json.loads(capsys.readouterr().out)]
+    assert found == [(name, kind) for kind in ("state", "input") for name in ("rnn", "mlp window=3")]
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["gradients.png", "gradients.svg"]
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"--output .*cannot be written"):
