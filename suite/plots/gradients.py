@@ -83,26 +83,24 @@ def _draw_survey(axes: Axes, rows: Sequence[SurveyRow], styles: Mapping[str, Sty
 
 
 def draw_run(axes: Axes, measurements: Mapping[str, GradientMeasurement], color: str) -> None:
-    """Draw one run: its gradient at each moment, and in grey the other ones at the last moment.
+    """Draw one run: its gradient at each moment in colour, and in grey the other ones at the last moment.
 
-    The coloured gradient is the one from state to state, and the one from output to input where a model has no state of
+    The coloured gradient is the one through the state, or the one from output to input if a model has no state of
     constant size.
     """
     for moment, (step, flow) in measurements.items():
         alpha, line = MOMENTS[moment]
         powers = _powers(flow.input if flow.state is None else flow.state)
-        label = f"of the {'output' if flow.state is None else 'state'}, after {step:,} steps"
-        axes.plot(powers, linestyle=line, color=color, alpha=alpha, label=label)
-    quotients = "∂y(T) / ∂x(T − τ)"
+        title, _ = QUOTIENTS["input" if flow.state is None else "state"]
+        axes.plot(powers, linestyle=line, color=color, alpha=alpha, label=f"{title}, after {step:,} steps")
     if flow.state is not None and flow.loss is not None:
         loss, of_input = _powers(flow.loss), _powers(flow.input)
         axes.plot(
             np.arange(1, len(loss) + 1), loss, color=LOSS, linewidth=1, label=f"of the loss, after {step:,} steps"
         )
-        axes.plot(of_input, color=LOSS, linewidth=1, linestyle=":", label=f"of the output, after {step:,} steps")
-        quotients = f"∂s(T) / ∂s(T − τ), ∂loss / ∂s(T − τ), {quotients}"
-    axes.set(xlabel="τ (steps)", ylabel=f"norm of {quotients}")
-    axes.yaxis.label.set_fontsize("small")
+        title, _ = QUOTIENTS["input"]
+        axes.plot(of_input, color=LOSS, linewidth=1, linestyle=":", label=f"{title}, after {step:,} steps")
+    axes.set(xlabel="τ (steps)", ylabel="norm of the gradient")
     _decades(axes, 4)  # ticks are most of what the drawing costs
     axes.xaxis.set_major_locator(MultipleLocator(max(1, round(len(powers) / 2))))
     axes.legend(frameon=False, fontsize="small")

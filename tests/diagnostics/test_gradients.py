@@ -46,6 +46,7 @@ from suite.plots.style import save
 from suite.registry import architectures, tasks
 from suite.running.execute import execute
 from suite.store.lease import Leases
+from suite.store.mlflow_reading import finished_runs
 from suite.store.store import Store
 from suite.training.gradient_callback import HALF_FROM, as_data
 from suite.training.train import train
@@ -567,4 +568,11 @@ def test_a_recorded_run_has_the_curves_and_the_picture(tmp_path: Path) -> None:
         ("end", 500),
     ]
     assert found["end"]["slope"] == outcome.metrics["gradient_slope_end"]
+    assert found["end"]["input"]["slope"] == outcome.metrics["input_gradient_slope_end"]
+    assert len(found["end"]["log_input_gradient"]) == 10
+    (read,) = (outcome for _, outcome in finished_runs(store.tracking, "e", lambda environment: ""))
+    assert read.curves == outcome.curves
+    by_lag = {lag: set(point) for lag, point in read.curves if any("gradient/" in name for name in point)}
+    both = {f"{name}/{moment}" for name in ("gradient", "input_gradient") for moment in ("start", "half", "end")}
+    assert by_lag == {**dict.fromkeys((1, 2, 4, 8), both), 9: {n for n in both if "input" in n}, 10: both - by_lag[9]}
     assert (data.parent / "learning_curve.png").stat().st_size > 10_000
