@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -84,6 +84,10 @@ def gradients(
     ] = None,
     parameters: Annotated[int | None, typer.Option(min=1, help="Their number of parameters instead, to 5 %.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="The number of initialisations.")] = 5,
+    through: Annotated[
+        Literal["state", "input"] | None,
+        typer.Option(help="Measure only the gradient through the state, or only that from output to input."),
+    ] = None,
     output: Annotated[Path, typer.Option(help="The folder for gradients.png and gradients.svg.")] = Path("."),
     no_check: Annotated[
         bool, typer.Option("--no-check", help="Measure without a look at whether the cells keep their contract.")
@@ -92,7 +96,8 @@ def gradients(
 ) -> None:
     """Draw how the gradient through time vanishes or explodes before any training.
 
-    For each architecture, this shows the norm of the product of Jacobians over 100 steps, and the memory that follows.
+    For each architecture, this shows the norm of the product of Jacobians over 100 steps, and how much an input still
+    moves the output 100 steps later, each with the memory that follows.
     """
     from suite import registry
     from suite.console.gradient_table import as_json as text_of
@@ -107,7 +112,8 @@ def gradients(
     else:
         labels = architectures.split(",") if architectures else registry.architectures.names()
         arms = [Arm.from_label(label.strip()) for label in labels]
-    rows = survey(arms, length=length, hidden_size=hidden_size, parameters=parameters, seeds=seeds, check=not no_check)
+    size: dict[str, int | None] = {"hidden_size": hidden_size, "parameters": parameters}
+    rows = survey(arms, length=length, seeds=seeds, through=through, check=not no_check, **size)
     try:
         written = save(survey_figure(rows), output / "gradients")
     except OSError as error:

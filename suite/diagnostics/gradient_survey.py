@@ -1,9 +1,8 @@
-"""The gradient flow of architectures before their training: the lesson's product of 100 Jacobians."""
+"""The gradient flow of architectures before their training: the lesson's product of 100 Jacobians, and what it does."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +12,9 @@ import torch
 
 from suite.contracts.look import check_cells
 from suite.data import Data
-from suite.diagnostics.gradients import Decay, effective_memory, mean_log, memory_of, state_gradient
-from suite.diagnostics.wording import Turn, curve_text, turn
+from suite.diagnostics.gradients import input_gradient, mean_log, state_gradient
+from suite.diagnostics.scan import NO_STATE, Scan
+from suite.diagnostics.survey_row import SurveyRow, Through
 from suite.errors import InputError
 from suite.experiment.experiment import Experiment
 from suite.experiment.run_config import ModelConfig, Shape, TaskConfig, derived_seed
@@ -24,7 +24,6 @@ from suite.model.sequence_model import model_of
 from suite.model.sizing import Budget, inspected, match_hidden_size
 from suite.numerics import numerics
 from suite.registry import architectures
-from suite.statistics.student import Interval, mean_interval
 from suite.statistics.table import Floats
 from tasks import Task
 
@@ -70,76 +69,6 @@ class Arm:
         return arms
 
 
-@dataclass(frozen=True)
-class SurveyRow:
-    """The measured gradients of one architecture."""
-
-    label: str
-    hidden_size: int
-    logs: Floats
-    """log ‖vᵀ ∂s_T/∂s_{T−τ}‖ by τ, ``[seeds, T + 1]``; −inf where the norm is exactly 0."""
-
-    @property
-    def seeds(self) -> int:
-        return len(self.logs)
-
-    @property
-    def length(self) -> int:
-        """T, the largest τ."""
-        return int(self.logs.shape[1]) - 1
-
-    @property
-    def marks(self) -> dict[int, Interval]:
-        """The logarithm of the norm where τ is a tenth, half and the whole of T."""
-        return {tau: over_seeds(self.logs[:, tau]) for tau in (self.length // 10, self.length // 2, self.length)}
-
-    @property
-    def decays(self) -> list[Decay]:
-        """The decay of each seed's curve."""
-        return [effective_memory(curve) for curve in self.logs]
-
-    @property
-    def curve(self) -> tuple[Floats, Floats, Floats]:
-        """The mean over seeds and both ends of its interval, by τ: ``[T + 1]`` each."""
-        mean, low, high = np.array([over_seeds(logs) for logs in self.logs.T]).T
-        return mean, low, high
-
-    @property
-    def turn(self) -> Turn | None:
-        """Where the mean curve turns, so that neither slope nor memory describes it; None for most."""
-        return turn(self.curve[0])
-
-    @property
-    def words(self) -> str:
-        """What the gradient does, such as ``shrinks by e^−0.54 per step, 10^−23 over 100``."""
-        return curve_text(self.curve[0], self.slope.mean)
-
-    @property
-    def residual(self) -> float:
-        """The mean over seeds of the distance from an exponential decay, see ``Decay``."""
-        return float(np.mean([decay.residual for decay in self.decays]))
-
-    @property
-    def slope(self) -> Interval:
-        """The change of the logarithm per step; NaN where the gradient is cut off."""
-        return over_seeds(np.array([decay.slope for decay in self.decays]))
-
-    @property
-    def memory(self) -> Interval:
-        """−1/slope for the mean slope and the ends of its interval, or the last τ before the gradient is cut off."""
-        slope = self.slope
-        if math.isnan(slope.mean):
-            return over_seeds(np.array([decay.memory for decay in self.decays]))
-        return Interval(*map(memory_of, slope))
-
-
-def over_seeds(values: Floats) -> Interval:
-    """Return the mean of one value per seed with Student's interval; a mean that is not finite has no interval."""
-    if not np.isfinite(values).all():
-        return Interval(float(values.mean()), math.nan, math.nan)
-    return mean_interval(values)
-
-
 def survey(
     arms: Sequence[Arm],
     *,
@@ -147,9 +76,13 @@ def survey(
     hidden_size: int | None = None,
     parameters: int | None = None,
     seeds: int = 5,
+    through: Through | None = None,
     check: bool = True,
 ) -> list[SurveyRow]:
     """Measure each architecture on ``seeds`` initialisations.
+
+    Return a row for the gradient through the state of each architecture that has a state of constant size, and then a
+    row for the gradient from output to input of each architecture.
 
     Args:
         arms: the architectures to measure, each label once.
@@ -158,10 +91,12 @@ def survey(
             own, or 64.
         parameters: the number of parameters, to within 5 %, for which each hidden size is solved.
         seeds: the number of initialisations; each has sequences of its own, the same for all architectures.
+        through: measure only the gradient through the ``"state"``, or only the one from output to ``"input"``.
         check: whether to look first if the cells keep their contract.
 
     Raises:
-        InputError: if a label or a size is wrong, or a cell breaks its contract; nothing has been measured by then.
+        InputError: if a label or a size is wrong, a cell breaks its contract, or the gradient through the state is
+            asked of an architecture without such a state; nothing has been measured by then.
     """
     if length < SHORTEST:
         raise InputError(f"length must be at least {SHORTEST}; got {length}")
@@ -175,16 +110,37 @@ def survey(
     if check:
         check_cells(configs, data[0].task.input_size)
     with numerics():
+        pairs = list(zip(labels, configs, strict=True))
+        stateful = pairs if through == "input" else [pair for pair in pairs if _has_state(pair[1], data[0])]
+        if through == "state" and len(stateful) < len(pairs):
+            raise InputError(
+                f"{NO_STATE}; got {', '.join(label for label, _ in pairs if label not in dict(stateful))} without one "
+                f"(accepted: {', '.join(dict(stateful)) or 'none of these'}; the gradient from output to input can be "
+                "measured of all)"
+            )
+        measured: dict[Through, list[tuple[str, ModelConfig]]] = {"state": stateful, "input": pairs}
         return [
-            SurveyRow(label, config.hidden_size, np.stack([_curve(config, data[seed], seed) for seed in range(seeds)]))
-            for label, config in zip(labels, configs, strict=True)
+            SurveyRow(label, config.hidden_size, _curves(config, data, kind), kind)
+            for kind, its in measured.items()
+            if through in (None, kind)
+            for label, config in its
         ]
 
 
-def _curve(config: ModelConfig, data: Data, seed: int) -> Floats:
-    model = model_of(config, data.task, seed=derived_seed("weights", seed))
-    generator = torch.Generator().manual_seed(derived_seed("projections", seed))
-    return np.asarray(mean_log(state_gradient(model, data.sample("validation", SEQUENCES).inputs, generator)))
+def _has_state(config: ModelConfig, data: Data) -> bool:
+    """Tell whether a model has a state of constant size, through which a gradient can flow."""
+    return bool(Scan(model_of(config, data.task, seed=0), data.sample("validation", 1).inputs).states)
+
+
+def _curves(config: ModelConfig, data: Sequence[Data], through: Through) -> Floats:
+    """Return the mean logarithms of one gradient by seed and τ."""
+    measure = state_gradient if through == "state" else input_gradient
+    curves = []
+    for seed, its in enumerate(data):
+        model = model_of(config, its.task, seed=derived_seed("weights", seed))
+        generator = torch.Generator().manual_seed(derived_seed("projections", seed))
+        curves.append(mean_log(measure(model, its.sample("validation", SEQUENCES).inputs, generator)).numpy())
+    return np.stack(curves)
 
 
 def _config(arm: Arm, task: Task, hidden_size: int | None, budget: tuple[str, int] | None, length: int) -> ModelConfig:

@@ -10,7 +10,6 @@ Everything is calculated in float64 and by ``step``; see ``suite.diagnostics.sca
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -75,7 +74,7 @@ def state_gradient(model: SequenceModel, inputs: Tensor, generator: torch.Genera
     with torch.enable_grad():
         last = as_vectors(scan.states[-1])
         projected = (last * _directions(last, generator)).sum()
-    return _norms(projected, scan.states)[0].flip(0)
+    return _norms(projected, scan)[0].flip(0)
 
 
 def exact_state_gradient(model: SequenceModel, inputs: Tensor) -> Tensor:
@@ -117,14 +116,15 @@ def loss_gradient(model: SequenceModel, task: Task, batch: Batch) -> Tensor:
     scan.check_states()
     with torch.enable_grad():
         loss = _loss(scan, scan.features, task, batch)
-    return _norms(loss, scan.states[:-1])[0]
+    return _norms(loss, scan)[0][:-1]
 
 
 def input_gradient(model: SequenceModel, inputs: Tensor, generator: torch.Generator) -> Tensor:
     """Return ‖vᵀ ∂y_T/∂x_{T−τ}‖ with random unit vectors v, ``[T, batch]`` by τ = 0 … T − 1.
 
-    It needs no state, and so it can be measured for every architecture. y_T is the last output of the model. A
-    bidirectional model is measured in its forward directions.
+    It needs no state, and so it can be measured for every architecture. y_T is the last output of the model, and the
+    gradient is that of the model as a whole, with both directions of a bidirectional one. In a model with a delay y_T
+    answers x_T, and the zeros after x_T are no inputs. Each sequence has its own v, as in ``state_gradient``.
 
     Args:
         model: the model, which stays as it is.
@@ -134,28 +134,31 @@ def input_gradient(model: SequenceModel, inputs: Tensor, generator: torch.Genera
     scan = Scan(model, inputs)
     with torch.enable_grad():
         projected = _projected_output(scan, scan.features, generator)
-    return _norms(projected, (), [scan.inputs])[1].flip(0)
+    return _norms(projected, scan)[1].flip(0)
 
 
 def gradient_flow(model: SequenceModel, task: Task, batch: Batch, generator: torch.Generator) -> GradientFlow:
     """Return the curves of a model as mean logarithms, from one pass forward and one backward.
 
-    The batch holds every sequence three times, once for each curve. The rows of a batch do not mix, and half of a pass
-    is what a step costs whatever the batch, so one pass of three batches is cheaper than three passes.
+    The gradient through the state is measured on every sequence of the batch, and each of the others on the first half
+    of them. All of these are rows of one batch. The rows of a batch do not mix, and half of a pass is what a step costs
+    whatever the batch, so one pass is cheaper than three.
     """
     size = len(batch.inputs)
-    scan = Scan(model, batch.inputs.repeat(3, 1, 1))
+    half = batch.rows(slice((size + 1) // 2))
+    last_of_loss = size + len(half.inputs)
+    of_state, of_loss, of_output = slice(size), slice(size, last_of_loss), slice(last_of_loss, None)
+    scan = Scan(model, torch.cat([batch.inputs, half.inputs, half.inputs]))
     if not scan.states:
-        return GradientFlow(None, None, mean_log(input_gradient(model, batch.inputs, generator)))
+        return GradientFlow(None, None, mean_log(input_gradient(model, half.inputs, generator)))
     with torch.enable_grad():
-        last = as_vectors(scan.states[-1])[:size]
+        last = as_vectors(scan.states[-1])[of_state]
         projected = (last * _directions(last, generator)).sum()
-        loss = _loss(scan, scan.features[size : 2 * size], task, batch)
-        total = projected + loss + _projected_output(scan, scan.features[2 * size :], generator)
-    norms, of_inputs = _norms(total, scan.states, [scan.inputs])
-    norms, of_inputs = norms.flip(0), of_inputs.flip(0)
+        loss = _loss(scan, scan.features[of_loss], task, half)
+        total = projected + loss + _projected_output(scan, scan.features[of_output], generator)
+    by_state, by_input = (norms.flip(0) for norms in _norms(total, scan))
     return GradientFlow(
-        mean_log(norms[:, :size]), mean_log(norms[1:, size : 2 * size]), mean_log(of_inputs[:, 2 * size :])
+        mean_log(by_state[:, of_state]), mean_log(by_state[1:, of_loss]), mean_log(by_input[:, of_output])
     )
 
 
@@ -169,25 +172,38 @@ def mean_log(norms: Tensor) -> Tensor:
     return torch.where(alive.any(-1), logs.where(alive, 0.0).sum(-1) / alive.sum(-1), -math.inf)
 
 
-def effective_memory(log_norms: ArrayLike) -> Decay:
-    """Return how fast a gradient dies, from its log norm by τ = 0 … T.
+def effective_memory(log_norms: ArrayLike, first: int = 0) -> Decay:
+    """Return how fast a gradient dies, from its log norm by τ = first … T.
 
-    A line is fitted by least squares from τ = 0 up to where the curve ends: at T, at the first value that is not
+    A line is fitted by least squares from the first τ up to where the curve ends: at T, at the first value that is not
     finite, or where float64 runs out. A gradient that is exactly 0 from some τ on (because the state is a window of the
     last inputs) has no rate: its slope is NaN, and its memory is the last τ with a gradient. A gradient that does not
     decay has an infinite memory, and its slope (≥ 0) says how it grows.
+
+    Args:
+        log_norms: the logarithms of the norms, one per τ.
+        first: the τ of the first of them.
     """
     logs = np.asarray(log_norms, dtype=np.float64)
     usable = np.isfinite(logs) & (logs > UNDERFLOW)
     count = len(logs) if usable.all() else int(np.argmin(usable))
-    if count and count < len(logs) and np.isneginf(logs[count]):
-        return Decay(math.nan, float(count - 1), math.nan)
+    if first + count > 0 and count < len(logs) and np.isneginf(logs[count]):
+        return Decay(math.nan, float(first + count - 1), math.nan)
     if count < 3:
         return Decay(math.nan, math.nan, math.nan)
-    tau = np.arange(count, dtype=np.float64)
+    tau = first + np.arange(count, dtype=np.float64)
     slope, intercept = np.polynomial.polynomial.polyfit(tau, logs[:count], 1)[::-1]
     residual = math.sqrt(np.mean((logs[:count] - intercept - slope * tau) ** 2))
     return Decay(float(slope), memory_of(float(slope)), residual)
+
+
+def input_memory(log_norms: ArrayLike) -> Decay:
+    """Return how fast the gradient from output to input dies, from its log norm by τ = 0 … T − 1.
+
+    The first one does not count. x_T may reach y_T by paths that carry nothing from step to step, such as the residual
+    path of a block, and its gradient says nothing of memory.
+    """
+    return effective_memory(np.asarray(log_norms)[1:], first=1)
 
 
 def memory_of(slope: float) -> float:
@@ -218,22 +234,19 @@ def _projected_output(scan: Scan, features: Tensor, generator: torch.Generator) 
     return (last * _directions(last, generator)).sum()
 
 
-def _norms(scalar: Tensor, states: Sequence[Sequence[Tensor]], inputs: Sequence[Tensor] = ()) -> tuple[Tensor, Tensor]:
-    """Return ‖∂scalar/∂s‖ for each s of ``states``, ``[steps, batch]``, and ‖∂scalar/∂x‖ likewise.
+def _norms(scalar: Tensor, scan: Scan) -> tuple[Tensor, Tensor]:
+    """Return ‖∂scalar/∂s_t‖ by t = 0 … T, ``[T + 1, batch]``, and ‖∂scalar/∂x_t‖ by t = 1 … T, ``[T, batch]``.
 
-    Args:
-        scalar: what depends on them.
-        states: the tensors of each state.
-        inputs: the inputs ``[batch, time, input_size]``, or nothing if they are not asked for.
+    What the scalar does not depend on has a norm of 0. There are no norms of states that do not exist.
     """
-    tensors = [tensor for state in states for tensor in state]
-    gradients = torch.autograd.grad(scalar, [*tensors, *inputs], materialize_grads=True)
-    flat, of_inputs = gradients[: len(tensors)], gradients[len(tensors) :]
-    count = len(states[0]) if states else 0
-    by_tensor = [torch.stack(flat[i::count]).reshape(len(states), len(flat[i]), -1) for i in range(count)]
+    tensors = [tensor for state in scan.states for tensor in state]
+    if not scalar.requires_grad:  # The outputs of a cell may depend on nothing, because it works without gradients.
+        scalar = scalar + 0.0 * scan.inputs.sum()
+    *flat, of_inputs = torch.autograd.grad(scalar, [*tensors, scan.inputs], materialize_grads=True)
+    count = len(scan.states[0]) if scan.states else 0
+    by_tensor = [torch.stack(flat[i::count]).reshape(len(scan.states), len(scan.inputs), -1) for i in range(count)]
     norms = vector_norm(torch.stack([vector_norm(g, dim=2) for g in by_tensor]), dim=0) if by_tensor else torch.empty(0)
-    input_norms = vector_norm(of_inputs[0], dim=2).T if of_inputs else torch.empty(0)
-    return norms, input_norms
+    return norms, vector_norm(of_inputs, dim=2).T
 
 
 def _jacobians(scan: Scan) -> list[Tensor]:
@@ -242,7 +255,7 @@ def _jacobians(scan: Scan) -> list[Tensor]:
     before = torch.cat([as_vectors(state) for state in scan.states[:-1]]).detach().requires_grad_()  # [T·batch, S]
     backward = [outputs.transpose(0, 1).flatten(0, 1) for outputs in scan.backward]
     with torch.enable_grad():
-        after = scan.step(scan.inputs.transpose(0, 1).flatten(0, 1), before, backward)
+        after = scan.step(scan.encoded.transpose(0, 1).flatten(0, 1), before, backward)
         totals = after.sum(0).unbind()  # a sum over rows gives each row's gradient: sequences and steps do not mix
     rows = [torch.autograd.grad(t, before, retain_graph=True, materialize_grads=True)[0] for t in totals]
     return list(torch.split(torch.stack(rows, dim=1), batch))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import compress
 from typing import Any
 
@@ -26,8 +27,8 @@ class Scan:
     complex number counts as two (``as_vectors``). Whole numbers in a state, such as a counter, are carried on but have
     no derivatives and are not part of s_t. Neither are tensors that are only copied, such as a dropout mask, because
     they remember nothing. The output of step t does not depend on s_t: only the steps after t do, as in F. In a
-    bidirectional model s_t holds the forward directions alone, and the outputs of the backward directions count as
-    constants.
+    bidirectional model s_t holds the forward directions alone. The outputs of the backward directions depend on the
+    inputs, and not on s_t.
 
     The model is copied and run by ``step``, never by a kernel, and in evaluation mode (without dropout). With a delay,
     the zeros after the inputs are steps as well, and T counts them. A model without a state of constant size, such as
@@ -43,20 +44,19 @@ class Scan:
 
     def __init__(self, model: SequenceModel, inputs: Tensor) -> None:
         self.model = copy_of(model).to(inputs.device).double().eval().requires_grad_(False)
-        self.inputs = pad(inputs.double(), (0, 0, 0, model.delay)).detach().clone().requires_grad_()
+        self.inputs = inputs.detach().double().clone().requires_grad_()
         self.forwards = [layers[0] for layers in self.model.layers]
         self.states: list[list[Tensor]] = []
         """s_0 … s_T, or nothing if the model has no state of constant size."""
         self.is_whole = False
         """True if every tensor of the state belongs to s_t."""
-        with torch.no_grad():
-            self.backward = self._backward_outputs()
         with torch.enable_grad():
+            self.encoded = self.model.encoder(pad(self.inputs, (0, 0, 0, model.delay)))
+            """What the first block reads at each step, ``[batch, T, features]``."""
             cells = [layer for layer in self.forwards if isinstance(layer, Cell)]
             self.like = [self._initial_state(cell) for cell in cells]
             has_derivatives = any(map(is_differentiable, leaves(self.like)))
             if len(cells) < len(self.forwards) or grows(self.like) or not has_derivatives:
-                self.features = self._run_whole()
                 return
             every_state, self.features = self._run()
             kept = [not _only_copied(every_state, place) for place in range(len(every_state[0]))]
@@ -86,7 +86,7 @@ class Scan:
         """Return s_t = F(x_t, s_{t−1}) as vectors ``[rows, S]``, for a state that belongs to s_t as a whole.
 
         Args:
-            x: x_t, ``[rows, input_size]``.
+            x: the encoded x_t, ``[rows, features]``.
             s: s_{t−1}, ``[rows, S]``.
             backward: the output of each layer's backward direction at this step, ``[rows, 0]`` where it has none.
         """
@@ -94,7 +94,7 @@ class Scan:
 
     def _step(self, x: Tensor, states: list[Any], backward: list[Tensor]) -> tuple[Tensor, list[Any]]:
         """Return the features for the decoder, and the state of each layer."""
-        features, after = self.model.encoder(x), []
+        features, after = x, []
         layers = zip(self.forwards, self.model.blocks, states, backward, strict=True)
         for cell, block, before, backward_output in layers:
             assert isinstance(cell, Cell)
@@ -110,7 +110,7 @@ class Scan:
         if any(shape[:1] != (len(self.inputs),) for shape, _ in form):
             raise InputError(f"gradient flow needs a state whose tensors are [batch, …]; got {_text(form)}")
         states, features_by_step = [_with_gradient(state)], []
-        for x, *backward in zip(self.inputs.unbind(1), *(outputs.unbind(1) for outputs in self.backward), strict=True):
+        for x, *backward in zip(self.encoded.unbind(1), *(outputs.unbind(1) for outputs in self.backward), strict=True):
             features, after = self._step(x, state, backward)
             if _form(after) != form:
                 raise InputError(
@@ -122,18 +122,27 @@ class Scan:
             states.append(_with_gradient(state))
         return states, torch.stack(features_by_step[self.model.delay :], dim=1)
 
-    def _run_whole(self) -> Tensor:
-        """Return the features for the decoder at each step that answers, by ``forward`` of the layers."""
-        features = self.model.encoder(self.inputs)
-        for layer, block, backward_outputs in zip(self.forwards, self.model.blocks, self.backward, strict=True):
-            outputs = run_layer(layer, block.before(features), self._initial_state(layer))[0]
-            features = block.after(features, torch.cat([outputs, backward_outputs], dim=2))
-        answering: Tensor = features[:, self.model.delay :]
-        return answering
+    @cached_property
+    def features(self) -> Tensor:
+        """The features for the decoder at each step that answers, ``[batch, time, features]``.
+
+        They are those of the steps, and those of ``forward`` of the layers where there is no s_t.
+        """
+        features: Tensor = self.encoded
+        with torch.enable_grad():
+            for layer, block, backward_outputs in zip(self.forwards, self.model.blocks, self.backward, strict=True):
+                outputs = run_layer(layer, block.before(features), self._initial_state(layer))[0]
+                features = block.after(features, torch.cat([outputs, backward_outputs], dim=2))
+        return features[:, self.model.delay :]
+
+    @cached_property
+    def backward(self) -> list[Tensor]:
+        """The outputs of the backward direction of each layer, ``[batch, T, output_size or 0]``."""
+        with torch.enable_grad():
+            return self._backward_outputs()
 
     def _backward_outputs(self) -> list[Tensor]:
-        """Return the outputs of the backward direction of each layer, ``[batch, time, output_size or 0]``."""
-        features, backward = self.model.encoder(self.inputs), []
+        features, backward = self.encoded, []
         for layers, block in zip(self.model.layers, self.model.blocks, strict=True):
             read = block.before(features)
             backward.append(read.new_zeros(*read.shape[:2], 0))

@@ -51,6 +51,8 @@ def slope_text(slope: float, steps: int) -> str:
         slope: the change of the natural logarithm of the gradient's norm per step.
         steps: the number of steps over which the change is summed up.
     """
+    if abs(slope * steps) < 0.005:
+        return f"keeps its size over {steps} steps"
     rate = f"e^{_number(slope, '.2g')} per step, {norm_text(slope * steps)} over {steps}"
     if abs(slope * steps) < APPRECIABLE:
         return f"keeps about its size: {rate}"

@@ -12,82 +12,95 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 from numpy.typing import NDArray
 
-from suite.plots.style import new_figure, styles_of, tidy
+from suite.plots.style import Style, new_figure, styles_of, tidy
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from suite.diagnostics.gradient_survey import SurveyRow
+    from suite.diagnostics.survey_row import SurveyRow, Through
 
     # Importing this module imports Lightning, which takes seconds.
     from suite.training.gradient_callback import GradientMeasurement
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 LOSS = "#555555"
+QUOTIENTS: dict[Through, tuple[str, str]] = {
+    "state": ("through the state", "∂s(T) / ∂s(T − τ)"),
+    "input": ("from output to input", "∂y(T) / ∂x(T − τ)"),
+}
+"""What each gradient of a survey is, in words and as a quotient."""
 MOMENTS = {"start": (0.6, ":"), "half": (0.75, "--"), "end": (1.0, "-")}
 """The opacity and the line of the three moments of a run."""
 
 
 def survey_figure(rows: Sequence[SurveyRow]) -> Figure:
-    """Draw every architecture on one plot, the one whose gradient lasts best first.
+    """Draw the gradient through the state above the one from output to input, as far as ``rows`` have them.
 
-    Bands are 95 % intervals of the mean over seeds. A gradient that is exactly 0 from some τ on drops to the bottom.
+    Each plot has every architecture of which that gradient was measured, the one whose gradient lasts best first. Bands
+    are 95 % intervals of the mean over seeds. A gradient that is exactly 0 from some τ on drops to the bottom.
     """
-    figure = new_figure(7.5, 4.0)
-    axes = figure.subplots()
-    length = rows[0].length
-    cut, styles = [], styles_of(row.label for row in rows)
+    kinds = [through for through in QUOTIENTS if any(row.through == through for row in rows)]
+    styles, longest = styles_of(row.label for row in rows), max(row.last for row in rows)
+    figure = new_figure(7.5, 0.6 + 3.4 * len(kinds))
+    for axes, through in zip(figure.subplots(len(kinds), squeeze=False)[:, 0], kinds, strict=True):
+        _draw_survey(axes, [row for row in rows if row.through == through], styles, longest)
+    seeds = f"mean over {rows[0].seeds} seeds, 95 % intervals" if rows[0].seeds > 1 else "one seed"
+    figure.suptitle(f"Gradient flow before training\n{seeds}", fontsize="medium", x=0.01, ha="left")
+    return figure
+
+
+def _draw_survey(axes: Axes, rows: Sequence[SurveyRow], styles: Mapping[str, Style], longest: int) -> None:
+    cut = []
     for row in sorted(rows, key=_reach, reverse=True):
         mean, low, high = (end / math.log(10) for end in row.curve)
         style = styles[row.label]
         last = _last_finite(mean)
-        zero = last < length and np.isneginf(mean[last + 1])
+        zero = last < row.last and np.isneginf(mean[last + 1])
+        end = f" ({'0' if zero else 'not finite'} from τ = {last + 1})" if last < row.last else ""
         axes.plot(
             mean[: last + 1],
             color=style.color,
             linestyle=style.linestyle,
             marker=style.marker,
             markersize=4.5,
-            markevery=max(1, length // 10),
-            label=row.label if last == length else f"{row.label} ({'0' if zero else 'not finite'} from τ = {last + 1})",
+            markevery=max(1, longest // 10),
+            label=row.label + end,
         )
         band = slice(0, last + 1)
-        axes.fill_between(np.arange(length + 1)[band], low[band], high[band], color=style.color, alpha=0.2, linewidth=0)
+        lags = np.arange(last + 1)
+        axes.fill_between(lags, low[band], high[band], color=style.color, alpha=0.2, linewidth=0)
         if zero:
             cut.append((last, mean[last], style.color))
-    tidy(axes, xlabel="τ (steps between the two states)", ylabel="norm of ∂s(T) / ∂s(T − τ)", xlim=(0, length))
+    title, quotient = QUOTIENTS[rows[0].through]
+    tidy(axes, xlabel="τ (steps)", ylabel=f"norm of {quotient}", xlim=(0, longest))
     _decades(axes, 6)
     bottom = axes.get_ylim()[0]
     for last, end, color in cut:
         axes.plot([last, last + 1], [end, bottom], color=color, linewidth=1)
     axes.set_ylim(bottom=bottom)
-    seeds = f"mean over {rows[0].seeds} seeds, 95 % intervals" if rows[0].seeds > 1 else "one seed"
-    axes.set_title(f"Gradient flow before training\n{seeds}", fontsize="medium", loc="left")
-    figure.legend(loc="outside right upper", frameon=False, fontsize="small")
-    return figure
+    axes.set_title(title, fontsize="medium", loc="left")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize="small")
 
 
 def draw_run(axes: Axes, measurements: Mapping[str, GradientMeasurement], color: str) -> None:
-    """Draw one run: its gradient at each moment, and in grey the other ones at the last moment.
+    """Draw one run: its gradient at each moment in colour, and in grey the other ones at the last moment.
 
-    The coloured gradient is the one from state to state, and the one from output to input where a model has no state of
+    The coloured gradient is the one through the state, or the one from output to input if a model has no state of
     constant size.
     """
     for moment, (step, flow) in measurements.items():
         alpha, line = MOMENTS[moment]
         powers = _powers(flow.input if flow.state is None else flow.state)
-        label = f"of the {'output' if flow.state is None else 'state'}, after {step:,} steps"
-        axes.plot(powers, linestyle=line, color=color, alpha=alpha, label=label)
-    quotients = "∂y(T) / ∂x(T − τ)"
+        title, _ = QUOTIENTS["input" if flow.state is None else "state"]
+        axes.plot(powers, linestyle=line, color=color, alpha=alpha, label=f"{title}, after {step:,} steps")
     if flow.state is not None and flow.loss is not None:
         loss, of_input = _powers(flow.loss), _powers(flow.input)
         axes.plot(
             np.arange(1, len(loss) + 1), loss, color=LOSS, linewidth=1, label=f"of the loss, after {step:,} steps"
         )
-        axes.plot(of_input, color=LOSS, linewidth=1, linestyle=":", label=f"of the output, after {step:,} steps")
-        quotients = f"∂s(T) / ∂s(T − τ), ∂loss / ∂s(T − τ), {quotients}"
-    axes.set(xlabel="τ (steps)", ylabel=f"norm of {quotients}")
-    axes.yaxis.label.set_fontsize("small")
+        title, _ = QUOTIENTS["input"]
+        axes.plot(of_input, color=LOSS, linewidth=1, linestyle=":", label=f"{title}, after {step:,} steps")
+    axes.set(xlabel="τ (steps)", ylabel="norm of the gradient")
     _decades(axes, 4)  # ticks are most of what the drawing costs
     axes.xaxis.set_major_locator(MultipleLocator(max(1, round(len(powers) / 2))))
     axes.legend(frameon=False, fontsize="small")
@@ -107,8 +120,8 @@ def _reach(row: SurveyRow) -> tuple[int, float]:
 
 
 def _last_finite(mean: NDArray[np.float64]) -> int:
-    """Return the largest τ that can be drawn; τ = 0 always can, because the norm is 1 there."""
-    return int(np.flatnonzero(np.isfinite(mean))[-1])
+    """Return the largest τ that can be drawn, and 0 if none can."""
+    return int(np.flatnonzero(np.isfinite(mean))[-1]) if np.isfinite(mean).any() else 0
 
 
 def _decades(axes: Axes, ticks: int) -> None:

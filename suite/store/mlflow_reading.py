@@ -15,7 +15,9 @@ from suite.planning.job import Outcome
 if TYPE_CHECKING:
     from suite.store.mlflow_tracking import Tracking
 
-CURVES = ("train/", "validation/", "gradient/")
+BY_LAG = ("gradient/", "input_gradient/")
+"""The beginnings of the names of metrics whose step is a lag."""
+CURVES = ("train/", "validation/", *BY_LAG)
 """The beginnings of the names of metrics that are measured during a run."""
 
 
@@ -59,7 +61,7 @@ def _curves(tracking: Tracking, run_id: str, run: Run) -> tuple[tuple[int, dict[
     by_lag: dict[int, dict[str, float]] = {}
     for name in run.data.metrics:
         if name.startswith(CURVES):
-            points = by_lag if name.startswith("gradient/") else by_step
+            points = by_lag if name.startswith(BY_LAG) else by_step
             for metric in tracking.client.get_metric_history(run_id, name):
                 points.setdefault(metric.step, {})[name] = metric.value
     return (*sorted(by_step.items()), *sorted(by_lag.items()))

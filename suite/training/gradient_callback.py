@@ -11,12 +11,15 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from suite.diagnostics.gradients import GradientFlow, effective_memory, gradient_flow
+from suite.diagnostics.gradients import Decay, GradientFlow, effective_memory, gradient_flow, input_memory
 from suite.experiment.run_config import derived_seed
 from suite.training.lightning_module import TrainingModule
 
 SEQUENCES = 16
-"""The number of sequences, from the validation split. They and the random vectors are the same at each moment."""
+"""The number of sequences, from the validation split. They and the random vectors are the same at each moment.
+
+The gradient through the state is measured on all of them, and the other ones on the first half.
+"""
 HALF_FROM = 500
 """A run of at least this many steps is measured half-way too. A measurement costs as much as five to eight steps, and
 three of them should take less than a twentieth of a run."""
@@ -84,8 +87,7 @@ class GradientCallback(pl.Callback):
         """The slope of the log norm per step, −1/slope, and the log norm at the last τ, for each moment and curve."""
         metrics = {"diagnostics_seconds": self.seconds}
         for moment, (_, flow) in self.measured.items():
-            for name, curve in _curves(flow).items():
-                decay = effective_memory(curve)
+            for name, (curve, decay) in _curves(flow).items():
                 metrics[f"{name}_slope_{moment}"] = decay.slope
                 metrics[f"{MEMORY[name]}_{moment}"] = decay.memory
                 metrics[f"{name}_log_norm_{moment}"] = curve[-1].item()
@@ -96,10 +98,10 @@ MEMORY = {"gradient": "effective_memory", "input_gradient": "input_gradient_memo
 """The name of the effective memory of each curve."""
 
 
-def _curves(flow: GradientFlow) -> dict[str, Tensor]:
-    """Return the curves of a measurement by the names of their metrics: log norm by τ = 0, 1, 2, …"""
-    through_state = {} if flow.state is None else {"gradient": flow.state}
-    return {**through_state, "input_gradient": flow.input}
+def _curves(flow: GradientFlow) -> dict[str, tuple[Tensor, Decay]]:
+    """Return the curves of a measurement by the names of their metrics: log norm by τ = 0, 1, 2, …, and its decay."""
+    through_state = {} if flow.state is None else {"gradient": (flow.state, effective_memory(flow.state))}
+    return {**through_state, "input_gradient": (flow.input, input_memory(flow.input))}
 
 
 def lag_curves(measured: Mapping[str, GradientMeasurement]) -> list[tuple[int, dict[str, float]]]:
@@ -109,7 +111,7 @@ def lag_curves(measured: Mapping[str, GradientMeasurement]) -> list[tuple[int, d
     """
     points: dict[int, dict[str, float]] = {}
     for moment, (_, flow) in measured.items():
-        for name, curve in _curves(flow).items():
+        for name, (curve, _) in _curves(flow).items():
             last = len(curve) - 1
             for lag in sorted({*(2**i for i in range(last.bit_length())), last}):
                 power = curve[lag].item() / math.log(10)
@@ -126,7 +128,7 @@ def as_data(measured: Mapping[str, GradientMeasurement]) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for moment, (step, flow) in measured.items():
         data[moment] = {"step": step, "log_input_gradient": _finite(flow.input.tolist())}
-        data[moment]["input"] = dict(zip(DECAY, _finite(list(effective_memory(flow.input))), strict=True))
+        data[moment]["input"] = dict(zip(DECAY, _finite(list(input_memory(flow.input))), strict=True))
         if flow.state is not None and flow.loss is not None:
             data[moment]["log_state_gradient"] = _finite(flow.state.tolist())
             data[moment]["log_loss_gradient"] = _finite(flow.loss.tolist())

@@ -22,7 +22,7 @@ from suite.architectures import Cell
 from suite.claims.claim import load as load_claim
 from suite.cli import info as cli
 from suite.console.gradient_table import as_json, show
-from suite.diagnostics.gradient_survey import Arm, SurveyRow, over_seeds, survey
+from suite.diagnostics.gradient_survey import Arm, survey
 from suite.diagnostics.gradients import (
     LARGEST_EXACT_STATE,
     effective_memory,
@@ -33,6 +33,7 @@ from suite.diagnostics.gradients import (
     state_gradient,
 )
 from suite.diagnostics.scan import Scan
+from suite.diagnostics.survey_row import SurveyRow, Through, over_seeds
 from suite.engines import Signals
 from suite.errors import InputError
 from suite.experiment.loading import load
@@ -45,6 +46,7 @@ from suite.plots.style import save
 from suite.registry import architectures, tasks
 from suite.running.execute import execute
 from suite.store.lease import Leases
+from suite.store.mlflow_reading import finished_runs
 from suite.store.store import Store
 from suite.training.gradient_callback import HALF_FROM, as_data
 from suite.training.train import train
@@ -280,7 +282,7 @@ def test_both_curves_come_from_one_pass() -> None:
     model = build_model("gru", {}, 2, HIDDEN, 1)
     flow = gradient_flow(model, task, batch, generator())
     assert_close(flow.state, mean_log(state_gradient(model, batch.inputs, generator())))
-    assert_close(flow.loss, mean_log(loss_gradient(model, task, batch)).flip(0))
+    assert_close(flow.loss, mean_log(loss_gradient(model, task, batch.rows(slice(2)))).flip(0))
 
 
 def test_model_and_generators_are_left_as_they_were() -> None:
@@ -385,14 +387,16 @@ def test_an_effective_memory_has_the_interval_of_its_slope() -> None:
 def test_a_survey_measures_labels_with_options_on_the_same_data() -> None:
     labels = ["rnn nonlinearity=relu init=identity", "rnn init=orthogonal", "rnn depth=2 bidirectional=true", "mlp"]
     rows = survey([*map(Arm.from_label, labels)], length=20, parameters=2000, seeds=2)
-    identity, orthogonal, deep, mlp = rows
-    assert [row.label for row in rows] == labels
-    assert all(row.logs.shape == (2, 21) for row in rows)
-    assert mlp.memory.mean == mlp.memory.low == mlp.memory.high == 9.0
-    assert deep.hidden_size < orthogonal.hidden_size
-    assert deep.memory.mean < orthogonal.memory.mean < identity.memory.mean
+    assert [(row.through, row.label) for row in rows] == [(kind, x) for kind in ("state", "input") for x in labels]
+    for its, shape in ((rows[:4], (2, 21)), (rows[4:], (2, 20))):
+        _, orthogonal, deep, mlp = its
+        assert all(row.logs.shape == shape for row in its)
+        assert mlp.memory.mean == mlp.memory.low == mlp.memory.high == 9.0
+        assert deep.hidden_size < orthogonal.hidden_size
+        assert deep.memory.mean < orthogonal.memory.mean
+    assert rows[1].memory.mean < rows[0].memory.mean
     alone = survey([Arm.from_label(labels[1])], length=20, parameters=2000, seeds=2)
-    assert np.array_equal(alone[0].logs, orthogonal.logs)
+    assert all(np.array_equal(row.logs, same.logs) for row, same in zip(alone, (rows[1], rows[5]), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -449,10 +453,12 @@ def test_a_turning_gradient_shows_neither_slope_nor_memory() -> None:
     assert json.loads(as_json([row]))[0]["monotone"] is False
 
 
-def rows_of_everything() -> list[SurveyRow]:
-    slopes = np.linspace(-2.0, 0.1, len(architectures.names()))
+def rows_of_everything(through: Through = "state") -> list[SurveyRow]:
+    names = architectures.names()
+    slopes = np.linspace(-2.0, 0.1, len(names))
     noise = np.random.default_rng(0).normal(size=(5, 1)) / 100
-    rows = [SurveyRow(n, 64, (s + noise) * np.arange(101)) for n, s in zip(architectures.names(), slopes, strict=True)]
+    lags = np.arange(101 if through == "state" else 100)
+    rows = [SurveyRow(n, 64, (s + noise) * lags, through) for n, s in zip(names, slopes, strict=True)]
     rows[0].logs[:, 10:] = -math.inf
     return rows
 
@@ -483,9 +489,12 @@ def test_the_picture_has_every_architecture_and_the_same_bytes_every_time(tmp_pa
     for first, second in zip(*written, strict=True):
         assert first.read_bytes() == second.read_bytes()
     text = written[0][1].read_text(encoding="utf-8")
-    assert all(row.label in text for row in rows)
+    assert all(text.count(f">{row.label}<") == 1 for row in rows[2:])
+    assert "from output to input" not in text
     assert f"{rows[0].label} (0 from τ = 10)" in text
     assert f"{rows[1].label} (not finite from τ = 50)" in text
+    _, both = save(survey_figure([*rows, *rows_of_everything("input")]), tmp_path / "both")
+    assert both.read_text(encoding="utf-8").count(f"{rows[0].label} (0 from τ = 10)") == 2
 
 
 def test_the_command_draws_and_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -497,7 +506,8 @@ def test_the_command_draws_and_prints(tmp_path: Path, capsys: pytest.CaptureFixt
         "parameters": None,
     }
     cli.gradients(**few, seeds=2, output=tmp_path / "new", as_json=True)
-    assert [row["architecture"] for row in json.loads(capsys.readouterr().out)] == ["rnn", "mlp window=3"]
+    found = [(row["architecture"], row["through"]) for row in json.loads(capsys.readouterr().out)]
+    assert found == [(name, kind) for kind in ("state", "input") for name in ("rnn", "mlp window=3")]
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["gradients.png", "gradients.svg"]
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"--output .*cannot be written"):
@@ -569,4 +579,11 @@ def test_a_recorded_run_has_the_curves_and_the_picture(tmp_path: Path) -> None:
         ("end", 500),
     ]
     assert found["end"]["slope"] == outcome.metrics["gradient_slope_end"]
+    assert found["end"]["input"]["slope"] == outcome.metrics["input_gradient_slope_end"]
+    assert len(found["end"]["log_input_gradient"]) == 10
+    (read,) = (outcome for _, outcome in finished_runs(store.tracking, "e", lambda environment: ""))
+    assert read.curves == outcome.curves
+    by_lag = {lag: set(point) for lag, point in read.curves if any("gradient/" in name for name in point)}
+    both = {f"{name}/{moment}" for name in ("gradient", "input_gradient") for moment in ("start", "half", "end")}
+    assert by_lag == {**dict.fromkeys((1, 2, 4, 8), both), 9: {n for n in both if "input" in n}, 10: both - by_lag[9]}
     assert (data.parent / "learning_curve.png").stat().st_size > 10_000

@@ -21,7 +21,8 @@ LAYER_NORM = [*np.linspace(0, math.log(0.21), 50, endpoint=False), *np.linspace(
         (-0.0124, 100, "shrinks by e^−0.012 per step, 0.29 over 100"),
         (0.031, 200, "grows by e^0.031 per step, 10^2.7 over 200"),
         (-0.001, 100, "keeps about its size: e^−0.001 per step, 0.9 over 100"),
-        (0.0, 100, "keeps about its size: e^0 per step, 1 over 100"),
+        (9.4e-06, 99, "keeps its size over 99 steps"),
+        (0.0, 100, "keeps its size over 100 steps"),
     ],
 )
 def test_a_slope_says_in_words_what_it_does_per_step_and_over_all_steps(slope: float, steps: int, text: str) -> None:
