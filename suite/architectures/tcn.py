@@ -10,6 +10,7 @@ from torch import Tensor, nn, relu
 from torch.linalg import vector_norm
 from torch.nn.functional import conv2d, linear
 
+from suite import kernels
 from suite.architectures._base import Cell, bias, weight
 
 Windows = tuple[Tensor, ...]
@@ -70,7 +71,14 @@ class TCN(Cell[Windows]):
 
     def forward(self, inputs: Tensor, state: Windows | None = None) -> tuple[Tensor, Windows]:
         """Compute each convolution over the whole sequence, because nothing is recurrent."""
-        return self._run(_Convolution.forward, inputs, self.initial_state(len(inputs)) if state is None else state)
+        windows = self.initial_state(len(inputs)) if state is None else state
+        kernel = kernels.find("tcn", inputs, *windows, *self.parameters())
+        if kernel is None:
+            return self._run(_Convolution.forward, inputs, windows)
+        convolutions = self._in_order()
+        residual = () if self.input_size == self.hidden_size else (self.R, self.r)
+        Ws, bs = [part.matrices() for part in convolutions], [part.b for part in convolutions]
+        return kernel(inputs, windows, Ws, bs, residual)  # type: ignore[no-any-return]
 
     def _run(
         self, convolve: Callable[[_Convolution, Tensor, Tensor], tuple[Tensor, Tensor]], x: Tensor, state: Windows

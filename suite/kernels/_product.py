@@ -28,12 +28,13 @@ PANEL = VECTORS * LANES
 def _tile(rows: int, vectors: int) -> Any:
     """Generate LLVM code for ``C[r, :] = Σ_k A[r, k] B[k, :]`` with ``rows`` rows and ``vectors`` vectors.
 
-    With ``add`` the product is added to C. If fewer rows are left, the last one stands in for the missing ones, which
+    ``a_step`` is the distance from A[r, k] to A[r, k + 1], and ``b_step`` that from a row of B to the next. With
+    ``add`` the product is added to C. If fewer rows are left, the last one stands in for the missing ones, which
     then compute and write the same numbers.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        c, c_stride, a, a_stride, b, depth, rows_left, add = arguments
+        c, c_stride, a, a_stride, a_step, b, b_step, depth, rows_left, add = arguments
         fma = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(LLVM_VECTOR, [LLVM_VECTOR] * 3), f"llvm.fma.v{LANES}f32"
         )
@@ -60,11 +61,11 @@ def _tile(rows: int, vectors: int) -> Any:
         k = builder.phi(INT)
         k.add_incoming(INT(0), entry)
         total = {cell: builder.phi(LLVM_VECTOR) for cell in tile}
-        b_row = builder.gep(b, [builder.mul(k, INT(vectors * LANES))])
+        b_row = builder.gep(b, [builder.mul(k, b_step)])
         b_vector = [load(b_row, v) for v in range(vectors)]
         after = {}
         for r in range(rows):
-            number = everywhere(builder, builder.load(builder.gep(a_row[r], [k])))
+            number = everywhere(builder, builder.load(builder.gep(a_row[r], [builder.mul(k, a_step)])))
             for v in range(vectors):
                 after[r, v] = builder.call(fma, [number, b_vector[v], total[r, v]])
         following = builder.add(k, INT(1))
@@ -80,8 +81,20 @@ def _tile(rows: int, vectors: int) -> Any:
         return context.get_dummy_value()
 
     @instruction
-    def tile(_: Any, c: Any, c_stride: Any, a: Any, a_stride: Any, b: Any, depth: Any, rows_left: Any, add: Any) -> Any:
-        return types.void(c, c_stride, a, a_stride, b, depth, rows_left, add), codegen
+    def tile(
+        _: Any,
+        c: Any,
+        c_stride: Any,
+        a: Any,
+        a_stride: Any,
+        a_step: Any,
+        b: Any,
+        b_step: Any,
+        depth: Any,
+        rows_left: Any,
+        add: Any,
+    ) -> Any:
+        return types.void(c, c_stride, a, a_stride, a_step, b, b_step, depth, rows_left, add), codegen
 
     return tile
 
@@ -116,13 +129,42 @@ def product(C, A, packed, c_at, c_stride, a_at, a_stride, rows, depth, width, ad
             a = _pointer(A, a_at + row * a_stride)
             if wide:
                 if left > FEW:
-                    _wide(c, c_stride, a, a_stride, b, depth, left, add)
+                    _wide(c, c_stride, a, a_stride, 1, b, PANEL, depth, left, add)
                 else:
-                    _wide_few(c, c_stride, a, a_stride, b, depth, left, add)
+                    _wide_few(c, c_stride, a, a_stride, 1, b, PANEL, depth, left, add)
             elif left > FEW:
-                _narrow(c, c_stride, a, a_stride, b, depth, left, add)
+                _narrow(c, c_stride, a, a_stride, 1, b, LANES, depth, left, add)
             else:
-                _narrow_few(c, c_stride, a, a_stride, b, depth, left, add)
+                _narrow_few(c, c_stride, a, a_stride, 1, b, LANES, depth, left, add)
+            row += ROWS if left > FEW else FEW
+        column += PANEL if wide else LANES
+
+
+@compiled_once
+def outer_product(C, A, B, c_at, c_stride, a_at, a_stride, b_at, b_stride, depth, rows, width):  # type: ignore[no-untyped-def]
+    """Compute ``C[:rows, :width] += A[:, :rows]ᵀ @ B[:, :width]``, where A and B have ``depth`` rows and no packing.
+
+    All three are matrices inside flat arrays. They begin at ``_at``, and their rows are ``_stride`` numbers apart.
+    ``width`` is a multiple of ``LANES``, and there are at least one row and depth 1.
+    """
+    column = 0
+    while column < width:
+        wide = width - column >= PANEL
+        b = _pointer(B, b_at + column)
+        row = 0
+        while row < rows:
+            left = rows - row
+            c = _pointer(C, c_at + row * c_stride + column)
+            a = _pointer(A, a_at + row)
+            if wide:
+                if left > FEW:
+                    _wide(c, c_stride, a, 1, a_stride, b, b_stride, depth, left, 1)
+                else:
+                    _wide_few(c, c_stride, a, 1, a_stride, b, b_stride, depth, left, 1)
+            elif left > FEW:
+                _narrow(c, c_stride, a, 1, a_stride, b, b_stride, depth, left, 1)
+            else:
+                _narrow_few(c, c_stride, a, 1, a_stride, b, b_stride, depth, left, 1)
             row += ROWS if left > FEW else FEW
         column += PANEL if wide else LANES
 
