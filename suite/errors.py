@@ -54,11 +54,16 @@ def unknown(kind: str, name: str, accepted: Iterable[str], *, of: str = "", othe
         other: another form that is accepted, such as ``a path ending in .toml``.
     """
     names = sorted(accepted)
-    nearest = get_close_matches(name[:MOST_SHOWN], names, n=1)
-    hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
     owner = f" of {of}" if of else ""
     more = f", or {other}" if other else ""
-    return InputError(f"unknown {kind} {shortened(name)}{owner}; available: {', '.join(names) or 'none'}{more}{hint}")
+    listed = f"available: {', '.join(names) or 'none'}{more}"
+    return InputError(f"unknown {kind} {shortened(name)}{owner}; {listed}{did_you_mean(name, names)}")
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return the end of a message about an unknown name: the nearest of some names, or nothing if none is near."""
+    nearest = get_close_matches(name[:MOST_SHOWN], sorted(names), n=1)
+    return f" (did you mean {nearest[0]!r}?)" if nearest else ""
 
 
 LONGEST_SUMMARY = 2000

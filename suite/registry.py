@@ -10,6 +10,8 @@ import importlib
 import importlib.util
 import inspect
 import os
+import re
+import sys
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import cached_property
@@ -17,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from suite.errors import InputError, reason_of, summary_of, unknown
+from suite.errors import InputError, did_you_mean, reason_of, summary_of, unknown
 from suite.imports.search_path import hidden
 from suite.options import check_option, not_an_option, option_types, same
 
@@ -161,13 +163,21 @@ def _import(kind: str, name: str, module_name: str) -> ModuleType:
         return importlib.import_module(module_name)
     except ImportError as error:
         cause: BaseException = error
-        reason = hidden(error.name or "") or str(error)
+        reason = hidden(error.name or "") or _missing_name(error) or str(error)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # A module can raise anything while it is imported, also SystemExit.
         cause = error
         reason = summary_of(error)
     raise InputError(f"cannot import {kind} {name!r}: {reason}") from cause
+
+
+def _missing_name(error: ImportError) -> str:
+    """Return what ``from MODULE import NAME`` raises for a name that a module lacks, with the nearest that it has."""
+    found = re.match(r"cannot import name '(\w+)' from '([\w.]+)'", str(error))
+    if found is None or found[2] not in sys.modules:
+        return ""
+    return found[0] + did_you_mean(found[1], dir(sys.modules[found[2]]))
 
 
 architectures: Registry[Layer] = Registry("architecture", "suite.architectures", "Layer", "Cell or Layer")
