@@ -66,6 +66,11 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     return f" (did you mean {nearest[0]!r}?)" if nearest else ""
 
 
+def many(number: int, what: str) -> str:
+    """Return a number of things in words, such as ``1 run`` and ``1,200 runs``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 LONGEST_SUMMARY = 2000
 """The largest number of characters in the summary of an error."""
 

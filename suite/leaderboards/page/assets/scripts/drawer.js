@@ -81,7 +81,7 @@ function tuning(row, label) {
   const pairs = searched.map(([key, value]) => html("div", {}, html("dt", {}, name(key)), html("dd", {}, html("code", {}, plainText(value)), edges.has(key) && " ", edges.has(key) && html("span", { class: "edge", title: "The best value lies at an edge of what was searched, so a better one may lie beyond." }, "⚠ at the edge"))));
   const both = [["untuned default", row.default_validation, row.default_remark], ["chosen trial", row.tuned_validation]].filter(([, value]) => known(value)).map(([what, mean, remark]) => [what, { mean, low: null, high: null, remark }]);
   const [mean, low, high] = row.evaluated_validation;
-  const evaluated = [`mean of ${row.seeds.length} fresh seeds`, row.seeds.length > 1 ? { mean, low, high } : { mean, low: null, high: null }];
+  const evaluated = [`mean of ${row.seeds.length} fresh seed${row.seeds.length === 1 ? "" : "s"}`, row.seeds.length > 1 ? { mean, low, high } : { mean, low: null, high: null }];
   const compared = both.length > 0 && html("table", { class: "plain" }, html("thead", {}, html("tr", {}, html("th", { scope: "col" }, "trial"), html("th", { scope: "col" }, "validation skill"))),
     html("tbody", {}, [...both, evaluated].map(([what, skill]) => html("tr", {}, html("th", { scope: "row" }, what), skillCell({ architecture: label, ...skill }, "td", 110, 24)))));
   return { node: html("div", { class: "two" },
