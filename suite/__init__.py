@@ -69,6 +69,7 @@ def run(
         RuntimeError: if runs have failed three times. All others are done.
     """
     from suite import engines
+    from suite.errors import many
 
     engines.end_while_importing_script()
     from suite.contracts.look import check_contracts
@@ -87,7 +88,7 @@ def run(
     plan = runner.open_plan(selected, opened_store)
     given_up = runner.run(plan, opened_store, engines.make(workers=workers))
     if given_up:
-        raise RuntimeError(f"{len(given_up)} runs failed: {'; '.join(sorted(set(given_up.values())))}")
+        raise RuntimeError(f"{many(len(given_up), 'run')} failed: {'; '.join(sorted(set(given_up.values())))}")
     return build_leaderboard(plan).rows
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import sys
+import traceback
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -41,7 +43,9 @@ def shortened(value: object) -> str:
     return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN // 2]} … {text[-20:]}"
 
 
-def unknown(kind: str, name: str, accepted: Iterable[str], *, of: str = "", other: str = "") -> InputError:
+def unknown(
+    kind: str, name: str, accepted: Iterable[str], *, of: str = "", other: str = "", likely: str = ""
+) -> InputError:
     """Return the error for a name that is not among the accepted ones.
 
     Its message is ``unknown task 'coppy_memory'; available: … (did you mean 'copy_memory'?)``.
@@ -52,13 +56,30 @@ def unknown(kind: str, name: str, accepted: Iterable[str], *, of: str = "", othe
         accepted: the names that are accepted.
         of: the thing to which the name belongs, if that is not obvious.
         other: another form that is accepted, such as ``a path ending in .toml``.
+        likely: the name that was probably meant; by default, it is the nearest of those that are accepted.
     """
     names = sorted(accepted)
-    nearest = get_close_matches(name[:MOST_SHOWN], names, n=1)
-    hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
     owner = f" of {of}" if of else ""
     more = f", or {other}" if other else ""
+    hint = did_you_mean(likely or nearest(name, names))
     return InputError(f"unknown {kind} {shortened(name)}{owner}; available: {', '.join(names) or 'none'}{more}{hint}")
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return the one of some names that a name comes nearest to, or else the first that it begins; mostly empty."""
+    ordered = sorted(names)
+    begun = (other for other in ordered if len(name) > 1 and other.startswith(name))
+    return next(iter(get_close_matches(name[:MOST_SHOWN], ordered, n=1)), "") or next(begun, "")
+
+
+def did_you_mean(likely: str) -> str:
+    """Return the end of a message about a name that was probably meant, and nothing without one."""
+    return f" (did you mean {likely!r}?)" if likely else ""
+
+
+def many(number: int, what: str) -> str:
+    """Return a number of things in words, such as ``1 run`` and ``1,200 runs``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 LONGEST_SUMMARY = 2000
@@ -75,6 +96,23 @@ def reason_of(error: BaseException) -> str:
     """Return what an error of somebody else's code says, in one line. Only a ``ValueError`` speaks for itself."""
     text = _message_of(error)
     return text if type(error) is ValueError and text else summary_of(error)
+
+
+def line_of(error: BaseException, cls: type) -> str:
+    """Say which line of the file of a class an error has passed; empty if it passed none."""
+    file = file_of(cls)
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f" (line {lines[-1]} of {file.rpartition('/')[2]})" if lines else ""
+
+
+def file_of(cls: type) -> str:
+    """Return the file of the module of a class, and an empty text where it has none."""
+    return getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
+
+
+def qualified_name(cls: type) -> str:
+    """Return the name of a class in the form ``my_cell:Mine``."""
+    return f"{cls.__module__}:{cls.__qualname__}"
 
 
 def _message_of(error: BaseException) -> str:
@@ -96,12 +134,17 @@ class Problem(NamedTuple):
 
 
 def first_problem(error: ValidationError) -> Problem:
-    """Return the first problem of a pydantic error; for a union, it is that of the member that fits best."""
-    details = max(error.errors(), key=lambda details: len(details["loc"]))
+    """Return the first problem of a pydantic error; for a union, it is that of the member that fits best.
+
+    A key that is missing comes last, because it is mostly one that stands there misspelt.
+    """
+    details = max(error.errors(), key=lambda details: (details["type"] != "missing", len(details["loc"])))
     path = [str(part) for part in details["loc"]]
     rule = details["msg"].removeprefix("Value error, ")
     rule = (rule[0].lower() + rule[1:]).replace("a valid tuple", "a list").replace("tuple", "a list")
     received = f"; got {shortened(details['input'])}" if details["type"] not in ("missing", "value_error") else ""
+    if details["type"] == "missing" and isinstance(details["input"], Mapping):
+        received = "".join(f"; got {key!r}" for key in get_close_matches(path[-1], details["input"], n=1, cutoff=0.75))
     return Problem(path, rule + received, details["type"] == "extra_forbidden")
 
 

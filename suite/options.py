@@ -7,7 +7,7 @@ constructor keeps its default, which is part of the hashed source.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
-from suite.errors import InputError, first_problem, reason_of, unknown
+from suite.errors import InputError, first_problem, nearest, reason_of, unknown
 
 PLAIN = "a number, a text, true, false, or a list or table of these"
 
@@ -69,11 +69,20 @@ def _adapter(cls: Callable[..., Any], option: str) -> TypeAdapter[Any]:
     return TypeAdapter(option_types(cls)[option][0], config=ConfigDict(strict=True, allow_inf_nan=False))
 
 
-def not_an_option(cls: Callable[..., Any], option: str, owner: str) -> InputError:
-    """Return the error for a setting that is no option of a class."""
+def not_an_option(cls: Callable[..., Any], option: str, owner: str, settings: Iterable[str] = ()) -> InputError:
+    """Return the error for a setting that is no option of a class.
+
+    Args:
+        cls: the class.
+        option: the name that was received.
+        owner: what has the options, for the message.
+        settings: what the same table accepts beside options.
+    """
     parameter, default = _parameters(cls).get(option), _defaults(cls).get(option)
     if parameter is None or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-        return unknown("option", option, option_types(cls), of=owner)
+        options, beside = option_types(cls), sorted(settings)
+        other = f"one of the settings {', '.join(beside)}" if beside else ""
+        return unknown("option", option, options, of=owner, other=other, likely=nearest(option, [*options, *beside]))
     if parameter.kind is parameter.POSITIONAL_ONLY:
         return InputError(f"{option} of {owner} cannot be set, because the constructor takes it by position only")
     return InputError(f"{option} of {owner} cannot be set, because its default is {default!r}; an option holds {PLAIN}")

@@ -10,14 +10,17 @@ import importlib
 import importlib.util
 import inspect
 import os
-from collections.abc import Callable, Mapping
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from suite.errors import InputError, reason_of, summary_of, unknown
+from suite.errors import InputError, did_you_mean, nearest, reason_of, summary_of, unknown
 from suite.imports.search_path import hidden
 from suite.options import check_option, not_an_option, option_types, same
 
@@ -84,7 +87,8 @@ class Registry(Generic[T]):
             InputError: if it does neither.
         """
         if not is_class_name(name) and name not in self.names():
-            raise unknown(self.kind, name, self.names(), other="package.module:Class")
+            other, likely = "package.module:Class", likely_class_name(name)
+            raise unknown(self.kind, name, self.names(), other=other, likely=likely)
 
     def get(self, name: str) -> type[T]:
         """Return the class of this name.
@@ -106,7 +110,7 @@ class Registry(Generic[T]):
         if class_name:
             if class_name not in classes:
                 check_hidden(self.kind, name)
-                raise unknown(f"{self.bases} in {module_name}", class_name, classes)
+                raise self._not_one(module, class_name, base, classes)
             return classes[class_name]
         public = [value for key, value in classes.items() if not key.startswith("_")]
         if len(public) != 1:
@@ -116,8 +120,23 @@ class Registry(Generic[T]):
             )
         return public[0]
 
-    def options(self, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all options of a class: those in ``settings``, checked by name and type, and the defaults of the rest.
+    def _not_one(self, module: ModuleType, class_name: str, base: type[T], classes: Iterable[str]) -> InputError:
+        """Return the error for a name that is none of the classes of a module."""
+        if class_name not in vars(module):
+            return unknown(f"{self.bases} in {module.__name__}", class_name, classes)
+        value, name = vars(module)[class_name], f"{module.__name__}:{class_name}"
+        if inspect.isclass(value) and issubclass(value, base):
+            home = f"{value.__module__}:{value.__qualname__}"
+            return InputError(f"{self.kind} {name!r}: {class_name} comes from another module; name it {home!r}")
+        return InputError(f"{self.kind} {name!r}: {class_name} is not a subclass of {self.bases}")
+
+    def options(self, name: str, given: Mapping[str, Any], settings: Iterable[str] = ()) -> dict[str, Any]:
+        """Return all options of a class: those that are given, checked by name and type, and the defaults of the rest.
+
+        Args:
+            name: the name of the class.
+            given: the values of some options.
+            settings: what the table of the options accepts beside them, for the message about an unknown one.
 
         Raises:
             InputError: if the class has no such option, or the value of one is not of its type.
@@ -125,9 +144,9 @@ class Registry(Generic[T]):
         cls: Callable[..., Any] = self.get(name)
         accepted, owner = option_types(cls), f"{self.kind} {name!r}"
         values = {option: deepcopy(default) for option, (_, default) in accepted.items()}
-        for option, value in settings.items():
+        for option, value in given.items():
             if option not in accepted:
-                raise not_an_option(cls, option, owner)
+                raise not_an_option(cls, option, owner, settings)
             values[option] = check_option(cls, option, value, owner)
         return values
 
@@ -142,6 +161,15 @@ def is_class_name(name: str) -> bool:
     """Tell whether a name has the form ``package.module:Class``."""
     module, _, class_name = name.partition(":")
     return all(part.isidentifier() for part in (*module.split("."), class_name))
+
+
+def likely_class_name(name: str) -> str:
+    """Return ``my_cell:Leaky`` for a class that is written as ``my_cell.py:Leaky`` or ``my_cell.Leaky``; else empty."""
+    path, colon, class_name = name.rpartition(":")
+    if not colon:
+        path, _, class_name = name.rpartition(".")
+    likely = f"{path.removesuffix('.py').removeprefix('./').replace('/', '.')}:{class_name}"
+    return likely if likely != name and is_class_name(likely) and class_name[0].isupper() else ""
 
 
 def import_user_module(kind: str, name: str) -> ModuleType:
@@ -176,13 +204,35 @@ def _import(kind: str, name: str, module_name: str) -> ModuleType:
         return importlib.import_module(module_name)
     except ImportError as error:
         cause: BaseException = error
-        reason = hidden(error.name or "") or str(error)
+        reason = hidden(error.name or "") or _missing_name(error) or f"{error}{did_you_mean(_likely_file(name, error))}"
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # A module can raise anything while it is imported, also SystemExit.
         cause = error
         reason = summary_of(error)
     raise InputError(f"cannot import {kind} {name!r}: {reason}") from cause
+
+
+def _missing_name(error: ImportError) -> str:
+    """Return what ``from MODULE import NAME`` raises for a name that a module lacks, with the nearest that it has."""
+    found = re.match(r"cannot import name '(\w+)' from '([\w.]+)'", str(error))
+    if found is None or found[2] not in sys.modules:
+        return ""
+    return found[0] + did_you_mean(nearest(found[1], dir(sys.modules[found[2]])))
+
+
+def _likely_file(name: str, error: ImportError) -> str:
+    """Return the name of a class in the file that was probably meant, where the module of the class does not exist."""
+    top = name.partition(":")[0].partition(".")[0]
+    if likely := likely_class_name(name):
+        return likely
+    if ":" not in name or error.name != top:
+        return ""
+    with suppress(OSError):
+        modules = [entry.removesuffix(".py") for entry in os.listdir() if entry.endswith(".py")]
+        if module := nearest(top, modules):
+            return name.replace(top, module, 1)
+    return ""
 
 
 architectures: Registry[Layer] = Registry("architecture", "suite.architectures", "Layer", "Cell or Layer")

@@ -285,6 +285,44 @@ def test_what_is_not_asked_for_and_what_is_not_hidden_is_not_named(working: Path
         architectures.get("collections:Mine")
 
 
+@pytest.mark.parametrize(
+    "copies", [(), ("memspan/memspan/__init__",), ("memspan/__init__", "memspan/_own_packages")], ids=len
+)
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (
+            "from memspan import Cell, input_weights",
+            r"cannot import name 'input_weights' from 'memspan' \(did you mean 'input_weight'\?\)",
+        ),
+        ("from memspan import Cell, qqq", "cannot import name 'qqq' from 'memspan'"),
+        ("from memspan.models import foo", r"No module named 'memspan\.models'"),
+        ("from numpy import arrange", r"cannot import name 'arrange' from 'numpy' \(did you mean 'arange'\?\)"),
+    ],
+)
+def test_what_memspan_lacks_is_named_beside_the_command_and_beside_a_copy_of_memspan(
+    working: Path, monkeypatch: pytest.MonkeyPatch, copies: tuple[str, ...], line: str, reason: str
+) -> None:
+    """Python searches the folder of the command first, where ``memspan`` is a program and no module."""
+    (working / "bin").mkdir()
+    for program in ("memspan", "numpy"):
+        (working / "bin" / program).write_text("", encoding="utf-8")
+    monkeypatch.setattr(sys, "path", [str(working / "bin"), *sys.path])
+    write(working, {"my_typo": line, **dict.fromkeys(copies, "")})
+    with pytest.raises(InputError, match=f"^cannot import architecture 'my_typo:Mine': {reason}$"):
+        architectures.get("my_typo:Mine")
+
+
+def test_a_file_of_ones_own_that_is_called_memspan_is_named(working: Path) -> None:
+    write(working, {"memspan": "class Mine: ...", "my_typo": "from memspan import Mine"})
+    reason = (
+        "'memspan' is a package of memspan, so the file memspan.py in the working folder is not imported; rename it"
+    )
+    for name in ("my_typo:Mine", "memspan:Mine"):
+        with pytest.raises(InputError, match=f"^cannot import architecture '{name}': {reason}$"):
+            architectures.get(name)
+
+
 def test_a_hidden_module_ends_a_command_with_one_message(folder: Path) -> None:
     write(folder, {"copy": ""})
     (folder / "mine.toml").write_text(EXPERIMENT.replace("my_cell", "copy"), encoding="utf-8")

@@ -175,8 +175,39 @@ def test_a_qualified_name_that_leads_nowhere_says_so(folder: Folder) -> None:
     nearest = r"unknown Cell or Layer in dropped_in\.mine 'Mime'; available: Mine \(did you mean 'Mine'\?\)"
     with pytest.raises(InputError, match=nearest):
         architectures.get("dropped_in.mine:Mime")
-    with pytest.raises(InputError, match=r"unknown Task in dropped_in\.mine 'Mine'; available: none"):
+    with pytest.raises(InputError, match=r"^task 'dropped_in\.mine:Mine': Mine is not a subclass of Task$"):
         tasks.get("dropped_in.mine:Mine")
+    folder.write(
+        "net.py", "from torch import nn\nfrom suite.architectures.gru import GRU\nclass Net(nn.Module): ...\nlag = 3"
+    )
+    for name, found in {
+        "Net": "Net is not a subclass of Cell or Layer",
+        "lag": "lag is not a subclass of Cell or Layer",
+        "GRU": "GRU comes from another module; name it 'suite.architectures.gru:GRU'",
+    }.items():
+        with pytest.raises(InputError, match=rf"^architecture 'dropped_in\.net:{name}': {re.escape(found)}$"):
+            architectures.get(f"dropped_in.net:{name}")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "my_cell.py:Leaky",
+        "my_cell.Leaky",
+        "my_cel:Leaky",
+        "./my_cell.py:Leaky",
+        "cells/my_cell.py:Leaky",
+        "cells.my_cell.Leaky",
+    ],
+)
+def test_a_class_in_another_form_or_beside_a_typo_is_suggested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_cell.py").touch()
+    meant = "cells.my_cell:Leaky" if "cells" in name else "my_cell:Leaky"
+    with pytest.raises(InputError, match=rf"\(did you mean '{re.escape(meant)}'\?\)$"):
+        architectures.get(name)
 
 
 # options -------------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from suite.experiment.loading import load as load_experiment
 from suite.experiment.loading import parse as parse_experiment
 from suite.experiment.names import Name
 from suite.experiment.run_config import Frozen
-from suite.experiment.validation import validate
+from suite.experiment.validation import errors_at, validate
 from suite.results.overfitting import MEASURES as AREAS
 
 CLAIMS = EXPERIMENTS / "claims"
@@ -161,6 +161,9 @@ class Claim(Frozen):
                 f"{where}: at least one comparison must state the claim; all of them test its cause or are context"
             )
         for name, budget in self.budget.items():
+            if budget.trials is None:
+                with errors_at(f"{where}: budget.{name}"):
+                    experiment.check_trials()
             if budget.seeds < FEWEST_SEEDS:
                 raise InputError(
                     f"{where}: budget.{name}: an interval needs {FEWEST_SEEDS} seeds or more, and ten are needed to "

@@ -10,6 +10,8 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
+from suite.errors import many
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -26,7 +28,7 @@ stderr = Console(stderr=True)
 
 def print_written(written: list[Path]) -> None:
     """Print where files were written."""
-    stderr.print(f"wrote {written[0]} and {len(written) - 1} files beside it", soft_wrap=True)
+    stderr.print(f"wrote {written[0]} and {many(len(written) - 1, 'file')} beside it", soft_wrap=True)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from suite.cli._app import stderr
-from suite.errors import InputError
+from suite.errors import InputError, many
 
 if TYPE_CHECKING:
     from suite.engines import Engine
@@ -83,7 +83,8 @@ class RunOptions:
                 stderr.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
         if results and not self.quiet:
             folder = store.folder / "models" / plan.experiment.name
-            text = f"{missing} models were made. There are {len(results)} models in {folder}."
+            made = f"{many(missing, 'model')} {'was' if missing == 1 else 'were'} made"
+            text = f"{made}. There {'is' if len(results) == 1 else 'are'} {many(len(results), 'model')} in {folder}."
             stderr.print(text, soft_wrap=True, highlight=False)
 
 
@@ -102,7 +103,7 @@ def report_missing(plan: Plan, given_up: dict[str, str], advice: str) -> int:
     why = f": {len(given_up)} {'was' if len(given_up) == 1 else 'were'} given up" if given_up else ""
     why += f", and {waiting} wait{'s' * (waiting == 1)} for them" if given_up and waiting else ""
     stderr.print(
-        f"memspan: {missing} of {plan.planned} runs are missing{why}; {advice}",
+        f"memspan: {missing} of {many(plan.planned, 'run')} {'is' if missing == 1 else 'are'} missing{why}; {advice}",
         style="red",
         soft_wrap=True,
         highlight=False,

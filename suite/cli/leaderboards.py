@@ -24,7 +24,7 @@ from suite.cli._options import (
     Trials,
     Workers,
 )
-from suite.errors import InputError
+from suite.errors import InputError, many
 
 if TYPE_CHECKING:
     from suite.experiment.experiment import Experiment
@@ -113,7 +113,8 @@ def verify(
 
     proof = read_manifest(manifest, trusted=trust)
     names = choose_rows(proof, rows, everything)
-    console.print(f"{proof.path}: {len(proof.rows)} rows, {proof.digest}", highlight=False, soft_wrap=True)
+    size = many(len(proof.rows), "row")
+    console.print(f"{proof.path}: {size}, {proof.digest}", highlight=False, soft_wrap=True)
     checked = check_manifest(proof, names)
     for note in checked.notes:
         console.print(f"note: {note}", highlight=False, markup=False, style="yellow")
@@ -128,7 +129,8 @@ def verify(
     runs = runs_to_repeat(proof, [] if checked.wrong else names, checked, with_trials)
     exact = sum(run.exact for run in runs)
     how = "bit for bit" if exact == len(runs) else f"{exact} bit for bit, the others by their skill over the seeds"
-    console.print(f"training {len(runs)} runs of {len({run.row for run in runs})} rows again: {how}", highlight=False)
+    again = many(len({run.row for run in runs}), "row")
+    console.print(f"training {many(len(runs), 'run')} of {again} again: {how}", highlight=False)
     with counting_bar("runs", len(runs), stderr) as tick:
         # Only a CPU gives the same bits as a CPU.
         engine = engines.make(workers=workers, devices=devices or ("cpu" if exact else None))
@@ -137,7 +139,10 @@ def verify(
         console.print(f"wrong: {wrong}", highlight=False, markup=False, style="red", soft_wrap=True)
     if checked.wrong or wrong_runs:
         return 1
-    console.print(f"all of it holds: {', '.join(names)}", highlight=False, style="green", soft_wrap=True)
+    agree = "was trained again, and agrees" if len(names) == 1 else "were trained again, and agree"
+    how = "bit for bit" if exact == len(runs) else "in skill over the seeds"
+    held = f"{len(names)} of {size} {agree} {how}: {', '.join(names)}"
+    console.print(held, highlight=False, style="green", soft_wrap=True)
     return 0
 
 

@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from suite.console.progress import duration
+from suite.errors import many
 from suite.experiment.run_config import RunConfig, canonical_json
 from suite.planning.plan import Plan
 from suite.planning.study import Study
@@ -73,11 +74,12 @@ def print_estimate(plan: Plan, workers: int, console: Console, power: str = "") 
     console.print(table)
     if power:
         console.print(power, highlight=False)
-    sentences = [f"{plan.planned - plan.done} of {plan.planned} runs are missing."]
-    if plan.planned > plan.done:
+    missing = plan.planned - plan.done
+    sentences = [f"{missing} of {many(plan.planned, 'run')} {'is' if missing == 1 else 'are'} missing."]
+    if missing:
         time = duration(total_seconds(estimates, workers))
-        at_a_time = f"{workers} worker{'s' * (workers > 1)}"
-        sentences.append(f"With {at_a_time}, they take about {time} in all, the start included.")
+        takes = "it takes" if missing == 1 else "they take"
+        sentences.append(f"With {many(workers, 'worker')}, {takes} about {time} in all, the start included.")
         if any(study.level.training.stop_when_solved for study in plan.studies):
             sentences.append("A run that solves its task stops early.")
     console.print(" ".join(sentences), highlight=False)

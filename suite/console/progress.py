@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from suite.engines import TaskResult
+from suite.errors import many
 from suite.planning.job import Job, Outcome
 from suite.planning.plan import Plan
 from suite.running.events import RunListener
@@ -94,9 +95,9 @@ class ProgressBars(RunListener):
             return
         self.last_waiting = (ready, elsewhere)
         if ready:
-            self._say(f"{_runs(ready)} wait{'s' * (ready == 1)} for room on the cluster.")
+            self._say(f"{many(ready, 'run')} wait{'s' * (ready == 1)} for room on the cluster.")
         else:
-            self._say(f"This command waits for {_runs(elsewhere)} of another command.")
+            self._say(f"This command waits for {many(elsewhere, 'run')} of another command.")
 
     def on_trouble(self, text: str) -> None:
         self._say(text, style="red")
@@ -145,7 +146,3 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _runs(count: int) -> str:
-    return f"{count} run{'s' * (count > 1)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -10,10 +11,12 @@ import torch
 from torch import Tensor
 
 from suite.architectures import Cell, Layer
-from suite.contracts.checking import calling, qualified_name
+from suite.contracts.checking import CalledCodeError, calling
+from suite.errors import qualified_name
 from suite.model.states import as_real, in_double, is_differentiable, leaves
 
 TIME = 6
+CHECK_BATCH_FIRST = " (check batch_first)"
 STEPS_BEFORE = 3
 """The number of steps that lead to a state which is not the initial one."""
 TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-8}
@@ -73,11 +76,17 @@ class CellProbe:
     def forward(self, inputs: Tensor, state: Any, layer: Layer | None = None, seed: int = 0) -> tuple[Tensor, Any]:
         """Return the outputs and the last state. All calls draw the same random numbers, unless the seed differs."""
         called = layer or self.cell
-        with self.calling("forward"), torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            if isinstance(called, Cell):
-                return called(inputs, state)  # type: ignore[no-any-return]
-            return called(inputs), ()
+        try:
+            with self.calling("forward"), torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(seed)
+                if isinstance(called, Cell):
+                    return called(inputs, state)  # type: ignore[no-any-return]
+                return called(inputs), ()
+        except CalledCodeError as error:
+            # torch names two sizes that do not fit, and here they are those of the batch and of the time.
+            numbers = set(map(int, re.findall(r"\d+", str(error.__cause__))))
+            hint = CHECK_BATCH_FIRST if {self.batch, inputs.shape[1]} <= numbers else ""
+            raise CalledCodeError(f"{error}{hint}") from error.__cause__
 
     def scan(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Return the outputs and the last state by the definition."""

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from suite.contracts.cell_probe import TIME, CellProbe
+from suite.contracts.cell_probe import CHECK_BATCH_FIRST, TIME, CellProbe
 from suite.contracts.checking import Check, described
 from suite.model.copying import copy_of
 from suite.model.states import as_real, is_differentiable, leaves, map_state
@@ -83,15 +83,17 @@ def forward_keeps_its_shapes(probe: CellProbe) -> Iterator[str]:
             return
         outputs, last = result
         if not isinstance(outputs, Tensor) or outputs.shape != shape or outputs.dtype != probe.dtype:
+            hint = CHECK_BATCH_FIRST if isinstance(outputs, Tensor) and outputs.shape[:1] == (TIME,) else ""
             yield (
                 f"{probe.name}.forward gave outputs of {described(outputs)}; from inputs "
-                f"{described(probe.inputs)} they are {list(shape)}, {probe.dtype}"
+                f"{described(probe.inputs)} they are {list(shape)}, {probe.dtype}{hint}"
             )
         with probe.calling("forward"):
             leaves(last)
         by_step = description(probe.scan(probe.inputs, state)[1])
         if description(last) != by_step:
-            yield f"{probe.name}.forward gave a last state of {description(last)}; by step it is {by_step}"
+            hint = CHECK_BATCH_FIRST if any(TIME in leaf.shape[:2] for leaf in leaves(last)) else ""
+            yield f"{probe.name}.forward gave a last state of {description(last)}; by step it is {by_step}{hint}"
 
 
 def numbers_are_finite(probe: CellProbe) -> Iterator[str]:

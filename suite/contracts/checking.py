@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from torch import Tensor
 
-from suite.errors import Interruption, reason_of
+from suite.errors import Interruption, line_of, reason_of
 
 Subject = TypeVar("Subject")
 Check = Callable[[Subject], Iterator[str]]
@@ -58,19 +56,7 @@ def calling(place: str, cls: type) -> Iterator[None]:
     except (CalledCodeError, Interruption):
         raise
     except BaseException as error:  # Somebody's code may raise SystemExit or KeyboardInterrupt, too.
-        raise CalledCodeError(f"{place} raised {reason_of(error)}{_line(error, cls)}") from error
-
-
-def _line(error: BaseException, cls: type) -> str:
-    """Say which line of the file of a class an error has passed; empty if it passed none."""
-    file = getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    return f" (line {lines[-1]} of {file.rpartition('/')[2]})" if lines else ""
-
-
-def qualified_name(cls: type) -> str:
-    """Return the name of a class in the form ``my_cell:Mine``."""
-    return f"{cls.__module__}:{cls.__qualname__}"
+        raise CalledCodeError(f"{place} raised {reason_of(error)}{line_of(error, cls)}") from error
 
 
 def described(value: Any) -> str:

@@ -24,7 +24,8 @@ def a_layer_gives_outputs(probe: CellProbe) -> Iterator[str]:
     if not isinstance(outputs, Tensor) or outputs.shape != shape or outputs.dtype != probe.dtype:
         yield (
             f"{probe.name}.forward gave {described(outputs)}; from inputs {described(probe.inputs)}, the outputs of a "
-            f"Layer are one tensor {list(shape)}, {probe.dtype} (a pair with a state is for a Cell, which has a step)"
+            f"Layer are one tensor {list(shape)}, {probe.dtype} (a pair with a state is for a Cell, which has a step"
+            f"{'; check batch_first' if isinstance(outputs, Tensor) and outputs.shape[:1] == (TIME,) else ''})"
         )
 
 

@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from suite.contracts.checking import Check, calling, described, qualified_name
+from suite.contracts.checking import Check, calling, described
 from suite.contracts.constant_answers import batch_size, constant_scores
+from suite.errors import qualified_name
 from tasks import Batch, Task
 
 DRAWS = 8

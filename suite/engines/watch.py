@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from suite.engines._base import Engine
+from suite.errors import many
 
 SILENT_SECONDS = 600.0
 """The seconds without a step after which a task is reported; each further report comes after twice the time."""
@@ -83,4 +84,4 @@ def saying_if_slow(what: str, seconds: float) -> Iterator[None]:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds / 60:.0f} minutes" if seconds >= 60 else f"{seconds:.0f} seconds"
+    return many(round(seconds / 60), "minute") if seconds >= 60 else many(round(seconds), "second")

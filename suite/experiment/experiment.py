@@ -1,8 +1,9 @@
 """An experiment, and the rules that its file must follow.
 
 A file is checked in four steps. `Experiment.from_tables` checks the tables, also those of a selection.
-`Experiment.check_search_space` checks what only a whole file must hold. `Experiment.levels` and `Experiment.variants`
-check each task and each architecture. Finally, planning checks that the models can be built (`suite.planning.plan`).
+`Experiment.check_search_space` and `Experiment.check_trials` check what only a whole file must hold.
+`Experiment.levels` and `Experiment.variants` check each task and each architecture. Finally, planning checks that the
+models can be built (`suite.planning.plan`).
 """
 
 from __future__ import annotations
@@ -140,6 +141,18 @@ class Experiment(Frozen):
                     f"dimension {name!r} of [sweep.space] is never searched: every architecture that has it fixes it "
                     f"({', '.join(variant.label for variant in variants)}); remove it there or here"
                 )
+
+    def check_trials(self) -> None:
+        """Check that a search space has trials. A selection of another budget need not follow this rule.
+
+        Raises:
+            InputError: if it has none.
+        """
+        if self.sweep.space and not self.sweep.trials:
+            raise InputError(
+                f"experiment {self.name!r}: [sweep.space] is not searched without trials; give trials = N in [sweep], "
+                "or remove the space"
+            )
 
     @cached_property
     def levels(self) -> list[Level]:

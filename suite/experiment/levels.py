@@ -85,14 +85,19 @@ def _make_task_config(
     options = dict(settings)
     length, train_size = options.pop("length"), options.pop("train_size")
     with errors_at(where):
+        all_options = tasks.options(name, options, TaskTable.model_fields)
         task = make_task(name, options)
-        all_options = tasks.options(name, options)
     check_free(all_options, {*TaskTable.model_fields, *TaskConfig.model_fields}, where)
     for key, steps in [("length", length), *(("test_lengths", test_length) for test_length in test_lengths)]:
         if steps < task.shortest:
             raise InputError(f"{where}: {key} must be at least {task.shortest} for {name}; got {steps}")
         if task.longest is not None and steps > task.longest:
             raise InputError(f"{where}: {key} must be at most {task.longest} for {name}; got {steps}")
+    for test_length in test_lengths:
+        if test_length <= length:
+            raise InputError(
+                f"{where}: test_lengths must be longer than the training length, which is {length}; got {test_length}"
+            )
     available = task.available(length)
     if available is not None and (train_size or 0) > available:
         raise InputError(

@@ -20,7 +20,9 @@ def load(name_or_path: str | Path) -> Experiment:
     Raises:
         InputError: if there is no such experiment, or its file breaks a rule.
     """
-    return parse(*read("experiment", str(name_or_path), available()))
+    experiment = parse(*read("experiment", str(name_or_path), available()))
+    experiment.check_trials()
+    return experiment
 
 
 def available() -> dict[str, Path]:
@@ -50,7 +52,7 @@ def read(kind: str, name_or_path: str, paths: Mapping[str, Path]) -> tuple[dict[
 
 
 def parse(tables: Mapping[str, Any], name: str) -> Experiment:
-    """Return the experiment of the tables of a whole file.
+    """Return the experiment of the tables of a whole file. If it is that of a claim, the budgets may have the trials.
 
     Raises:
         InputError: if the name or the tables break a rule.

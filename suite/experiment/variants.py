@@ -12,6 +12,9 @@ from suite.experiment.tables import MEASURES, ArchitectureTable, Size
 from suite.experiment.validation import check_free, errors_at
 from suite.registry import architectures
 
+SETTINGS = (*sorted(ArchitectureTable.model_fields.keys() - {"training"}), *(f"training.{t}" for t in TUNABLE_TRAINING))
+"""What an architecture table accepts beside the options of the architecture."""
+
 
 class Variant(Frozen):
     """An architecture with some of its options fixed: a row of the leaderboard."""
@@ -47,7 +50,7 @@ def make_variant(label: str, table: ArchitectureTable, model: Size, sweep: Sweep
     """
     name, where = table.architecture or label, f"[architectures.{label}]"
     with errors_at(where):
-        all_options = architectures.options(name, table.model_extra or {})
+        all_options = architectures.options(name, table.model_extra or {}, SETTINGS)
     check_free(all_options, {*ArchitectureTable.model_fields, *TUNABLE_TRAINING, *TUNABLE_MODEL}, where)
     for key in table.training:
         if key not in TUNABLE_TRAINING:

@@ -75,7 +75,8 @@ def hidden(module: str, *, exactly: bool = False) -> str:
     Args:
         module: the name of a module, of which at least the first part has been imported.
         exactly: count only a file of the working folder that would be this very module; otherwise the first part of
-            the name decides.
+            the name decides. For ``memspan``, only such a file ever counts, because what lies in a folder of that name
+            is mostly memspan.
 
     Returns:
         One sentence, empty if nothing is hidden.
@@ -83,13 +84,16 @@ def hidden(module: str, *, exactly: bool = False) -> str:
     top, *inner = module.split(".")
     if top not in sys.modules:
         return ""
+    exactly = exactly or top == "memspan"
     working, searched = os.path.realpath(""), [os.path.realpath(entry) for entry in sys.path]
     folders = {working} if exactly else dict.fromkeys((working, searched[0]))
     for folder in (folder for folder in folders if folder in searched):
         place = os.path.join(folder, top, *(inner if exactly else ()))
-        for path in (f"{place}.py", os.path.join(place, "__init__.py") if exactly else place):
+        # A program without an ending, such as the command itself in the folder of commands, is no module.
+        for path in (f"{place}.py", os.path.join(place, "__init__.py" if exactly else "")):
             of_top = path if path == os.path.join(folder, f"{top}.py") else os.path.join(folder, top)
-            if os.path.exists(path) and os.path.realpath(of_top) not in _places(sys.modules[top]):
+            is_memspan = os.path.exists(os.path.join(of_top, "_own_packages.py"))
+            if os.path.exists(path) and not is_memspan and os.path.realpath(of_top) not in _places(sys.modules[top]):
                 kind = f"folder {top}/" if os.path.isdir(of_top) else f"file {top}.py"
                 where = "the working folder" if folder == working else folder
                 return f"{top!r} is {_owner(top)}, so the {kind} in {where} is not imported; rename it"

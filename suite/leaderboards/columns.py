@@ -159,8 +159,9 @@ INTROS = {
     "cost": "Speeds are those of the machine and its load at the time of training.",
     "horizon": "“≥” and “<” mark a horizon beyond the longest or the shortest delay that was tried. The overall "
     "horizon is the geometric mean over ladders; “~” marks one that was cut off at both ends.",
-    "budget": "The validation skill that the best of so many trials is expected to have, with its 95 % interval over "
-    "resampled trials of one seed each. The default is the first trial, which is not tuned.",
+    "budget": "The validation skill that the best of so many trials is expected to have. The first is the default, "
+    "which is not tuned, and the others are drawn from those that were made. The interval holds 95 % of the draws, so "
+    "it closes where all are drawn. It does not contain the luck of the seed, of which each trial has one.",
     "critical": "Ranks are averaged over tasks, and a ladder counts as one task.",
     "recommended": "Each range spans the trials that come within 0.05 of the validation skill of the best one. Every "
     "trial has one seed. The overall range is what the tasks have in common.",

@@ -11,7 +11,7 @@ from math import comb
 import numpy as np
 import pandas as pd
 
-from suite.errors import InputError
+from suite.errors import InputError, many
 from suite.experiment.search_space import FEWEST_TRIALS
 from suite.experiment.tables import settings_text
 from suite.leaderboards.longer import longer
@@ -162,7 +162,8 @@ def build_leaderboard(source: Record | Plan) -> Leaderboard:
     if not record.complete:
         others = record.others
         hint = f" {others} finished runs in the store have other settings or sources." if others else ""
-        notes.append(f"Incomplete: {record.done} of {record.planned} runs are finished.{hint}")
+        verb = "is" if record.done == 1 else "are"
+        notes.append(f"Incomplete: {record.done} of {many(record.planned, 'run')} {verb} finished.{hint}")
         if record.earlier:
             notes.append(earlier_text(record.earlier))
     if not experiment.sweep.repeatable:

@@ -6,14 +6,15 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
+from traceback import walk_tb
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
-from suite.architectures import Cell
-from suite.errors import InputError, reason_of
+from suite.architectures import Cell, Layer
+from suite.errors import InputError, file_of, line_of, qualified_name, reason_of
 from suite.model.sequence_model import SequenceModel
 from suite.model.states import grows, is_differentiable, leaves, number_count
 
@@ -112,7 +113,17 @@ def inspected(inspect: Callable[[], T], hidden_size: int) -> T:
         except InputError:
             raise
         except (Exception, SystemExit) as error:
-            raise InputError(reason_of(error)) from error
+            raise InputError(_reason(error)) from error
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the code of a layer raised, with the class and the line unless the message speaks for itself."""
+    reason = reason_of(error)
+    for frame, _ in walk_tb(error.__traceback__) if type(error) is not ValueError else ():
+        layer, code = frame.f_locals.get("self"), frame.f_code
+        if isinstance(layer, Layer) and code.co_filename == file_of(type(layer)):
+            return f"{qualified_name(type(layer))}.{code.co_name} raised {reason}{line_of(error, type(layer))}"
+    return reason
 
 
 class Budget(NamedTuple):
@@ -163,9 +174,9 @@ def match_hidden_size(budget: Budget, make_model: Callable[[int], SequenceModel]
         try:
             return inspected(lambda: budget.of(make_model(hidden_size)), hidden_size)
         except InputError as error:
-            raise InputError(
-                f"hidden_size {hidden_size}: {error}; a size for a number of {budget.unit} is searched among all sizes"
-            ) from error
+            among = f"; a size for a number of {budget.unit} is searched among all sizes"
+            is_refusal = isinstance(error.__cause__, ValueError)
+            raise InputError(f"hidden_size {hidden_size}: {error}{among if is_refusal else ''}") from error
 
     first, step = _buildable_sizes(count)
 

@@ -21,7 +21,7 @@ from suite.experiment.run_config import derived_seed
 from suite.experiment.search_space import FEWEST_TRIALS, Range, Sweep
 from suite.planning.job import Job, Outcome, PrunerContext
 from suite.planning.study import Study
-from suite.registry import check_hidden, import_user_module, is_class_name
+from suite.registry import check_hidden, import_user_module, is_class_name, likely_class_name
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -54,7 +54,7 @@ def _find_class(kind: str, name: str, own: Mapping[str, Any], base: type) -> Any
     if name in own:
         return own[name]
     if not is_class_name(name):
-        raise unknown(kind, name, own, other="package.module:Class")
+        raise unknown(kind, name, own, other="package.module:Class", likely=likely_class_name(name))
     try:
         cls = getattr(import_user_module(kind, name), name.partition(":")[2])
     except AttributeError as error:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from suite.errors import many
 from suite.statistics.table import OVERALL
 
 MOST_NAMED = 6
@@ -22,7 +23,7 @@ def with_diverged(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 def diverged_text(diverged: float, runs: float) -> str:
     """Return what must stand beside a skill, such as ``3 of 3 runs diverged``; empty where none did."""
-    return f"{diverged:.0f} of {runs:.0f} runs diverged" if diverged else ""
+    return f"{diverged:.0f} of {many(round(runs), 'run')} diverged" if diverged else ""
 
 
 def diverged_note(runs: pd.DataFrame) -> Iterable[str]:
@@ -46,7 +47,9 @@ def _counted(runs: pd.DataFrame, chosen: pd.Series[bool]) -> list[str]:
     """Return the rows that have chosen runs, with their number: ``gru on adding (3 of 10 runs)``."""
     counts = chosen.groupby([runs[name] for name in ROW], sort=False).agg(["sum", "size"])
     rows = counts[counts["sum"] > 0].itertuples()
-    return [f"{architecture} on {task} ({some:.0f} of {all_} runs)" for (architecture, task), some, all_ in rows]
+    return [
+        f"{architecture} on {task} ({some:.0f} of {many(all_, 'run')})" for (architecture, task), some, all_ in rows
+    ]
 
 
 def named(rows: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 from suite.experiment.run_config import derived_seed
 from suite.experiment.search_space import Range
@@ -15,7 +16,7 @@ from suite.planning.study import Study
 from suite.results.record import Record, Row
 from suite.statistics.table import OVERALL, TAILS, Floats
 
-RESAMPLES = 1000
+DRAWS = 1000
 EDGE = 0.05
 """The share of a searched range at each end that is its edge: an optimum there may lie beyond the end."""
 FEWEST_CHOICES = 3
@@ -24,50 +25,60 @@ OFF_AT_0 = ("warmup", "weight_decay")
 """The settings that 0 turns off, so that there is nothing beyond it."""
 
 
-def expected_best(values: Floats, budget: int) -> Floats:
-    """Return the expected best of n trials, n = 1 … ``budget``, for each row of ``values``, ``[rows, trials]``.
+def expected_best(skills: Floats) -> Floats:
+    """Return the expected best of n trials, n = 1 … N, from the skills of all N of them, ``[trials]``.
 
-    The n trials are drawn with replacement from the N that were made. With these in ascending order,
+    The first is that of the default, which is always among the n. The n − 1 others are drawn from the M = N − 1 that
+    were made, without replacement. With d for the skill of the default and these in ascending order,
 
-        E max = Σ_i v_(i) ((i/N)ⁿ − ((i−1)/N)ⁿ)
+        E max = Σ_i max(d, v_(i)) C(i − 1, n − 2) / C(M, n − 1)
 
-    (Dodge et al. 2019, section 3.1).
+    (Tang et al. 2020, who show that to draw with replacement, as Dodge et al. 2019 do, is biased).
     """
-    ordered, n = np.sort(values, axis=1), np.arange(1, budget + 1)[:, None]
-    places = np.arange(values.shape[1] + 1) / values.shape[1]
-    expected: Floats = ordered @ np.diff(places**n, axis=1).T
-    return expected
+    default, others = skills[0], np.sort(skills[1:])
+    place, drawn = np.arange(1, len(skills)), np.arange(1, len(skills))[:, None]
+    # C(i − 1, n − 2) / C(M, n − 1), the chance that the best of those drawn is the i-th; 0 where fewer lie below it
+    chance = np.exp(_log_choose(place - 1, drawn - 1) - _log_choose(len(others), drawn))
+    return np.array([default, *(chance @ np.maximum(default, others))])
+
+
+def _log_choose(n: Any, k: Any) -> Any:
+    """Return the logarithm of the number of ways to choose k of n, which is −∞ where k exceeds n."""
+    return special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
 
 
 def budget_curves(record: Record) -> pd.DataFrame:
     """Return the expected best validation skill against the number of trials, per architecture and scope.
 
     The columns are ``architecture``, ``task`` (with `OVERALL`, the mean over tasks), ``trials``, ``expected``, ``low``,
-    ``high`` and ``default``, the skill of trial 0, which is not tuned. The interval comes from resampled trials, each
-    of which is one seed. Only rows with all their trials count; where nothing is searched, the table is empty.
+    ``high`` and ``default``, the skill of trial 0, which is not tuned and with which each curve begins. The interval
+    holds 95 % of the draws of so many trials, and the expectation. It closes at both ends, where nothing is left to be
+    drawn: it does not contain the luck of seeds, of which each trial has one. Only rows with all their trials count;
+    where nothing is searched, the table is empty.
     """
     budget = record.experiment.sweep.trials
     complete = [row for row in record.rows if budget > 1 and len(row.trials) == budget]
     tasks = {row.study.level.label for row in record.rows}
-    points: dict[str, dict[str, Floats]] = {}  # architecture, task: [1 + resamples, trials]
-    defaults: dict[str, dict[str, float]] = {}
+    points: dict[str, dict[str, Floats]] = {}  # architecture, task: [1 + draws, trials]
     for row in complete:
         skills = np.array([outcome.metrics["validation_skill"] for _, outcome in row.trials])
         # The seed depends on the task alone, so that the same trials are drawn for every architecture.
         generator = np.random.default_rng(derived_seed("budget", row.study.level.label))
-        drawn = skills[generator.integers(budget, size=(RESAMPLES, budget))]
-        label, task = row.study.variant.label, row.study.level.label
-        points.setdefault(label, {})[task] = expected_best(np.vstack([skills, drawn]), budget)
-        defaults.setdefault(label, {})[task] = float(skills[0])
+        orders = generator.permuted(np.tile(np.arange(1, budget), (DRAWS, 1)), axis=1)
+        drawn = skills[np.insert(orders, 0, 0, axis=1)]
+        curves = np.vstack([expected_best(skills), np.maximum.accumulate(drawn, axis=1)])
+        points.setdefault(row.study.variant.label, {})[row.study.level.label] = curves
     lines: list[tuple[object, ...]] = []
     for label, by_task in points.items():
-        by_scope, untuned = dict(by_task), dict(defaults[label])
+        by_scope = dict(by_task)
         if len(tasks) > 1 and set(by_task) == tasks:
             by_scope[OVERALL] = np.mean(list(by_task.values()), axis=0)
-            untuned[OVERALL] = float(np.mean(list(untuned.values())))
         for scope, curves in by_scope.items():
-            low, high = np.quantile(curves[1:], TAILS, axis=0)
-            lines += [(label, scope, i + 1, curves[0, i], low[i], high[i], untuned[scope]) for i in range(budget)]
+            expected, draws = curves[0], curves[1:]
+            low, high = np.quantile(draws, TAILS, axis=0)
+            # A single good trial of many can lift the expectation above 95 % of the draws.
+            low, high = np.minimum(low, expected), np.maximum(high, expected)
+            lines += [(label, scope, i + 1, expected[i], low[i], high[i], expected[0]) for i in range(budget)]
     return pd.DataFrame(lines, columns=["architecture", "task", "trials", "expected", "low", "high", "default"])
 
 

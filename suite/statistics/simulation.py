@@ -64,7 +64,8 @@ SMOOTH = (
     beta("skewed, near 0.1 (sd 0.06)", 0.1, 24),
     beta("very skewed, near 0.1 (sd 0.1)", 0.1, 8),
 )
-RATES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+RATES = (0.1, 0.2, 0.3, 0.34, 0.4, 0.5, 0.6, 0.66, 0.7, 0.8, 0.9)
+"""The rates of success, by tenths, and those near one third and two thirds at which the interval covers the least."""
 
 
 def interval_table(count: int = INTERVALS, seed: int = 0) -> list[str]:

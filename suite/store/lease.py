@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from suite.errors import many
 from suite.planning.job import Job, Outcome
 from suite.store.ledger import Ledger
 from suite.store.ledger_tables import DONE, RUNNING, WAITING, held_by, is_run, runs
@@ -115,7 +116,7 @@ class Leases:
             if row.state == DONE:
                 return Lease(LeaseStatus.FINISHED, self.ledger.outcome(row.metrics, row.environment, row.curves))
             if row.failures >= self.attempts and row.state == WAITING:
-                return Lease(LeaseStatus.GIVEN_UP, reason=row.error or f"{row.failures} failures")
+                return Lease(LeaseStatus.GIVEN_UP, reason=row.error or many(row.failures, "failure"))
             if row.owner == self.owner and row.state == RUNNING:  # The answer to an earlier call was lost.
                 return Lease(LeaseStatus.ACQUIRED)
             if row.state == RUNNING and not self._abandoned(job.key, row.owner, row.heartbeat):

@@ -19,7 +19,7 @@ from typing import ParamSpec, TypeVar
 from sqlalchemy.exc import DBAPIError
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
-from suite.errors import DamagedError, InputError, StoreError, redacted
+from suite.errors import DamagedError, InputError, StoreError, many, redacted
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -136,7 +136,7 @@ def retried(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
             raise
         if kind is Trouble.DAMAGED:
             raise DamagedError(_reason(error)) from error
-        waited = f" for {patience():.0f} seconds" if kind is Trouble.AWAY else ""
+        waited = f" for {many(round(patience()), 'second')}" if kind is Trouble.AWAY else ""
         raise StoreError(f"the store {kind.value}{waited} ({_reason(error)})") from error
 
 

@@ -13,10 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from suite.contracts.checking import qualified_name
 from suite.contracts.tasks import score_fault
 from suite.data import Data
-from suite.errors import InputError
+from suite.errors import InputError, qualified_name
 from suite.experiment.run_config import Training
 from suite.model.sequence_model import SequenceModel
 from suite.training.flat_parameters import FlatParameters

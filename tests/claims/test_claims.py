@@ -121,9 +121,22 @@ def test_an_area_over_one_rung_is_refused() -> None:
         claims.parse(changed, "bad")
 
 
+def test_a_space_needs_the_trials_of_the_experiment_or_of_each_budget() -> None:
+    changed = tables()
+    changed["experiment"]["sweep"] = {"space": {"clip": [1.0, 2.0]}}
+    message = r"claim 'bad': budget\.small: experiment 'claim_bad': \[sweep\.space\] is not searched without trials"
+    with pytest.raises(InputError, match=message):
+        claims.parse(changed, "bad")
+    changed["budget"]["small"]["trials"] = 2
+    assert claims.parse(changed, "good").experiment_with("small").sweep.trials == 2
+
+
 def test_unknown_names_and_budgets_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"unknown claim 'H1_recurence'.*did you mean 'H1_recurrence'"):
         claims.load("H1_recurence")
+    for beginning, name in {"H2": "H2_depth", "H8": "H8a_coupled"}.items():
+        with pytest.raises(InputError, match=rf"unknown claim '{beginning}'.*did you mean '{name}'"):
+            claims.load(beginning)
     with pytest.raises(InputError, match=r"unknown budget 'smal'.*did you mean 'small'"):
         claims.load("H1_recurrence").experiment_with("smal")
     bad = tmp_path / "bad.toml"

@@ -145,6 +145,22 @@ class Wrapped(Plain):
         return outputs, h[0] if state is None else state
 
 
+class WrappedWithState(Wrapped):
+    """Gives torch.nn.GRU a state of the batch, which it takes for the time."""
+
+    def forward(self, inputs: Tensor, state: Any = None) -> Any:
+        outputs, h = self.gru(inputs, self.initial_state(len(inputs))[None] if state is None else state[None])
+        return outputs, h[0]
+
+
+class TimeFirst(Plain):
+    """Gives its outputs as [time, batch, hidden]."""
+
+    def forward(self, inputs: Tensor, state: Any = None) -> Any:
+        outputs, last = super().forward(inputs, state)
+        return outputs.transpose(0, 1), last
+
+
 class LayersFirst(Plain):
     """Its state is [layers, batch, hidden], as in torch.nn."""
 
@@ -286,7 +302,10 @@ class Quitting(Plain):
 
 
 BAD = {
-    Wrapped: "Wrapped.forward gave a last state of [6, 4] float32; by step it is [3, 4] float32",
+    Wrapped: "Wrapped.forward gave a last state of [6, 4] float32; by step it is [3, 4] float32 (check batch_first)",
+    WrappedWithState: "WrappedWithState.forward raised RuntimeError: Expected hidden size (1, 6, 4), got [1, 3, 4] (",
+    TimeFirst: "TimeFirst.forward gave outputs of [6, 3, 4] float32; from inputs [3, 6, 2] float32 they are [3, 6, 4], "
+    "torch.float32 (check batch_first)",
     LayersFirst: "LayersFirst.initial_state(3) gave [1, 3, 4], and initial_state(1) gave [1, 1, 4]; every tensor",
     Swelling: "Swelling.step gave a state of [3, 2, 4] float32, and got [3, 1, 4] float32; a state keeps its shapes",
     Wide: "Wide.step gave an output of [3, 8] float32; output_size says [3, 4] for a batch of 3",

@@ -18,7 +18,7 @@ from suite.diagnostics.scan import Scan
 from suite.errors import InputError
 from suite.model.copying import copy_of
 from suite.model.sequence_model import SequenceModel, build_model
-from suite.model.sizing import Budget, StateSize, match_hidden_size, parameter_count, state_size
+from suite.model.sizing import Budget, StateSize, inspected, match_hidden_size, parameter_count, state_size
 from suite.registry import architectures
 from tests.contracts.cells import (
     BAD,
@@ -31,6 +31,7 @@ from tests.contracts.cells import (
     Reservoir,
     Rotating,
     Sociable,
+    WrappedWithState,
 )
 from tests.helpers import discovered
 
@@ -49,6 +50,10 @@ def test_an_unusual_cell_that_keeps_its_contract_passes(cls: type[Plain], hidden
 def test_a_cell_that_breaks_its_contract_is_named_with_the_rule(cls: type[Plain]) -> None:
     found = messages(cls)
     assert any(message.startswith(f"tests.contracts.cells:{BAD[cls]}") for message in found), found
+
+
+def test_an_error_about_the_sizes_of_batch_and_time_hints_at_batch_first() -> None:
+    assert all(message.endswith(" (check batch_first)") for message in messages(WrappedWithState))
 
 
 def test_every_violation_of_one_cell_is_told() -> None:
@@ -96,6 +101,39 @@ def test_a_hidden_size_is_found_for_whatever_a_constructor_does(cls: type[Plain]
     assert hidden_size > 256 or cls is Reservoir
     count = parameter_count(build_model(name, {}, 2, hidden_size, 1))
     assert abs(count - budget) <= 0.05 * budget
+
+
+class Forgetful(Plain):
+    """Forgets the constructor of its base class."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        self.W = torch.nn.Parameter(torch.zeros(hidden_size, input_size))
+
+
+class Even(Plain):
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        if hidden_size % 2 or hidden_size > 64:
+            raise ValueError(f"hidden_size must be even, and at most 64; got {hidden_size}")
+        super().__init__(input_size, hidden_size)
+
+
+@pytest.mark.parametrize("hidden_size", [1, 300])
+def test_a_constructor_that_fails_is_named_with_its_line(hidden_size: int) -> None:
+    name = f"{__name__}:Forgetful"
+    reason = rf"{name}\.__init__ raised AttributeError: cannot assign .* \(line \d+ of test_cells\.py\)$"
+    with pytest.raises(InputError, match=f"^hidden_size 1: {reason}"):
+        match_hidden_size(Budget("parameters", 100), lambda size: build_model(name, {}, 2, size, 1))
+    with pytest.raises(InputError, match=f"^{reason}"):
+        inspected(lambda: build_model(name, {}, 2, hidden_size, 1), hidden_size)
+
+
+def test_a_size_that_a_constructor_refuses_is_told_with_the_reason_for_it() -> None:
+    name = f"{__name__}:Even"
+    told = r"^hidden_size \d+: hidden_size must be even, and at most 64; got \d+; a size for a number of parameters is"
+    with pytest.raises(InputError, match=told):
+        match_hidden_size(Budget("parameters", 1_000_000), lambda size: build_model(name, {}, 2, size, 1))
+    with pytest.raises(InputError, match=r"^hidden_size must be even, and at most 64; got 3$"):
+        inspected(lambda: build_model(name, {}, 2, 3, 1), 3)
 
 
 def test_a_complex_number_counts_as_two() -> None:

@@ -98,7 +98,7 @@ def test_a_failure_that_would_be_the_same_is_final_and_the_way_to_see_it_is_told
     assert result.return_value == 1
     assert said.count("mat1 and mat2 shapes cannot be multiplied (2x1 and 5x4); the run is given up") == 1
     assert "will be tried again" not in said
-    assert f"1 of 2 runs are missing: 1 was given up; see `memspan status {path} --store '{store}' --tasks own`" in said
+    assert f"1 of 2 runs is missing: 1 was given up; see `memspan status {path} --store '{store}' --tasks own`" in said
     shown = CliRunner().invoke(app, ["status", *arguments], standalone_mode=False)
     assert shown.return_value == 1
     assert "failed own/own/own evaluation 0: RuntimeError: mat1 and mat2 shapes" in " ".join(shown.stdout.split())

@@ -58,6 +58,20 @@ def test_every_experiment_that_comes_with_memspan_is_valid(name: str) -> None:
     [
         ("taskz", {}, "unknown key 'taskz' of the file"),
         ("sweep/trails", 3, "unknown key 'trails' of [sweep] of experiment 'x'; available"),
+        (
+            "tasks/adding/test_lengths",
+            [10, 8],
+            "test_lengths must be longer than the training length, which is 8; got 8",
+        ),
+        (
+            "tasks/adding/lenth",
+            9,
+            "or one of the settings length, task, test_lengths, train_size, training (did you mean",
+        ),
+        ("tasks/adding/train_sizes", [9], "(did you mean 'train_size'?)"),
+        ("architectures/gru/depht", 2, "available: chrono, gain, init, reset, or one of the settings architecture, bi"),
+        ("architectures/gru/depht", 2, "(did you mean 'depth'?)"),
+        ("architectures/gru/learning_rate", 0.1, "(did you mean 'training.learning_rate'?)"),
         ("sweep/trails", 3, "did you mean 'trials'?"),
         ("sweep/trials", "3", "sweep.trials: input should be a valid integer; got '3'"),
         ("sweep/trials", -1, "greater than or equal to 0"),
@@ -139,6 +153,37 @@ def test_what_is_wrong_is_one_clear_message(path: str, value: Any, message: str)
         studies(parse(data, "x"))
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({"task": {"adding": {"length": 8}}, "architectures": {"rnn": {}}}, "unknown key 'task' of the file"),
+        ({"task": {"adding": {"length": 8}}, "architectures": {"rnn": {}}}, "(did you mean 'tasks'?)"),
+        ({"tasks": {"adding": {"length": 8}}, "architecture": {"rnn": {}}}, "(did you mean 'architectures'?)"),
+        ({"tasks": {"adding": {"lenght": 8}}, "architectures": {"rnn": {}}}, "length: field required; got 'lenght'"),
+        ({"tasks": {"adding": {"test_lengths": [9]}}, "architectures": {"rnn": {}}}, "adding.length: field required"),
+    ],
+)
+def test_a_misspelt_key_is_named_before_the_one_that_is_missing_for_it(tables: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as refused:
+        parse(tables, "x")
+    assert message in str(refused.value)
+    assert "test_lengths" not in str(refused.value)
+
+
+def test_a_space_needs_trials_unless_a_selection_leaves_them_out(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    text = (
+        "[tasks.adding]\nlength = 8\n[architectures.rnn]\nhidden_size = 4\n[sweep]\ntrials = 2\nspace.clip = [1.0, 2.0]"
+    )
+    path.write_text(text, encoding="utf-8")
+    assert load(path).select(trials=0).sweep.trials == 0
+    path.write_text(text.replace("trials = 2", ""), encoding="utf-8")
+    with pytest.raises(
+        InputError, match=r"not searched without trials; give trials = N in \[sweep\], or remove the space"
+    ):
+        load(path)
 
 
 def test_a_dimension_that_is_fixed_wherever_it_exists_is_refused() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
+
 from tests.leaderboards.conftest import Opener
 from tests.leaderboards.made_up_pages import quick
 
@@ -55,6 +57,19 @@ def test_levels_in_the_drawer(show: Opener) -> None:
     assert re.search(r"\b[0-9a-f]{16}\b", drawer.locator("details").inner_text())
     drawer.get_by_role("button", name="copy_memory").click()
     assert "'lstm on copy_memory'" in drawer.inner_text()
+
+
+@pytest.mark.parametrize("seeds", [1, 10, 100])
+def test_dots_of_seeds_stand_on_each_other_below_the_words(show: Opener, seeds: int) -> None:
+    data = quick()
+    row = data["rows"]["adding"]["gru"]
+    row |= {"skills": [0.0] * seeds, "seeds": list(range(seeds)), "diverged": []}
+    page = show(data, fragment="#row=gru&level=adding")
+    strip = page.locator("#drawer .strip")
+    boxes = [dot.bounding_box() for dot in strip.locator("circle").all()]
+    assert len(boxes) == seeds + 1, "a dot for each seed, and one for the mean"
+    assert min(box["y"] for box in boxes) >= strip.bounding_box()["y"]
+    assert len({round(box["y"]) for box in boxes}) == seeds + 1, "none lies on another"
 
 
 def test_an_address_leads_to_a_row(show: Opener) -> None:

@@ -460,7 +460,17 @@ def test_the_commands(whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert (code, text.count("same runs")) == (0, 8)
     code, text = memspan("verify", folder, "--trust", "--rows", "rnn on adding", "--trials", "--workers", "1")
     assert code == 0, text
-    assert "training 4 runs of 1 rows again: bit for bit" in text
+    assert "training 4 runs of 1 row again: bit for bit" in text
+    assert text.endswith("1 of 6 rows was trained again, and agrees bit for bit: rnn on adding")
+    assert "not here" not in text
+    few = Path(shutil.copytree(folder, whole / "few"))
+    gone = ("index.html", "leaderboard.json", "runs.parquet", "horizon.csv")
+    for name in gone:
+        (few / name).unlink()
+    code, text = memspan("verify", few, "--trust", "--rows", "rnn on adding,leaky on adding", "--workers", "1")
+    assert code == 0, text
+    assert f"note: not here: {', '.join(gone)} training" in text
+    assert text.endswith("2 of 6 rows were trained again, and agree bit for bit: rnn on adding, leaky on adding")
     code, text = memspan("leaderboard", "tiny.toml", "--store", "store", "--seeds", "5", "--steps", "7")
     assert code == 1
     assert "other settings" in text

@@ -283,6 +283,24 @@ def test_rank_intervals_say_what_the_letters_say(runs: pd.DataFrame) -> None:
         assert not (apart and set(shown[first]) & set(shown[second]))
 
 
+def test_two_intervals_can_lie_apart_and_share_a_letter_or_touch_and_differ() -> None:
+    """What the guide to certainty says of printed intervals, which are neither paired nor adjusted."""
+
+    def shown(skill: np.ndarray) -> tuple[bool, bool]:
+        """Return whether the intervals of the first two lie apart, and whether the two share a letter."""
+        runs = table(skill[:, None])
+        rows = summary(runs, resamples=10).groupby("task").get_group("task0").set_index("architecture")
+        first, second = rows.loc["arch0000"], rows.loc["arch0001"]
+        letters = groups(rows["mean"].to_dict(), compare(runs, "task0"))
+        apart = first["low"] > second["high"] or second["low"] > first["high"]
+        return apart, bool(set(letters["arch0000"]) & set(letters["arch0001"]))
+
+    scatter = np.random.default_rng(0).normal(0, 0.03, (9, 5))
+    assert shown(0.5 + np.array([0.1, *8 * [0.0]])[:, None] + scatter) == (True, True)
+    hard_seeds = np.linspace(0.2, 0.8, 10)
+    assert shown(np.array([hard_seeds, hard_seeds + 0.1])) == (False, False)
+
+
 # ---- comparisons
 
 

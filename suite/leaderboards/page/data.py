@@ -179,7 +179,7 @@ def _budget(board: Leaderboard) -> dict[str, Any] | None:
     for (scope, architecture), lines in board.budget.groupby(["task", "architecture"]):
         ordered = lines.sort_values("trials")
         curve = {name: ordered[name] for name in ("expected", "low", "high")}
-        curves.setdefault(str(scope), {})[str(architecture)] = {**curve, "default": ordered["default"].iloc[0]}
+        curves.setdefault(str(scope), {})[str(architecture)] = curve
     return {scope: curves[scope] for scope in board.scopes if scope in curves}
 
 

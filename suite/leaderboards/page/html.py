@@ -16,6 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from suite.errors import many
 from suite.leaderboards.columns import cell, explained, variant_terms
 from suite.leaderboards.page.colours import colour_rules, outline
 from suite.leaderboards.page.payload import payload
@@ -98,15 +99,11 @@ def _facts(data: Mapping[str, Any]) -> list[str]:
     rows = [row for ranking in data["rankings"].values() for row in ranking]
     seeds = sorted({int(row["seeds"]) for row in rows if row["seeds"] is not None})
     levels = [scope for scope in data["scopes"] if scope != OVERALL]
-    facts = [_many(len(data["architectures"]), "architecture"), _many(len(levels), "task")]
+    facts = [many(len(data["architectures"]), "architecture"), many(len(levels), "task")]
     if seeds:
-        facts.append(_many(seeds[-1], "seed") if seeds[0] == seeds[-1] else f"{seeds[0]} to {seeds[-1]} seeds")
-    done, planned = f"{data['done']:,}", f"{data['planned']:,}"
-    return [*facts, f"{done} runs, complete" if data["complete"] else f"{done} of {planned} runs, not complete"]
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+        facts.append(many(seeds[-1], "seed") if seeds[0] == seeds[-1] else f"{seeds[0]} to {seeds[-1]} seeds")
+    planned = many(data["planned"], "run")
+    return [*facts, f"{planned}, complete" if data["complete"] else f"{data['done']:,} of {planned}, not complete"]
 
 
 def bar(row: Mapping[str, Any]) -> dict[str, str] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from suite.errors import many
 from suite.experiment.run_config import PROTOCOL, Training
 from suite.leaderboards.page.model_text import model_sentences
 from suite.results.record import Record
@@ -26,16 +27,17 @@ def sentences(record: Record) -> Iterator[str]:
     yield model_sentences(experiment.model)
     yield training_sentences(experiment.training)
     if sweep.trials:
+        trials = many(sweep.trials, "trial")
         yield (
-            f"Each architecture was tuned on each task by itself, with {sweep.trials} trials of the same number of "
+            f"Each architecture was tuned on each task by itself, with {trials} of the same number of "
             f"steps. The search was over {', '.join(sweep.space)}, with the sampler {sweep.sampler} and the pruner "
             f"{sweep.pruner}; trial 0 is the untuned default. Hyper-parameters were chosen on validation data."
         )
     else:
         yield "Nothing was tuned: every architecture was trained with the settings of the experiment."
     yield (
-        f"The configuration that was chosen was trained on {seeds} seeds that tuning had not used. A seed varies "
-        "initialisation, data and their order together. Data depend on the task and the seed alone, so that "
+        f"The configuration that was chosen was trained on {many(seeds, 'seed')} that tuning had not used. A seed "
+        "varies initialisation, data and their order together. Data depend on the task and the seed alone, so that "
         "architectures are compared in pairs. Scores are those on test data, at the best validation point."
     )
     yield (

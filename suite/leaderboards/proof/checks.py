@@ -298,15 +298,18 @@ def _other_runs(manifest: Manifest, record: Record) -> list[str]:
 
 def _check_outputs(manifest: Manifest, changed: Mapping[str, str], result: CheckResult) -> None:
     """Check that the files beside the manifest follow from its runs."""
+    from suite.leaderboards.files import ALWAYS
     from suite.leaderboards.leaderboard import build_leaderboard
     from suite.leaderboards.text.latex import latex
     from suite.leaderboards.text.render import as_json, markdown
 
-    folder = manifest.path.parent
-    for name, recorded in manifest.data.get("outputs", {}).items():
+    folder, outputs = manifest.path.parent, manifest.data.get("outputs", {})
+    for name, recorded in outputs.items():
         path = folder / name
         if path.is_file() and file_digest(path) != recorded:
             result.wrong.append(f"changed after it was written: {name}")
+    if missing := [name for name in dict.fromkeys((*ALWAYS[:-1], *outputs)) if not (folder / name).is_file()]:
+        result.notes.append(f"not here: {', '.join(missing)}")
     board = build_leaderboard(manifest.record)
     if (folder / RUNS_FILE).is_file():
         result.wrong += _other_runs(manifest, Record.read(folder / RUNS_FILE))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from suite.errors import many
 from suite.experiment.search_space import FEWEST_TRIALS
 from suite.leaderboards.columns import NAME, Column
 from suite.leaderboards.leaderboard import Clipping, Leaderboard
@@ -23,7 +24,7 @@ def clipping_sections(board: Leaderboard) -> Iterator[Section]:
         return
     if board.clipping is None:
         most = max(len(row.trials) for row in board.searches)
-        few = f"At most {most} trials per study are too few: {FEWEST_TRIALS} are needed."
+        few = f"At most {many(most, 'trial')} per study are too few: {FEWEST_TRIALS} are needed."
         yield Section("clipping", "Clipping and depth", note=few, terminal=False)
         return
     yield _recommended(board.clipping)

@@ -114,7 +114,7 @@ def _overfitting(board: Leaderboard, ladder: str) -> Section:
 
 
 def _budget(board: Leaderboard) -> Section:
-    """Return the expected skill of the best of a few numbers of trials, from one to all of them."""
+    """Return the expected skill of the best of a few numbers of trials, from the default alone to all of them."""
     scopes = list(board.budget["task"].unique())
     scope = OVERALL if OVERALL in scopes else str(scopes[0])
     curves = board.budget[board.budget["task"] == scope]
@@ -122,14 +122,12 @@ def _budget(board: Leaderboard) -> Section:
     budgets = sorted({round(1 + (most - 1) * i / (SHOWN_BUDGETS - 1)) for i in range(SHOWN_BUDGETS)})
     rows: list[TableRow] = []
     for name, curve in curves.groupby("architecture"):
-        row = {"architecture": str(name), "default": curve["default"].iloc[0]}
+        row = {"architecture": str(name)}
         for trials, point in curve.set_index("trials").loc[budgets].iterrows():
             row |= {f"{trials}": point["expected"], f"{trials}_low": point["low"], f"{trials}_high": point["high"]}
         rows.append(row)
-    columns = [
-        Column(f"{n}", f"{n} trial{'s' * (n > 1)}", low=f"{n}_low", high=f"{n}_high", interval=True) for n in budgets
-    ]
-    columns = [NAME, Column("default", "default"), *columns]
+    tuned = [Column(f"{n}", f"{n} trials", low=f"{n}_low", high=f"{n}_high", interval=True) for n in budgets[1:]]
+    columns = [NAME, Column("1", "default"), *tuned]
     return Section("budget", f"Budget of tuning, {scope}", columns, rows, terminal=False)
 
 

@@ -37,7 +37,7 @@ function openCompare() {
   const dialog = byId("compare");
   const [first, ...others] = labels;
   const body = sheet(dialog, "compare-title", { text: `Compare ${labels.length} architectures` });
-  const how = "Differences are paired over seeds, with 95 % intervals and with p adjusted over all pairs (Holm). Above and below mean a significant difference of more than 0.02, and tied means an interval within ±0.02. Everything else is unresolved, which is not the same as equal.";
+  const how = "Differences are paired over seeds, with 95 % intervals and with p adjusted over all pairs (Holm). Above and below mean a significant difference of more than 0.02, and tied means an interval within ±0.02. Everything else is unresolved, which is not the same as equal. The intervals of two means are neither paired nor adjusted: two can lie apart and be unresolved, and two can touch and differ.";
   body.append(inlineLegend(labels), html("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "comparison, table" }, comparisonTable(first, others)), html("p", { class: "legend" }, how), html("h3", {}, "Learning curves"), html("p", {}, "Each line is the mean validation skill over seeds, and its band reaches from the lowest to the highest seed."));
   const levels = LEVELS.filter((level) => labels.some((label) => of(of(DATA.rows, level), label)?.curve?.step.length));
   const place = html("div", { class: "drawing" });

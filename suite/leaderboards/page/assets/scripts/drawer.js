@@ -81,7 +81,7 @@ function tuning(row, label) {
   const pairs = searched.map(([key, value]) => html("div", {}, html("dt", {}, name(key)), html("dd", {}, html("code", {}, plainText(value)), edges.has(key) && " ", edges.has(key) && html("span", { class: "edge", title: "The best value lies at an edge of what was searched, so a better one may lie beyond." }, "⚠ at the edge"))));
   const both = [["untuned default", row.default_validation, row.default_remark], ["chosen trial", row.tuned_validation]].filter(([, value]) => known(value)).map(([what, mean, remark]) => [what, { mean, low: null, high: null, remark }]);
   const [mean, low, high] = row.evaluated_validation;
-  const evaluated = [`mean of ${row.seeds.length} fresh seeds`, row.seeds.length > 1 ? { mean, low, high } : { mean, low: null, high: null }];
+  const evaluated = [`mean of ${row.seeds.length} fresh seed${row.seeds.length === 1 ? "" : "s"}`, row.seeds.length > 1 ? { mean, low, high } : { mean, low: null, high: null }];
   const compared = both.length > 0 && html("table", { class: "plain" }, html("thead", {}, html("tr", {}, html("th", { scope: "col" }, "trial"), html("th", { scope: "col" }, "validation skill"))),
     html("tbody", {}, [...both, evaluated].map(([what, skill]) => html("tr", {}, html("th", { scope: "row" }, what), skillCell({ architecture: label, ...skill }, "td", 110, 24)))));
   return { node: html("div", { class: "two" },
@@ -100,11 +100,17 @@ function seedsOf(row, label, level) {
     html("details", {}, html("summary", {}, "Each seed"), html("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "seeds, table" }, table)));
   const draw = () => {
     const dots = row.skills.map((skill, i) => ({ skill, title: `seed ${row.seeds[i]}: skill ${skillOf(i)}` })).filter((dot) => known(dot.skill));
-    place.replaceChildren(picture(`Skill of each seed: ${dots.map((dot) => dot.title).join("; ")}.`, { width: widthOf(place), height: 104, marginLeft: 10, marginRight: 10, marginTop: 4, marginBottom: 30,
-      x: { domain: [0, 1], ticks: 5, label: null, grid: true, inset: 6 }, y: { axis: null, domain: [0, 1] },
+    const [above, below, lift] = [4, 30, 16];
+    const r = dots.length <= 30 ? 4 : 2;
+    const strip = (height) => picture(`Skill of each seed: ${dots.map((dot) => dot.title).join("; ")}.`, { width: widthOf(place), height, marginLeft: 10, marginRight: 10, marginTop: above, marginBottom: below,
+      x: { domain: [0, 1], ticks: 5, label: null, grid: true, inset: 6 }, y: { axis: null, domain: [0, 1], range: [height - below, height - below - 70] },
       marks: [whole && known(whole.low) && Plot.ruleY([whole], { y: 0.06, x1: "low", x2: "high", stroke: colour(label), strokeWidth: 2.5 }),
         whole && known(whole.mean) && Plot.dot([whole], { x: "mean", y: 0.06, fill: colour(label), stroke: "var(--paper)", r: 4 }),
-        Plot.dot(dots, Plot.dodgeY({ anchor: "bottom", padding: 1 }, { x: "skill", r: 4, fill: colour(label), fillOpacity: 0.75, title: "title", dy: -16 }))].filter(Boolean) }));
+        Plot.dot(dots, Plot.dodgeY({ anchor: "bottom", padding: 1 }, { x: "skill", r, fill: colour(label), fillOpacity: 0.75, title: "title", dy: -lift }))].filter(Boolean) });
+    // Seeds of one skill stand on each other, and only the drawing tells how high.
+    const drawn = strip(104);
+    const top = d3.min(drawn.querySelectorAll("circle"), (dot) => Number(dot.getAttribute("cy"))) - lift - r;
+    place.replaceChildren(top < above ? strip(104 + above - top) : drawn);
   };
   return { node, draw };
 }

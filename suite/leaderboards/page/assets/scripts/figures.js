@@ -165,29 +165,23 @@ function addBudget(host, scopes) {
     const curves = of(DATA.budget, scope);
     const labels = drawnOf(Object.keys(curves));
     const most = d3.max(labels, (label) => of(curves, label).expected.length) || 1;
-    const all = [];
-    const middle = (labels.length - 1) / 2;
-    const marks = labels.flatMap((label, i) => {
-      const its = of(curves, label);
-      const points = its.expected.map((y, k) => ({ x: k + 1, y, low: its.low?.[k], high: its.high?.[k], title: `${label}\nbest of ${k + 1}: ${known(y) ? fixed(y, 2) : NOTHING}` }));
-      const untuned = known(its.default) ? [{ x: 0, y: its.default, title: `${label}\nuntuned default: ${fixed(its.default, 2)}` }] : [];
-      all.push(...points, ...untuned);
-      const { className } = lookOf(label);
-      return [...seriesMarks(label, points, { dots: most <= 12 }),
-        Plot.dot(untuned, { x: "x", y: "y", fill: "var(--paper)", stroke: colour(label), strokeWidth: 1.6, r: 3.6, symbol: symbolOf(label), dx: Math.round((i - middle) * 3), className })];
-    });
-    const ticks = d3.ticks(1, most, Math.min(most, 8)).filter(Number.isInteger);
+    const called = (k) => (k ? `best of ${k + 1}` : "default");
+    const its = (label) => {
+      const { expected, low, high } = of(curves, label);
+      return expected.map((y, k) => ({ x: k + 1, y, low: low?.[k], high: high?.[k], title: `${label}\n${called(k)}: ${interval({ mean: y, low: low?.[k], high: high?.[k] })}` }));
+    };
+    const ticks = d3.ticks(1, most, Math.min(most, 8)).filter((tick) => Number.isInteger(tick) && tick > 1);
     const node = picture(`Expected best validation skill against the number of trials, ${scope}, for ${labels.length} architectures.`, {
-      width, height: 340, x: { label: "trials", domain: [0, Math.max(1, most)], ticks: [0, ...ticks.filter((tick) => tick > 0)], tickFormat: (d) => (d ? String(d) : "default"), inset: 18 },
+      width, height: 340, x: { label: "trials", domain: [1, most], ticks: [1, ...ticks], tickFormat: (d) => (d > 1 ? String(d) : "default"), inset: 26 },
       y: skillAxis("expected best validation skill"),
-      marks: [Plot.ruleY([0]), Plot.ruleX([0.5], { stroke: "var(--rule)" }), ...marks, tipMark(all)],
+      marks: [Plot.ruleY([0]), ...labels.flatMap((label) => seriesMarks(label, its(label), { dots: most <= 12 })), tipMark(labels.flatMap(its))],
     });
-    const numbers = [["architecture", "default", ...d3.range(1, most + 1).map((k) => `best of ${k}`)], labels.map((label) => [label,
-      ...[of(curves, label).default, ...d3.range(most).map((k) => of(curves, label).expected[k])].map((value) => (known(value) ? fixed(value, 2) : NOTHING))])];
+    const numbers = [["architecture", ...d3.range(most).map(called)], labels.map((label) => [label,
+      ...its(label).map((point) => interval({ ...point, mean: point.y }))])];
     return { node, numbers };
   };
   addFigure(host, { title: "Budget of the search", choices: scopes.map((scope) => [scope, scope]), draw,
-    caption: ["Each curve is the validation skill that the best of so many random trials is expected to have. The hollow points at the left are the untuned defaults. A curve that still rises at its end would gain from more trials. Where two curves cross, the ranking depends on the budget."] });
+    caption: ["Each curve is the validation skill that the best of so many trials is expected to have. It begins at the untuned default, which is the first trial, and the others are drawn from those that were made. The band holds 95 % of the draws, so it closes where all are drawn. It does not contain the luck of the seed, of which each trial has one. A curve that still rises at its end would gain from more trials. Where two curves cross, the ranking depends on the budget."] });
 }
 
 function addCritical(host) {
