@@ -23,14 +23,18 @@ class CopyMemory(Task):
         inputs    c a b  · · · !  · · ·
         targets   · · ·  · · · ·  c a b      (scored over the last three only)
 
-    ``length`` is the delay T between the last symbol and the first answer.
+    ``length`` is the delay T between the last symbol and the first answer. With ``variable`` each sequence has a delay
+    of its own, drawn uniformly from 1, …, T. The marker and the answer then come earlier, and blanks follow them.
 
-    Source: Hochreiter & Schmidhuber 1997, in exactly the form of Arjovsky et al. 2016, §5.1.
+    Sources: Hochreiter & Schmidhuber 1997, in exactly the form of Arjovsky et al. 2016, §5.1; Tallec &
+    Ollivier 2018 (variable delays).
 
     The loss is the cross-entropy over *all* T + 20 steps, as published, which is 10·ln 8 / (T + 20) without memory. The
-    score is the accuracy over the *last ten* steps alone, with a chance of 1/8, because over all steps "always blank"
-    would score 99 % at T = 1000. The task is solved when the score exceeds 0.99.
+    score is the accuracy over the *ten* steps of the answer alone, with a chance of 1/8, because over all steps
+    "always blank" would score 99 % at T = 1000. The task is solved when the score exceeds 0.99.
     """
+
+    variable: bool = False
 
     symbols: ClassVar[int] = 8
     recalled: ClassVar[int] = 10
@@ -49,7 +53,7 @@ class CopyMemory(Task):
         return 1 / self.symbols
 
     def delay(self, length: int) -> int:
-        """The distance from a symbol to its reproduction, which is the same for all ten."""
+        """The distance from a symbol to its reproduction, or the longest that there may be."""
         return length + self.recalled
 
     def sample(self, batch_size: int, length: int, generator: torch.Generator) -> Batch:
@@ -57,12 +61,15 @@ class CopyMemory(Task):
         shown = torch.randint(self.symbols, (batch_size, n), generator=generator)
         tokens = torch.full((batch_size, length + 2 * n), blank)
         tokens[:, :n] = shown
-        tokens[:, length + n - 1] = marker
+        if self.variable:
+            delays = torch.randint(1, length + 1, (batch_size, 1), generator=generator)
+        else:
+            delays = torch.full((batch_size, 1), length)
+        tokens.scatter_(1, delays + n - 1, marker)
 
-        targets = torch.full_like(tokens, blank)
-        targets[:, -n:] = shown
-        mask = torch.zeros_like(tokens, dtype=torch.bool)
-        mask[:, -n:] = True
+        answers = delays + n + torch.arange(n)
+        targets = torch.full_like(tokens, blank).scatter_(1, answers, shown)
+        mask = torch.zeros_like(tokens, dtype=torch.bool).scatter_(1, answers, True)
         return Batch(one_hot(tokens, self.input_size), targets, mask)
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:

@@ -22,13 +22,22 @@ from suite.contracts.tasks import TASK_CHECKS, TaskProbe
 from suite.registry import tasks
 from tasks import Batch, DataSet, Task
 from tasks.adding import Adding
+from tasks.associative_recall import AssociativeRecall
 from tasks.copy_memory import CopyMemory
 from tasks.counting import Counting
+from tasks.delay_line import DelayLine
+from tasks.delayed_match import DelayedMatch
 from tasks.digits import Digits
+from tasks.flip_flop import FlipFlop
+from tasks.formal_language import FormalLanguage
+from tasks.induction import Induction
 from tasks.neighbours import Neighbours
+from tasks.selective_copy import SelectiveCopy
 from tasks.sequence_memory import SequenceMemory
 from tasks.spike_delay import SpikeDelay
+from tasks.state_tracking import StateTracking
 from tasks.sunspots import Sunspots
+from tasks.temporal_order import TemporalOrder
 from tests.helpers import discovered, lacking
 
 every_task = pytest.mark.parametrize(("name", "options"), discovered(tasks))
@@ -175,7 +184,16 @@ def test_chance_leaves_something_to_remember_and_solved_lies_above_it(name: str,
     ("task", "chance"),
     [
         (Adding(), 0),
+        (AssociativeRecall(), 1 / 32),
         (CopyMemory(), 1 / 8),
+        (DelayedMatch(), 1 / 2),
+        (DelayLine(), 0),
+        (FlipFlop(), 1 / 2),
+        (FormalLanguage(language="bracket_depth"), 1 / 8),
+        (Induction(), 1 / 16),
+        (SelectiveCopy(), 1 / 16),
+        (StateTracking(group="A5"), 1 / 60),
+        (TemporalOrder(symbols=3), 1 / 8),
         (Counting(), 0),
         (Digits(), 1 / 10),
         (Neighbours(), 1 / 2),
@@ -228,7 +246,18 @@ def test_no_input_further_than_the_delay_from_a_scored_step_changes_its_target(
     ("task", "length", "delay"),
     [
         (Adding(), 10, 9),
+        (AssociativeRecall(symbols=8), 3, 5),
+        (AssociativeRecall(form="tokens", symbols=8, pairs=2), 9, 8),
         (CopyMemory(), 5, 15),
+        (CopyMemory(variable=True), 5, 15),
+        (DelayedMatch(), 6, 5),
+        (DelayLine(), 40, 20),
+        (FlipFlop(ignore=0.5), 6, 5),
+        (FormalLanguage(), 5, 5),
+        (Induction(symbols=3), 6, 4),
+        (SelectiveCopy(symbols=3, recalled=2), 5, 5),
+        (StateTracking(), 6, 5),
+        (TemporalOrder(), 20, 20),
         (Counting(), 8, 7),
         (Digits(form="pixels"), 64, 63),
         (Neighbours(before=3, after=1), 9, 3),
@@ -243,7 +272,8 @@ def test_no_input_further_than_the_delay_from_a_scored_step_changes_its_target(
 )
 def test_the_delay_is_that_of_the_definition_and_no_shorter_one_would_do(task: Task, length: int, delay: int) -> None:
     assert task.delay(length) == delay
-    if isinstance(task, CopyMemory | Counting | SequenceMemory):
+    field = DelayedMatch | FlipFlop | FormalLanguage | Induction | SelectiveCopy | StateTracking
+    if isinstance(task, CopyMemory | Counting | SequenceMemory | field):
         assert ambiguous(task, length, delay - 1, ahead=0)
     if isinstance(task, SpikeDelay):  # that it was not one of the shorter intervals tells the longest from afar
         assert ambiguous(task, length, delay - 2, ahead=0)

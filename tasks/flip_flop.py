@@ -1,0 +1,76 @@
+"""Flip-flop: one bit of memory, and long stretches in which nothing happens to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from tasks._base import Batch, Task, one_hot
+
+WRITE, READ, IGNORE = range(3)
+
+
+@dataclass(frozen=True)
+class FlipFlop(Task):
+    """Answer the bit that was written last.
+
+    Each step shows an instruction. A write comes with the bit that is to be kept, an ignore with a bit that is to be
+    forgotten, and a read with none, because the answer is the bit that was written last. With ``length = 8``, where w,
+    i and r are the instructions::
+
+        inputs    w1 i0 i1 r  w0 i1 r  r
+        targets            1        0  0      (scored at every read)
+
+    ``length`` is the number of instructions T, one per step. The first is a write and the last is a read. The others
+    are an ignore with the probability ``ignore``, and otherwise a write or a read, which are equally likely.
+
+    A net that answers nearly every read may still fail now and then, and a recurrent net that has learned the task does
+    not. Such glitches are rarest where reads are. The source trains at ``ignore = 0.8`` and T = 256 instructions, and
+    tests at 0.98 (sparse) and 0.1 (dense).
+
+    Source: Liu et al. 2023, their flip-flop language FFL(0.8). There instruction and bit are two tokens, and here they
+    share a step.
+
+    The score is the accuracy over the reads, with a chance of 1/2. The task is solved when it exceeds 0.99.
+    """
+
+    ignore: float = 0.8
+
+    solved_at: ClassVar[float] = 0.99
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.ignore < 1:
+            raise ValueError(f"ignore must be a probability from 0 to below 1; got {self.ignore}")
+
+    @property
+    def input_size(self) -> int:
+        return 5  # the three instructions, and the two bits
+
+    @property
+    def output_size(self) -> int:
+        return 2
+
+    @property
+    def chance(self) -> float:
+        return 1 / 2
+
+    @property
+    def shortest(self) -> int:
+        return 2
+
+    def delay(self, length: int) -> int:
+        """The distance from the first step, which may be the only write, to the last."""
+        return length - 1
+
+    def sample(self, batch_size: int, length: int, generator: torch.Generator) -> Batch:
+        drawn = torch.rand(batch_size, length, generator=generator)
+        instructions = torch.where(drawn < self.ignore, IGNORE, (drawn < (1 + self.ignore) / 2).long())
+        instructions[:, 0], instructions[:, -1] = WRITE, READ
+        bits = torch.randint(2, (batch_size, length), generator=generator)
+        mask = instructions == READ
+        steps = torch.arange(length).expand(batch_size, -1)
+        last_write = steps.where(instructions == WRITE, 0).cummax(1).values
+        shown = one_hot(bits, 2).where(~mask.unsqueeze(2), 0.0)
+        return Batch(torch.cat([one_hot(instructions, 3), shown], dim=2), bits.gather(1, last_write), mask)
