@@ -65,13 +65,12 @@ class Registry(Generic[T]):
         return (ast.get_docstring(self._tree(name)) or "").split("\n")[0]
 
     def stated(self, name: str, attribute: str) -> str:
-        """Return the text that the class of a file gives to one of its attributes, without importing the module.
+        """Return the text that the public class of a file gives to an attribute, without importing the module.
 
         It is empty where the class leaves the attribute to its base class.
         """
         classes = [part for part in self._tree(name).body if isinstance(part, ast.ClassDef)]
-        public = next((each for each in classes if not each.name.startswith("_")), None)
-        for statement in public.body if public else ():
+        for statement in (part for each in classes if not each.name.startswith("_") for part in each.body):
             match statement:
                 case ast.Assign([ast.Name(id=target)], ast.Constant(str(text))) if target == attribute:
                     return text

@@ -14,9 +14,13 @@ import pytest
 from suite.architectures import Cell
 from suite.architectures.gru import GRU
 from suite.console.describe import describe, plain_text
+from suite.console.listing import OTHER, everything, of_family
 from suite.errors import InputError
+from suite.experiment.loading import parse
+from suite.experiment.names import check_family
 from suite.leaderboards.columns import COST, MEMORY, OVERFITTING
 from suite.options import option_types
+from suite.planning.plan import studies
 from suite.registry import Registry, architectures, tasks
 from tasks import Task
 from tasks.adding import Adding
@@ -103,6 +107,42 @@ def test_a_file_dropped_in_is_found_by_its_name(folder: Folder) -> None:
     assert "dropped_in.echo" not in sys.modules, "listing and summarising import nothing"
     assert folder.registry.get("echo").__name__ == "Echo"
     assert folder.registry.get("echo")(2, 3).initial_state(4).shape == (4, 3)
+
+
+def test_what_a_class_states_is_read_without_importing_it(folder: Folder) -> None:
+    folder.write(
+        "echo.py",
+        "from dropped_in import Cell\n\nclass _Base(Cell):\n    family = 'hidden'\n\nclass Help:\n    size = 1\n\n"
+        "class Echo(_Base):\n    family = 'linear'\n    rate = 0.5\n",
+    )
+    assert folder.registry.stated("echo", "family") == "linear"
+    assert folder.registry.stated("echo", "rate") == folder.registry.stated("echo", "nothing") == ""
+    assert "dropped_in.echo" not in sys.modules
+
+
+@pytest.mark.parametrize("name", architectures.names())
+def test_every_architecture_states_its_family_in_its_own_file(name: str) -> None:
+    family = architectures.get(name).family
+    assert check_family(family) == architectures.stated(name, "family") != OTHER
+    assert describe(name)["family"] == family
+    assert name in of_family(family)["architectures"]
+
+
+@pytest.mark.parametrize("family", ["", "a" * 31, "two\nlines", "<b>", 3, None, property(lambda self: "x")])
+def test_a_family_that_no_table_can_show_is_refused_before_any_run(
+    family: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GRU, "family", family)
+    tables = {"tasks": {"adding": {"length": 8}}, "architectures": {"gru": {"hidden_size": 4}}}
+    message = r"architecture 'gru': a family is a word or two, of at most 30 letters, .*; got"
+    with pytest.raises(InputError, match=message):
+        studies(parse(tables, "x"))
+
+
+def test_an_unknown_family_is_answered_with_those_that_there_are() -> None:
+    with pytest.raises(InputError, match=r"unknown family 'gate'; available: .* \(did you mean 'gated'\?\)"):
+        of_family("gate")
+    assert set(everything()["families"]) == set(everything()["architectures"]) == set(architectures.names())
 
 
 def test_private_and_imported_classes_do_not_count(folder: Folder) -> None:

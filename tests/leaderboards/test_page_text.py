@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from typing import Any
 
 import pytest
 
 from suite.experiment.run_config import Training
+from suite.experiment.tables import Size
 from suite.leaderboards.page.colours import CONTRAST, PAPER, legible, luminance
 from suite.leaderboards.page.html import ASSETS, render
+from suite.leaderboards.page.model_text import model_sentences
 from suite.leaderboards.page.protocol_text import training_sentences
-from tests.leaderboards.made_up_pages import HOSTILE, hostile, large, quick
+from tests.leaderboards.made_up_pages import HOSTILE, bare, hostile, large, quick, states
 
 
 def payload(text: str) -> str:
@@ -97,3 +100,51 @@ def test_rows_of_a_level_say_what_differs_in_their_configurations() -> None:
 def test_the_protocol_says_how_nets_are_trained(training: Training, expected: str) -> None:
     assert expected in training_sentences(training)
     assert "A net is trained for at most 400 steps" in " ".join(quick()["measured"]["sentences"])
+
+
+@pytest.mark.parametrize(
+    ("model", "sentences"),
+    [
+        (
+            {"parameters": 5000},
+            "have 5,000 parameters to 5 %, unless their row says otherwise. A model is one layer and a",
+        ),
+        (
+            {"state": 64, "depth": 2},
+            "carry 64 numbers after a training sequence, to 5 %, unless their row says otherwise.",
+        ),
+        ({"hidden_size": 8, "bidirectional": True}, "A model is one layer in both directions and a linear decoder."),
+        (
+            {"dropout": 0.1, "delay": 2},
+            "10 % of the outputs of each layer are set to 0. A model answers each step after it",
+        ),
+        ({"block": "residual"}, "A model is a linear encoder, one residual block, an RMS norm and a linear decoder."),
+        ({"block": "residual", "norm": "layer", "mixer": 2.0, "depth": 3}, "3 residual blocks, a layer norm"),
+        (
+            {"block": "residual", "mixer": 2.0},
+            "and then those of a mixer of 2 times the hidden size; an RMS norm precedes each.",
+        ),
+    ],
+)
+def test_the_method_says_how_large_the_models_are_and_what_they_are_built_of(
+    model: dict[str, Any], sentences: str
+) -> None:
+    assert sentences in model_sentences(Size(**model))
+
+
+def test_of_plain_blocks_no_norm_is_shown_beside_residual_ones() -> None:
+    page = json.loads(payload(render(states())))["data"]["rows"]["adding"]
+    configs = {
+        architecture: page["shared"]["model"] | config["model"]
+        for architecture, config in zip(page["architecture"], page["config"], strict=True)
+    }
+    assert (configs["residual"]["norm"], configs["residual"]["mixer"]) == ("rms", "2")
+    assert not {"norm", "mixer"} & configs["lstm"].keys()
+
+
+def test_a_column_of_which_all_values_are_alike_says_it_once() -> None:
+    ranking = json.loads(payload(render(states())))["data"]["rankings"]["adding"]
+    assert ranking["few_seeds"] == {"all": True}
+    assert ranking["architecture"] == ["lstm", "residual", "cache", "transformer", "reservoir"]
+    (only,) = json.loads(payload(render(bare())))["data"]["rankings"]["adding"]["architecture"]
+    assert only == "gru"

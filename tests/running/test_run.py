@@ -325,6 +325,9 @@ def test_list_shows_what_there_is(tmp_path: Path) -> None:
     found = json.loads(memspan("list", "--json", cwd=tmp_path).stdout)
     assert set(found["architectures"]) == set(architectures.names())
     assert "quick" in found["experiments"]
+    of_family = memspan("list", "--family", "gated", cwd=tmp_path).stdout.split("\n")
+    assert {line.split()[0] for line in of_family if line.startswith("    ") and line[4] != " "} >= {"gru", "lstm"}
+    assert not any("adding" in line for line in of_family)
 
 
 def test_the_smallest_numbers_are_zeros_during_a_run_and_only_then() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from suite.errors import InputError
 from suite.experiment.loading import parse
-from suite.experiment.run_config import ModelConfig, RunConfig, Source, TaskConfig, Training
+from suite.experiment.run_config import OF_RESIDUAL_BLOCKS, ModelConfig, RunConfig, Source, TaskConfig, Training
 from suite.planning.plan import studies
 from suite.store.mlflow_recorder import flat_config
 
@@ -57,7 +58,27 @@ def test_a_task_and_a_cell_with_an_option_of_one_name_show_both() -> None:
     assert (flat["task.delay"], flat["delay"]) == ("3", "1")
     settings = sum(len(part) for part in (config.task.options, config.model.options))
     fields = (*TaskConfig.model_fields, *ModelConfig.model_fields, *Training.model_fields, "seed")
-    assert len(flat) == settings + len(fields) - 2, "each setting once; the options stand one by one"
+    idle = len(OF_RESIDUAL_BLOCKS)
+    assert len(flat) == settings + len(fields) - 2 - idle, "each setting once; the options stand one by one"
+
+
+def test_the_form_of_the_blocks_is_shown_and_nothing_that_plain_ones_have_not() -> None:
+    def flat(**shape: Any) -> dict[str, str]:
+        return flat_config(
+            RunConfig(
+                task=TaskConfig(name="adding", options={}, length=8),
+                model=ModelConfig(architecture="gru", options={}, hidden_size=4, **shape),
+                training=Training(),
+                seed=0,
+                source=Source(task="", architecture=""),
+            )
+        )
+
+    plain = flat(dropout=0.1, norm="layer")
+    assert (plain["block"], plain["dropout"]) == ("plain", "0.1")
+    assert not {"norm", "mixer"} & plain.keys()
+    residual = flat(block="residual", norm="layer", mixer=2.0)
+    assert [residual[name] for name in ("block", "norm", "mixer", "dropout")] == ["residual", "layer", "2.0", "0.0"]
 
 
 @pytest.mark.parametrize(("task", "cell"), [("noise", "clip"), ("noise", "depth"), ("test_lengths", "noise")])
