@@ -111,7 +111,7 @@ FROZEN = Column("frozen_parameters", "frozen", "count", best="low", optional="so
                 help="The numbers that no training changes, such as the random weights of an echo state net.")
 STATE = Column("state_size", "state", "state", best="low", dispensable=1,
                help="The numbers that are carried from one step to the next. Where each step adds some, as in "
-               "attention, they are counted at the training length. Those of a layer without a step are not stated.")
+               "attention, they are counted after a training sequence. Those of a layer without a step are not stated.")
 SPEED = _interval("sequences_per_second", "seq/s", "count", best="high", interval=True,
                   help="Sequences per second while training. Compare them within one table only.")
 SECONDS = Column("seconds_to_solve", "seconds to solve", "short", best="low",
