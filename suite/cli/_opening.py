@@ -91,17 +91,15 @@ def load_record(
         The record, and the store from which it comes; None for a written leaderboard.
     """
     from suite.experiment.loading import available
-    from suite.leaderboards.proof.manifest import MANIFEST_FILE, RUNS_FILE, read_manifest
+    from suite.leaderboards.proof.manifest import RUNS_FILE, read_manifest
     from suite.results.record import Record
 
-    path = Path(name)
-    if name in available():  # A folder of that name can be given as ./NAME.
-        path = Path()
-    if path.suffix == ".json" or (path / MANIFEST_FILE).is_file():
+    path, is_experiment = Path(name), name in available()  # A folder of that name can be given as ./NAME.
+    if not is_experiment and (path.suffix == ".json" or path.is_dir()):
         manifest = read_manifest(path)
         runs = manifest.path.parent / RUNS_FILE
         return (Record.read(runs) if runs.is_file() else manifest.record), None
-    if path.suffix == ".parquet":
+    if not is_experiment and path.suffix == ".parquet":
         return Record.read(path), None
     experiment, store = open_both()
     from suite.results.record import record_of

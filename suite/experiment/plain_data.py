@@ -63,12 +63,12 @@ def _read(path: Path, what: str, language: str, largest: int, parse: Callable[[s
     except ValueError as error:  # The path holds a null character.
         raise InputError(f"cannot read {what}: {error}") from error
     if len(content) > largest:
-        raise InputError(f"{path.name} is too large: {what} has at most {largest // 2**20} MiB")
+        raise InputError(f"{path} is too large: {what} has at most {largest // 2**20} MiB")
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
-        raise InputError(f"{path.name} is not valid {language}: {error}") from error
-    return _parse(text, path.name, language, parse)
+        raise InputError(f"{path} is not valid {language}: {error}") from error
+    return _parse(text, str(path), language, parse)
 
 
 def _parse(text: str, what: str, language: str, parse: Callable[[str], Any]) -> Any:

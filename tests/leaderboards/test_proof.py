@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -390,9 +391,13 @@ def test_the_leaderboard_of_quick_that_comes_with_memspan_holds() -> None:
 
 
 def test_what_is_no_manifest_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot read the manifest"):
+    with pytest.raises(InputError, match=rf"^{re.escape(repr(str(tmp_path)))} has no manifest\.json; `memspan leaderboard"):
         manifests.read_manifest(tmp_path)
-    (tmp_path / manifests.MANIFEST_FILE).write_text('{"format": 1}', encoding="utf-8")
+    file = tmp_path / manifests.MANIFEST_FILE
+    file.write_text('{"format": ', encoding="utf-8")
+    with pytest.raises(InputError, match=f"^{re.escape(str(file))} is not valid JSON: "):
+        manifests.read_manifest(tmp_path)
+    file.write_text('{"format": 1}', encoding="utf-8")
     with pytest.raises(InputError, match="is not a manifest of memspan"):
         manifests.read_manifest(tmp_path)
 

@@ -244,10 +244,8 @@ def read_manifest(path: Path, *, trusted: bool = False) -> Manifest:
     """
     file = path / MANIFEST_FILE if path.is_dir() else path
     if not file.exists():
-        raise InputError(
-            f"cannot read the manifest {str(file)!r}: there is none; `memspan leaderboard EXPERIMENT --output DIR` "
-            "writes one"
-        )
+        missing = f"{str(path)!r} has no {MANIFEST_FILE}" if path.is_dir() else f"there is no manifest {str(file)!r}"
+        raise InputError(f"{missing}; `memspan leaderboard EXPERIMENT --output DIR` writes a folder with one")
     data = read_json(file, f"the manifest {str(file)!r}")
     if not isinstance(data, dict):
         raise InputError(f"{str(file)!r} is not a manifest of memspan: it must be a table; got {shortened(data)}")
