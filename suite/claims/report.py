@@ -95,8 +95,8 @@ def _cells(verdict: ClaimVerdict) -> tuple[str, ...]:
 # On the terminal ----------------------------------------------------------------------------------------------------
 
 
-def print_verdicts(verdicts: Sequence[ClaimVerdict], console: Console) -> None:
-    """Print the verdicts, and the comparisons as well if there is only one claim."""
+def print_verdicts(verdicts: Sequence[ClaimVerdict], console: Console, legend: bool = True) -> None:
+    """Print the verdicts, and the comparisons as well if there is only one claim; then what the columns mean."""
     rows = [_cells(verdict) for verdict in verdicts]
     causes = [f"\n[dim]cause {verdict.cause}[/]" if verdict.cause else "" for verdict in verdicts]
     widest = max((f"cause {verdict.cause}" for verdict in verdicts if verdict.cause), key=len, default="")
@@ -109,7 +109,7 @@ def print_verdicts(verdicts: Sequence[ClaimVerdict], console: Console) -> None:
     console.print(table, "")
     if len(verdicts) == 1:
         _print_comparisons(verdicts[0], console)
-    for paragraph in LEGEND.split("\n\n"):
+    for paragraph in LEGEND.split("\n\n") if legend else ():
         console.print(paragraph.replace("\n", " "), style="dim")
 
 

@@ -25,7 +25,7 @@ from suite.cli._options import (
     Workers,
 )
 from suite.cli._run_options import RunOptions, report_missing
-from suite.errors import InputError
+from suite.errors import InputError, many
 
 if TYPE_CHECKING:
     from suite.claims.claim import Claim
@@ -77,7 +77,7 @@ def claims(
         _print_estimates(selected, budget, opened, options)
         return 0
     verdicts, exit_code = _evaluate(selected, budget, opened, options)
-    _write(verdicts, budget, opened, output or opened.folder / "claims" / budget)
+    _write(verdicts, budget, opened, output or opened.folder / "claims" / budget, quiet)
     return exit_code
 
 
@@ -85,19 +85,31 @@ def _print_estimates(selected: list[Claim], budget: str, store: Store, options: 
     from suite.claims.evaluation import needs_runs
     from suite.claims.verdict import power_of
     from suite.console.estimate import print_estimate
+    from suite.console.progress import duration
     from suite.running import runner
 
+    totals: list[tuple[int, float]] = []
     for claim in selected:
         if needs_runs(claim):
             console.print(f"claim {claim.name}", style="bold", highlight=False)
             plan = runner.open_plan(claim.experiment_with(budget), store)
             options.show_sizes(plan)
-            print_estimate(plan, options.worker_count, console, power_of(claim, claim.budget[budget].seeds))
+            power = power_of(claim, claim.budget[budget].seeds)
+            totals.append(print_estimate(plan, options.worker_count, console, power))
+    if len(totals) > 1:
+        runs, seconds = map(sum, zip(*totals, strict=True))
+        console.print(f"all {len(totals)} claims", style="bold", highlight=False)
+        console.print(
+            f"{many(runs, 'run')} {'is' if runs == 1 else 'are'} missing, less those that claims share. With "
+            f"{many(options.worker_count, 'worker')}, they take about {duration(seconds)}.",
+            highlight=False,
+        )
 
 
 def _evaluate(selected: list[Claim], budget: str, store: Store, options: RunOptions) -> tuple[list[ClaimVerdict], int]:
     """Return the verdict on each claim, and the exit code, which is 1 if runs are missing."""
     from suite.claims.evaluation import evaluate_claim
+    from suite.console.progress import counting_bar
 
     verdicts = []
     exit_code = 0
@@ -106,14 +118,17 @@ def _evaluate(selected: list[Claim], budget: str, store: Store, options: RunOpti
         nonlocal exit_code
         exit_code |= report_missing(plan, options.run(plan, store), "a larger --attempts tries them again")
 
+    def timing_bar(total: int) -> AbstractContextManager[Callable[[], None]]:
+        return counting_bar("timing both arms in turns", total, stderr, options.quiet)
+
     for number, claim in enumerate(selected, start=1):
         if not options.quiet:
             stderr.print(f"claim {number} of {len(selected)}: {claim.name}", highlight=False)
-        verdicts.append(evaluate_claim(claim, budget, store, run, _timing_bar))
+        verdicts.append(evaluate_claim(claim, budget, store, run, timing_bar))
     return verdicts, exit_code
 
 
-def _write(verdicts: list[ClaimVerdict], budget: str, store: Store, folder: Path) -> None:
+def _write(verdicts: list[ClaimVerdict], budget: str, store: Store, folder: Path, quiet: bool) -> None:
     from suite.claims import report
 
     try:
@@ -124,11 +139,6 @@ def _write(verdicts: list[ClaimVerdict], budget: str, store: Store, folder: Path
         pictures = [path for path in written if path.stem == verdict.claim.name]
         experiment = verdict.claim.experiment_with(budget).name
         store.tracking.keep_report(experiment, f"claim, budget {budget}", pictures)
-    report.print_verdicts(verdicts, console)
-    print_written(written)
-
-
-def _timing_bar(total: int) -> AbstractContextManager[Callable[[], None]]:
-    from suite.console.progress import counting_bar
-
-    return counting_bar("timing both arms in turns", total, stderr)
+    report.print_verdicts(verdicts, console, legend=not quiet)
+    if not quiet:
+        print_written(written)

@@ -158,12 +158,13 @@ def doctor(store: StoreOption = Path("mlruns"), storage: Storage = None, trackin
 
     The exit code is 0 if all is as it should be, and 1 otherwise.
     """
-    from suite.console.doctor import run_checks
+    from suite.console.doctor import run_checks, verdict
 
     table = Table(box=None, show_header=False, padding=(0, 2))
-    healthy = True
-    for name, text, good in run_checks(store, storage, tracking_uri):
+    checks = list(run_checks(store, storage, tracking_uri))
+    for name, text, good in checks:
         table.add_row(name, escape(text), style="" if good else "red")
-        healthy = healthy and good
+    healthy = all(good for *_, good in checks)
     console.print(table)
+    console.print(verdict(checks), highlight=False, style="green" if healthy else "red", soft_wrap=True)
     return 0 if healthy else 1

@@ -165,8 +165,8 @@ def compare(
     def open_both(name: str) -> tuple[Experiment, Store]:
         return load(name), open_existing_store(store, storage, tracking_uri, name)
 
-    records = [load_record(name, partial(open_both, name), curves=False)[0] for name in (first, second)]
-    difference = changes.compare_records(*records)
+    before, after = (load_record(name, partial(open_both, name), curves=False)[0] for name in (first, second))
+    difference = changes.compare_records(before, after, (repr(first), repr(second)))
     if as_json:
         print(changes.as_json(difference))
     else:

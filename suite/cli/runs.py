@@ -92,7 +92,7 @@ def run(
     was_incomplete = plan.done < plan.planned
     given_up = options.run(plan, opened_store)
     board = build_leaderboard(record_of(plan, opened_store))
-    show(board, console)
+    show(board, console, legends=not quiet)
     if plan.done == plan.planned:
         _keep_leaderboard(board, opened_store, was_incomplete, quiet)
     if keep_models:

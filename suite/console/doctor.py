@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,6 +48,14 @@ def run_checks(folder: Path, storage: str | None, tracking: str | None) -> Itera
     for name in architectures.names():
         yield f"path of {name}", kernels.path(architectures.get(name)(4, 8)), True
     yield from _check_store(folder, storage, tracking)
+
+
+def verdict(checks: Iterable[tuple[str, str, bool]]) -> str:
+    """Return the sentence about all checks: everything is there, or the names of those that fail."""
+    failed = [name for name, _, good in checks if not good]
+    if not failed:
+        return "Everything that memspan needs is there."
+    return f"Not as it should be: {', '.join(failed)}."
 
 
 def _check_store(folder: Path, storage: str | None, tracking: str | None) -> Iterator[tuple[str, str, bool]]:

@@ -49,7 +49,7 @@ class StudyEstimate:
     """The number of runs that must wait for each other: an evaluation waits for all trials."""
 
 
-def print_estimate(plan: Plan, workers: int, console: Console, power: str = "") -> None:
+def print_estimate(plan: Plan, workers: int, console: Console, power: str = "") -> tuple[int, float]:
     """Print the missing runs of each study, by task, and the time that they take.
 
     Args:
@@ -57,6 +57,9 @@ def print_estimate(plan: Plan, workers: int, console: Console, power: str = "") 
         workers: the number of runs at a time.
         console: the console on which to print.
         power: a sentence that says what the seeds of the plan can show.
+
+    Returns:
+        The number of missing runs, and the seconds that they take.
     """
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("", no_wrap=True)
@@ -69,20 +72,23 @@ def print_estimate(plan: Plan, workers: int, console: Console, power: str = "") 
             estimate = estimate_study(plan, study)
             estimates.append(estimate)
             sizes = "–".join(map(str, dict.fromkeys((min(estimate.hidden_sizes), max(estimate.hidden_sizes)))))
-            seconds = f"{estimate.seconds:.1f}" if estimate.missing else UNKNOWN
-            table.add_row(f"  {escape(estimate.label)}", str(estimate.missing), sizes, seconds)
+            each = f"{estimate.seconds:.1f}" if estimate.missing else UNKNOWN
+            table.add_row(f"  {escape(estimate.label)}", str(estimate.missing), sizes, each)
     console.print(table)
     if power:
         console.print(power, highlight=False)
-    missing = plan.planned - plan.done
+    missing, seconds = plan.planned - plan.done, 0.0
     sentences = [f"{missing} of {many(plan.planned, 'run')} {'is' if missing == 1 else 'are'} missing."]
     if missing:
-        time = duration(total_seconds(estimates, workers))
+        seconds = total_seconds(estimates, workers)
         takes = "it takes" if missing == 1 else "they take"
-        sentences.append(f"With {many(workers, 'worker')}, {takes} about {time} in all, the start included.")
+        sentences.append(
+            f"With {many(workers, 'worker')}, {takes} about {duration(seconds)} in all, the start included."
+        )
         if any(study.level.training.stop_when_solved for study in plan.studies):
             sentences.append("A run that solves its task stops early.")
     console.print(" ".join(sentences), highlight=False)
+    return missing, seconds
 
 
 def total_seconds(estimates: Sequence[StudyEstimate], workers: int) -> float:

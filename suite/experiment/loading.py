@@ -44,7 +44,9 @@ def read(kind: str, name_or_path: str, paths: Mapping[str, Path]) -> tuple[dict[
     """
     path = paths.get(name_or_path) or Path(name_or_path)
     if path.suffix != ".toml":
-        raise unknown(kind, name_or_path, paths, other="a path ending in .toml")
+        beside = path.with_name(f"{path.name}.toml") if path.name else path
+        likely = str(beside) if beside.is_file() else ""
+        raise unknown(kind, name_or_path, paths, other="a path ending in .toml", likely=likely)
     tables = read_toml(path, f"{kind} {shortened(name_or_path)}")
     if "name" in tables:
         raise InputError(f"{path.name}: the name of {kind} {path.stem!r} is that of its file; remove the key 'name'")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,8 +49,8 @@ class Changes:
     """Settings, sources, versions and machines that differ."""
 
 
-def compare_records(first: Record, second: Record) -> Changes:
-    """Return what changed from the first leaderboard to the second.
+def compare_records(first: Record, second: Record, names: Sequence[str] = ("the first", "the second")) -> Changes:
+    """Return what changed from the first leaderboard to the second, whose names stand in messages.
 
     Differences are paired over the seeds that both have, and over the tasks that both have. The p-values are adjusted
     over the architectures of a scope (Holm). The verdict is "better" or "worse" if the difference is shown to exceed
@@ -60,13 +60,16 @@ def compare_records(first: Record, second: Record) -> Changes:
         InputError: if the two have no task in common, or one has no finished row.
     """
     tables = [score_table(record) for record in (first, second)]
-    if any(table.empty for table in tables):
-        raise InputError("a leaderboard without a finished row cannot be compared")
+    if empty := [name for name, table in zip(names, tables, strict=True) if table.empty]:
+        raise InputError(
+            f"{' and '.join(empty)} cannot be compared without a finished row; `memspan run` an experiment first, "
+            "or give the folder of a written leaderboard"
+        )
     tasks = [task for task in tables[0]["task"].unique() if task in set(tables[1]["task"])]
     if not tasks:
-        names = ["; ".join(table["task"].unique()) for table in tables]
+        found = ["; ".join(table["task"].unique()) for table in tables]
         raise InputError(
-            f"the two leaderboards have no task in common: the first has {names[0]}, the second {names[1]}"
+            f"the two leaderboards have no task in common: {names[0]} has {found[0]}, and {names[1]} has {found[1]}"
         )
     scopes = [(OVERALL, tasks)] * (len(tasks) > 1) + [(task, [task]) for task in tasks]
     rows = pd.concat([_scope(tables, scope, inside) for scope, inside in scopes], ignore_index=True)

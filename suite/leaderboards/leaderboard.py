@@ -161,7 +161,8 @@ def build_leaderboard(source: Record | Plan) -> Leaderboard:
     notes = []
     if not record.complete:
         others = record.others
-        hint = f" {others} finished runs in the store have other settings or sources." if others else ""
+        have = "has" if others == 1 else "have"
+        hint = f" {many(others, 'finished run')} in the store {have} other settings or sources." if others else ""
         verb = "is" if record.done == 1 else "are"
         notes.append(f"Incomplete: {record.done} of {many(record.planned, 'run')} {verb} finished.{hint}")
         if record.earlier:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from suite.errors import many
 from suite.experiment.experiment import Experiment
 from suite.experiment.run_config import PROTOCOL, RunConfig, canonical_json
 from suite.planning.job import Job, Outcome
@@ -171,9 +172,10 @@ def count_earlier(outcomes: Iterable[Outcome], environments: Mapping[str, Mappin
 
 def earlier_text(count: int) -> str:
     """Return the sentence that tells of such runs."""
+    were, stay, do = ("was", "it stays", "it does") if count == 1 else ("were", "they stay", "they do")
     return (
-        f"{count} finished runs in the store were recorded by an earlier memspan, whose results are not comparable: "
-        "they stay in the store and in MLflow, and they do not count here."
+        f"{many(count, 'finished run')} in the store {were} recorded by an earlier memspan, whose results are not "
+        f"comparable: {stay} in the store and in MLflow, and {do} not count here."
     )
 
 

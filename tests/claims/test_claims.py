@@ -21,6 +21,7 @@ from suite.claims import report
 from suite.claims.evidence import evidence
 from suite.claims.verdict import ClaimVerdict, judge, overall_verdict
 from suite.cli import app
+from suite.console import estimate
 from suite.errors import InputError
 from suite.planning.plan import studies
 from suite.store.store import Store
@@ -442,6 +443,26 @@ def test_a_claim_of_one_s_own_runs_once_and_writes_its_report(tmp_path: Path, mo
     text = (tmp_path / "report" / "claims.md").read_text()
     assert "3 seeds, fewer than 10" in text
     assert len((tmp_path / "report" / "observations.csv").read_text().splitlines()) == 1 + 6
+
+
+def test_the_time_of_several_claims_has_a_total(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = iter([(40, 300.0), (1, 60.0), (40, 300.0)])
+    monkeypatch.setattr(estimate, "print_estimate", lambda *given: next(counts))
+    text = (
+        'statement = "One remembers more."\nsource = "a test"\ncomparisons = [{ first = "gru", second = "rnn" }]\n'
+        "budget.small.seeds = 3\n[experiment]\nmodel.hidden_size = 4\ntasks.adding.length = 8\n"
+        "architectures = { gru = {}, rnn = {} }\n"
+    )
+    paths = [tmp_path / f"{name}.toml" for name in ("one", "two")]
+    for path in paths:
+        path.write_text(text, encoding="utf-8")
+    arguments = ["--store", str(tmp_path / "store"), "--dry-run", "--no-check", "--workers", "2", "--quiet"]
+    both_claims = CliRunner().invoke(app, ["claims", *map(str, paths), *arguments]).output
+    assert (
+        "all 2 claims\n41 runs are missing, less those that claims share. With 2 workers, they take about 6 min."
+        in (both_claims)
+    )
+    assert "less those" not in CliRunner().invoke(app, ["claims", str(paths[0]), *arguments]).output
 
 
 def test_the_same_runs_give_the_same_report(tmp_path: Path) -> None:

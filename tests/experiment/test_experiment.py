@@ -208,6 +208,15 @@ def test_a_file_that_is_no_toml_or_not_there_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "absent.toml")
 
 
+def test_a_file_of_that_name_is_suggested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"unknown experiment 'ladder'; .*, or a path ending in \.toml$"):
+        load("ladder")
+    (tmp_path / "ladder.toml").touch()
+    with pytest.raises(InputError, match=r"\(did you mean 'ladder\.toml'\?\)$"):
+        load("ladder")
+
+
 def test_a_list_in_a_task_table_makes_a_level_of_each_value() -> None:
     data = changed("tasks", {"sequence_memory": {"length": [20, 30], "lag": [4, 8], "test_lengths": [50]}})
     labels = [level.label for level in parse(data, "x").levels]

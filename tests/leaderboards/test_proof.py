@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 import suite
-from suite.cli import main
+from suite.cli import app, main
 from suite.engines import Inline
 from suite.errors import InputError
 from suite.experiment.loading import load
@@ -175,6 +176,8 @@ def test_rows_hold_when_they_are_trained_again(whole: Path) -> None:
     assert choose_rows(manifests.read_manifest(whole / "board", trusted=True), "rnn on adding") == ["rnn on adding"]
     with pytest.raises(InputError, match="did you mean 'rnn on adding'"):
         choose_rows(manifests.read_manifest(whole / "board", trusted=True), "rnn on addin")
+    with pytest.raises(InputError, match=r"unknown row 'leaky'; .*did you mean 'leaky on adding'"):
+        choose_rows(manifests.read_manifest(whole / "board", trusted=True), "leaky")
 
 
 def test_a_changed_digit_is_found_and_the_figure_is_named(board: Path) -> None:
@@ -391,7 +394,9 @@ def test_the_leaderboard_of_quick_that_comes_with_memspan_holds() -> None:
 
 
 def test_what_is_no_manifest_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=rf"^{re.escape(repr(str(tmp_path)))} has no manifest\.json; `memspan leaderboard"):
+    with pytest.raises(
+        InputError, match=rf"^{re.escape(repr(str(tmp_path)))} has no manifest\.json; `memspan leaderboard"
+    ):
         manifests.read_manifest(tmp_path)
     file = tmp_path / manifests.MANIFEST_FILE
     file.write_text('{"format": ', encoding="utf-8")
@@ -479,6 +484,37 @@ def test_the_commands(whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     code, text = memspan("leaderboard", "tiny.toml", "--store", "store", "--seeds", "5", "--steps", "7")
     assert code == 1
     assert "other settings" in text
+    shown = {more: memspan("run", "tiny.toml", "--store", "store", *more)[1] for more in ((), ("--quiet",))}
+    for said in ("tiny: overall, 3 tasks", "Fewer than 10 seeds"):
+        assert all(said in text for text in shown.values())
+    for said in ("0 remembers nothing", "A wider terminal"):
+        assert [said in text for text in shown.values()] == [True, False]
+
+
+def test_a_leaderboard_without_a_finished_row_is_named(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(whole)
+    (whole / "other.toml").write_text(TINY.replace("steps = 30", "steps = 40"), encoding="utf-8")
+    for one, another, named in (
+        ("board", "other.toml", "'other.toml'"),
+        ("other.toml", "board", "'other.toml'"),
+        ("other.toml", "other.toml", "'other.toml' and 'other.toml'"),
+    ):
+        result = CliRunner().invoke(app, ["compare", one, another, "--store", "store"])
+        assert isinstance(result.exception, InputError)
+        assert str(result.exception) == (
+            f"{named} cannot be compared without a finished row; `memspan run` an experiment first, or give the "
+            "folder of a written leaderboard"
+        )
+
+
+def test_an_experiment_is_not_taken_for_the_leaderboard_in_the_working_folder(
+    board: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(board)
+    result = CliRunner().invoke(app, ["leaderboard", "quick"])
+    assert isinstance(result.exception, InputError)
+    assert "no store in 'mlruns'" in str(result.exception)
+    assert CliRunner().invoke(app, ["leaderboard", "."]).exit_code == 0
 
 
 def test_names_are_text_wherever_they_are_shown() -> None:

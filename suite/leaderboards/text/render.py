@@ -33,8 +33,14 @@ def sections(board: Leaderboard) -> Iterator[Section]:
     yield from clipping_sections(board)
 
 
-def show(board: Leaderboard, console: Console) -> None:
-    """Print the tables, with as many columns as the terminal has room for."""
+def show(board: Leaderboard, console: Console, legends: bool = True) -> None:
+    """Print the tables, with as many columns as the terminal has room for.
+
+    Args:
+        board: the leaderboard.
+        console: the console on which to print.
+        legends: whether to explain the columns, and to name those for which there is no room.
+    """
     explained: set[tuple[str, str]] = set()
     left_out: dict[str, None] = {}
     title = f"{board.experiment}: "
@@ -48,8 +54,9 @@ def show(board: Leaderboard, console: Console) -> None:
             console.print(title + section.title, style="bold", highlight=False, markup=False)
             console.print(columns_table(visible, section.rows), "")
             title = ""
-        _print_legend(kind, _terms(columns, alike, board), explained, console)
-    if left_out:
+        if legends:
+            _print_legend(kind, _terms(columns, alike, board), explained, console)
+    if left_out and legends:
         wider = f"A wider terminal has room for more columns: {', '.join(left_out)}."
         console.print(wider, style="dim", highlight=False)
     for note in board.notes:
