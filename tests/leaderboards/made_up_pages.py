@@ -242,6 +242,7 @@ def made_up_metrics(job: Job, skill: float) -> Iterator[tuple[str, float]]:
     yield "train_skill", min(1.0, reached + 0.1)
     for moment, slope in gradient_slopes(job).items():
         yield f"gradient_slope_{moment}", slope
+        yield f"input_gradient_slope_{moment}", slope
     for length in job.config.task.test_lengths:
         yield f"skill_at_length_{length}", reached * job.config.task.length / length
 
@@ -255,9 +256,11 @@ def made_up_curves(job: Job, metrics: Mapping[str, float]) -> Curves:
         skill = metrics["test_skill"] / (1 + np.exp(4 - 8 * step / training.steps))
         losses = {"train/loss": 0.17 * (1 - skill) + draw.normal(0, 0.002), "validation/loss": 0.18 * (1 - skill)}
         points.append((step, {"validation/skill": float(skill), **losses}))
-    logs = ((lag, {moment: slope * lag for moment, slope in gradient_slopes(job).items()}) for lag in LAGS)
-    flow = ((lag, {f"gradient/{moment}": log / np.log(10) for moment, log in at.items()}) for lag, at in logs)
-    return (*points, *flow)
+    for lag in LAGS:
+        norms = {moment: slope * lag / np.log(10) for moment, slope in gradient_slopes(job).items()}
+        of_input = {f"input_gradient/{moment}": norm - 1.3 + draw.normal(0, 0.02) for moment, norm in norms.items()}
+        points.append((lag, {f"gradient/{moment}": norm for moment, norm in norms.items()} | of_input))
+    return tuple(points)
 
 
 def gradient_slopes(job: Job) -> dict[str, float]:

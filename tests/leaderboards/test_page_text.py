@@ -58,9 +58,11 @@ def test_long_curves_are_thinned_where_there_are_many() -> None:
         for start, row in enumerate(rows.values()):
             skills = [(start + i) / 1000 for i in range(1000)]
             row["curve"] = {"step": list(range(1000)), "skill": skills, "skill_low": []}
-    curve = json.loads(payload(render(data)))["data"]["rows"]["adding"]["curve"][0]
-    assert len(curve["step"]) == len(curve["skill"]) < 500
-    assert (curve["step"][0], curve["step"][-1]) == (0, 999)
+    curves = json.loads(payload(render(data)))["data"]["rows"]["adding"]["curve"]
+    (steps,) = curves["axes"]
+    assert curves["step"] == [0] * 9
+    assert len(steps) == len(curves["skill"][0]) < 500
+    assert (steps[0], steps[-1]) == (0, 999)
 
 
 @pytest.mark.parametrize("theme", PAPER)

@@ -52,13 +52,56 @@ def test_the_gradients_of_all_architectures_lie_over_each_other_with_their_words
     page = show(quick())
     figure = page.locator("#figures figure").filter(has_text="Gradient through time")
     label = figure.locator("svg[role=img]").get_attribute("aria-label")
-    assert label == "Logarithm of the gradient's norm against the lag on adding, before training, for 9 architectures."
+    said = "Logarithm of the norm of the gradient {} against the lag on adding, before training, for 9 architectures."
+    assert label == said.format("through the state")
     figure.locator("summary").click()
     assert "shrinks by e^−0.14 per step, 10^−3.6 over 59" in figure.locator("details").inner_text()
-    figure.locator("select").select_option(label="copy_memory, half-way")
+    figure.locator("select").nth(1).select_option(label="from output to input")
+    label = figure.locator("svg[role=img]").get_attribute("aria-label")
+    assert label == said.format("from output to input")
+    assert figure.locator("tbody td").nth(1).inner_text().startswith("-1.3")  # at lag 1
+    figure.locator("select").first.select_option(label="copy_memory, half-way")
     assert "on copy_memory, half-way, for 8" in figure.locator("svg[role=img]").get_attribute("aria-label")  # not gru
+    assert figure.locator(".how").count() == 0
     page.get_by_role("button", name="lstm", exact=True).first.click()
-    assert "The gradient before training shrinks by e^−0.18 per step" in page.locator("#drawer").inner_text()
+    drawer = page.locator("#drawer")
+    assert drawer.inner_text().count("The gradient before training shrinks by e^−0.18 per step") == 2
+    for said in ("through the state", "from output to input"):
+        assert (
+            drawer.get_by_role("img", name=f"Logarithm of the norm of the gradient {said} against the lag").count() == 1
+        )
+
+
+def test_a_row_without_a_state_of_constant_size_is_seen_from_output_to_input(show: Opener) -> None:
+    data = quick()
+    for rows in data["rows"].values():
+        rows["mlp"] |= {"gradient": None, "gradient_words": {}}
+    page = show(data)
+    figure = page.locator("#figures figure").filter(has_text="Gradient through time")
+    picture = figure.locator("svg[role=img]")
+    assert "from output to input against the lag on adding, before training, for 9" in picture.get_attribute(
+        "aria-label"
+    )
+    figure.locator("select").nth(1).select_option(label="through the state")
+    assert "for 8 architectures" in picture.get_attribute("aria-label")
+    why = "Not drawn, because there is no gradient through a state of constant size: mlp."
+    assert figure.locator(".how").inner_text() == why
+    page.get_by_role("button", name="mlp", exact=True).first.click()
+    assert "There is no gradient through a state of constant size." in page.locator("#drawer").inner_text()
+    assert page.locator("#drawer").get_by_role("img", name="Logarithm of the norm of the gradient").count() == 1
+
+
+def test_a_leaderboard_of_earlier_runs_has_only_the_gradient_through_the_state(show: Opener) -> None:
+    data = quick()
+    for rows in data["rows"].values():
+        for row in rows.values():
+            row |= {"input_gradient": None, "input_gradient_words": {}}
+    page = show(data)
+    figure = page.locator("#figures figure").filter(has_text="Gradient through time")
+    assert figure.locator("select").count() == 1
+    assert "from output to input" not in figure.inner_text()
+    page.get_by_role("button", name="lstm", exact=True).first.click()
+    assert "from output to input" not in page.locator("#drawer").inner_text()
 
 
 def test_a_point_says_what_it_is(show: Opener) -> None:

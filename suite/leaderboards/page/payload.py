@@ -10,6 +10,7 @@ import json
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from markupsafe import Markup
@@ -20,6 +21,8 @@ from suite.statistics.table import FEW_SEEDS
 
 COLUMN = ("key", "heading", "kind", "low", "high", "sort", "best", "left")
 """The attributes of a column that the scripts read."""
+CURVES = {"curve": "step", "gradient": "lag", "input_gradient": "lag"}
+"""The axis of each curve in the details of a row."""
 POINTS = 11_000
 """About the number of points of all learning curves together; the curve of a row keeps at least 16."""
 
@@ -38,6 +41,7 @@ def payload(data: Mapping[str, Any]) -> Markup:
             **data,
             "rankings": {scope: _columns(rows) for scope, rows in data["rankings"].items()},
             "overfitting": {ladder: _columns(rows) for ladder, rows in data["overfitting"].items()},
+            "profiles": {scope: _stepped(profile) for scope, profile in data["profiles"].items()},
             "longer": _columns(data["longer"]),
             "horizons": [{**ladder, "points": _columns(ladder["points"])} for ladder in data["horizons"]],
             "comparisons": {scope: _columns(rows) for scope, rows in pairs.items()},
@@ -75,6 +79,17 @@ def _are_alike(values: Sequence[Any]) -> bool:
     return all(value == values[0] and type(value) is type(values[0]) for value in values)
 
 
+def _stepped(profile: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a profile with its curves as runs, because those of few seeds have few steps."""
+    curves = {label: {name: _runs(values) for name, values in its.items()} for label, its in profile["curves"].items()}
+    return {**profile, "curves": curves}
+
+
+def _runs(values: Sequence[Any]) -> list[Any]:
+    """Return values as ``[value, its times, the next value, …]``."""
+    return [part for value, run in groupby(values) for part in (value, len(list(run)))]
+
+
 def _level(rows: Mapping[str, Mapping[str, Any]], points: int) -> dict[str, Any]:
     """Return the rows of a level as columns, with the parts of configurations that they share said once."""
     configs = [row["config"] for row in rows.values()]
@@ -84,12 +99,27 @@ def _level(rows: Mapping[str, Mapping[str, Any]], points: int) -> dict[str, Any]
             **row,
             "architecture": name,
             "config": {part: _differing(values, shared[part]) for part, values in row["config"].items()},
-            "curve": _thinned(row["curve"], "step", points),
-            "gradient": _thinned(row["gradient"], "lag", points),
         }
         for name, row in rows.items()
     ]
-    return {"shared": shared, **_columns(own)}
+    curves = {
+        name: _stacked([_thinned(row[name], axis, points) for row in own], axis) for name, axis in CURVES.items() if own
+    }
+    return {"shared": shared, **_columns(own), **curves}
+
+
+def _stacked(curves: Sequence[Mapping[str, Any] | None], axis: str) -> dict[str, Any]:
+    """Return the curves of rows as columns, with null where a row has none.
+
+    Most rows share the values of their axis. They are written once, in ``axes``, and each row has their place there.
+    """
+    axes: list[Any] = []
+    for curve in curves:
+        if curve and curve[axis] not in axes:
+            axes.append(curve[axis])
+    names = dict.fromkeys(name for curve in curves if curve for name in curve)
+    columns = {name: [curve.get(name) if curve else None for curve in curves] for name in names}
+    return {**columns, axis: [axes.index(curve[axis]) if curve else None for curve in curves], "axes": axes}
 
 
 def _in_all(part: str, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -21,6 +21,10 @@ from suite.statistics.summary import bounded_mean
 
 MOMENTS = ("start", "half", "end")
 """The moments of a run at which its gradient flow is measured."""
+GRADIENTS = ("gradient", "input_gradient")
+"""The names of the gradient through the state and of the one from output to input."""
+SAID_DECIMALS = 2
+"""The decimals in which the page says a decimal logarithm of a norm."""
 
 
 def row_details(record: Record) -> dict[str, dict[str, Any]]:
@@ -54,8 +58,8 @@ def _details(row: Row) -> dict[str, Any]:
         "steps_to_solve": [outcome.metrics.get("steps_to_solve") for _, outcome in row.evaluations],
         "keys": [job.key for job, _ in row.evaluations],
         "curve": plain(_learning_curve(row.evaluations), DRAWN),
-        "gradient": plain(_gradient(row.evaluations), DRAWN),
-        "gradient_words": _gradient_words(row.evaluations),
+        **{name: plain(_gradient(row.evaluations, name)) for name in GRADIENTS},
+        **{f"{name}_words": _gradient_words(row.evaluations, name) for name in GRADIENTS},
         "command": f"memspan verify manifest.json --rows '{row.name}'",
     }
 
@@ -98,17 +102,19 @@ def _held(curve: Iterable[tuple[int, float]], steps: Sequence[int]) -> list[floa
     return held
 
 
-def _gradient(runs: Sequence[Run]) -> dict[str, Any] | None:
+def _gradient(runs: Sequence[Run], gradient: str) -> dict[str, Any] | None:
     """Return means over the seeds of log₁₀ norm by lag, for each moment of a measurement.
 
-    The interval of a mean is as long on both sides, and ``_reach`` is the length of one.
+    The interval of a mean is as long on both sides, and ``_reach`` is the length of one. There is nothing where this
+    gradient was not measured, as the one through the state of a model without a state of constant size.
     """
     norms: dict[str, dict[int, list[float]]] = {}
     for _, outcome in runs:
         for lag, point in outcome.curves:
             for name, value in point.items():
-                if name.startswith("gradient/"):
-                    norms.setdefault(name.removeprefix("gradient/"), {}).setdefault(lag, []).append(value)
+                measured, _, moment = name.partition("/")
+                if measured == gradient:
+                    norms.setdefault(moment, {}).setdefault(lag, []).append(value)
     if not norms:
         return None
     lags = sorted({lag for by_lag in norms.values() for lag in by_lag})
@@ -116,22 +122,24 @@ def _gradient(runs: Sequence[Run]) -> dict[str, Any] | None:
     for moment in MOMENTS:
         if moment in norms:
             intervals = [mean_interval(norms[moment].get(lag, ())) for lag in lags]
-            curves[moment] = [interval.mean for interval in intervals]
-            curves[f"{moment}_reach"] = [round(interval.high - interval.mean, 2) for interval in intervals]
+            curves[moment] = [round(interval.mean, SAID_DECIMALS) for interval in intervals]
+            curves[f"{moment}_reach"] = [round(interval.high - interval.mean, SAID_DECIMALS) for interval in intervals]
     return {"lag": lags, **curves}
 
 
-def _gradient_words(runs: Sequence[Run]) -> dict[str, str]:
+def _gradient_words(runs: Sequence[Run], gradient: str) -> dict[str, str]:
     """Return what the gradient does on its way through time, for each moment at which its slope was measured."""
     words = {}
     for moment in MOMENTS:
-        name = f"gradient/{moment}"
-        norms: dict[int, list[float]] = {0: [0.0]}  # A change of a state moves the same state as much.
+        name = f"{gradient}/{moment}"
+        norms: dict[int, list[float]] = {}
+        if gradient == "gradient":
+            norms[0] = [0.0]  # A change of a state moves the same state as much.
         for _, outcome in runs:
             for lag, point in outcome.curves:
                 if name in point:
                     norms.setdefault(lag, []).append(point[name] * math.log(10))
-        slopes = [outcome.metrics.get(f"gradient_slope_{moment}", math.nan) for _, outcome in runs]
+        slopes = [outcome.metrics.get(f"{gradient}_slope_{moment}", math.nan) for _, outcome in runs]
         if len(norms) > 1 and np.isfinite(slopes).all():
             lags = sorted(norms)
             words[moment] = curve_text([float(np.mean(norms[lag])) for lag in lags], float(np.mean(slopes)), lags)

@@ -7,6 +7,7 @@ const DATA = {
   rankings: mapped(PAGE.data.rankings, rowsIn),
   overfitting: mapped(PAGE.data.overfitting, rowsIn),
   comparisons: mapped(PAGE.data.comparisons, rowsIn),
+  profiles: mapped(PAGE.data.profiles, (profile) => ({ ...profile, curves: mapped(profile.curves, (its) => mapped(its, runsIn)) })),
   longer: rowsIn(PAGE.data.longer),
   horizons: PAGE.data.horizons.map((ladder) => ({ ...ladder, points: rowsIn(ladder.points) })),
   rows: mapped(PAGE.data.rows, rowsOfLevel),
@@ -46,15 +47,27 @@ function rowsIn(columns) {
   return whole.map((_, i) => Object.fromEntries(names.map((name) => [name, value(columns[name], i)])));
 }
 
+/** The values of a list that was written as runs: a value, its times, the next value. */
+function runsIn(runs) {
+  return runs.flatMap((value, i) => (i % 2 ? [] : Array(runs[i + 1]).fill(value)));
+}
+
 /** A mapping with every value changed. fromEntries defines each name as it is, "__proto__" too. */
 function mapped(mapping, change) {
   return Object.fromEntries(Object.entries(mapping).map(([name, value]) => [name, change(value)]));
 }
 
 /** The rows of a level by architecture; each says of its configuration what differs from the shared one. */
-function rowsOfLevel({ shared, ...columns }) {
+function rowsOfLevel({ shared, curve, gradient, input_gradient, ...columns }) {
   const whole = (config) => Object.fromEntries(Object.entries(config).map(([part, own]) => [part, { ...shared[part], ...own }]));
-  return Object.fromEntries(rowsIn(columns).map((row) => [row.architecture, { ...row, config: whole(row.config) }]));
+  const curves = curvesIn(curve, "step"), gradients = curvesIn(gradient, "lag"), ofInput = curvesIn(input_gradient, "lag");
+  return Object.fromEntries(rowsIn(columns).map((row, i) => [row.architecture,
+    { ...row, config: whole(row.config), curve: curves[i], gradient: gradients[i], input_gradient: ofInput[i] }]));
+}
+
+/** Curves that were written as columns, in which an axis stands once for all rows that share it; null where a row has none. */
+function curvesIn({ axes, ...columns } = {}, axis) {
+  return rowsIn(columns).map((curve) => (curve[axis] === null ? null : { ...curve, [axis]: axes[curve[axis]] }));
 }
 
 /** What a mapping has under a name; undefined for names that only its prototype knows. */

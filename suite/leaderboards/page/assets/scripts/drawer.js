@@ -159,23 +159,32 @@ function horizonOf(label, level) {
 }
 
 function gradientOf(row) {
-  if (!row.gradient) return null;
-  const place = html("div", { class: "drawing" });
-  const moments = MOMENTS.filter(([key]) => row.gradient[key]);
-  const said = moments.filter(([key]) => row.gradient_words[key]).map(([key, words]) => `The gradient ${words} ${row.gradient_words[key]}.`);
-  const log = row.gradient.lag[0] > 0;
+  const kinds = GRADIENTS.filter(([kind]) => row[kind]);
+  if (!kinds.length) return null;
+  const places = kinds.map(() => html("div", { class: "drawing" }));
+  const parts = kinds.map(([kind, words], i) => html("div", {}, html("h4", {}, words), saidOfGradient(row, kind).map((sentence) => html("p", {}, sentence)), places[i]));
+  const node = html("div", {}, html("h3", {}, "Gradient through time"),
+    html("p", {}, `The curves show how much a change of ${kinds.map(([kind]) => MOVES[kind]).join(", or of ")}, as the logarithm of the norm against the lag. A level curve remembers and a falling one forgets; a gradient that lasts is not yet a memory.`),
+    !row.gradient && html("p", { class: "how" }, "There is no gradient through a state of constant size."), html("div", { class: kinds.length > 1 ? "two" : "" }, parts));
+  return { node, draw: () => kinds.forEach(([kind, words], i) => places[i].replaceChildren(gradientPicture(row[kind], words, widthOf(places[i])))) };
+}
+
+function saidOfGradient(row, kind) {
+  const said = row[`${kind}_words`];
+  return MOMENTS.filter(([moment]) => row[kind][moment] && said[moment]).map(([moment, words]) => `The gradient ${words} ${said[moment]}.`);
+}
+
+function gradientPicture(curve, said, width) {
+  const moments = MOMENTS.filter(([key]) => curve[key]);
+  const log = curve.lag[0] > 0;
   const tones = { start: "var(--muted)", half: "var(--training)", end: "var(--validation)" };
-  const node = html("div", {}, html("h3", {}, "Gradient through time"), html("p", {}, "The curves show how much a change some steps ago still moves the state now, as the logarithm of the norm against the lag. A level curve remembers and a falling one forgets; a gradient that lasts is not yet a memory."), said.map((sentence) => html("p", {}, sentence)), place);
-  const draw = () => {
-    const points = moments.flatMap(([key, words]) => row.gradient.lag.map((x, i) => ({ x, y: row.gradient[key][i], key, title: `${words}, lag ${x}: ${known(row.gradient[key][i]) ? fixed(row.gradient[key][i], 2) : NOTHING}` })));
-    const seen = points.filter((point) => known(point.y));
-    const ends = moments.map(([key, words]) => ({ words, point: seen.filter((point) => point.key === key).at(-1) })).filter((each) => each.point);
-    place.replaceChildren(picture(`Logarithm of the gradient's norm against the lag, ${moments.map(([, words]) => words).join(", ")}.`, { width: widthOf(place), height: 240, marginRight: 110,
-      x: { type: log ? "log" : "linear", label: "lag, steps", ticks: 6 }, y: { label: "log₁₀ norm", grid: true, ticks: 5, nice: true },
-      marks: [log && logAxis(row.gradient.lag, widthOf(place) - 100, "lag, steps"), ...moments.map(([key, , dash]) => Plot.lineY(points.filter((point) => point.key === key), { x: "x", y: "y", stroke: tones[key], strokeWidth: 1.7, strokeDasharray: dash })),
-        ...apart(ends, seen).map((each) => Plot.text([each], { x: each.point.x, y: each.y, text: "words", textAnchor: "start", dx: 8, fill: tones[each.point.key] })), tipMark(seen)].filter(Boolean) }));
-  };
-  return { node, draw };
+  const points = moments.flatMap(([key, words]) => curve.lag.map((x, i) => ({ x, y: curve[key][i], key, title: `${words}, lag ${x}: ${known(curve[key][i]) ? fixed(curve[key][i], 2) : NOTHING}` })));
+  const seen = points.filter((point) => known(point.y));
+  const ends = moments.map(([key, words]) => ({ words, point: seen.filter((point) => point.key === key).at(-1) })).filter((each) => each.point);
+  return picture(`Logarithm of the norm of the gradient ${said} against the lag, ${moments.map(([, words]) => words).join(", ")}.`, { width, height: 240, marginRight: 110,
+    x: { type: log ? "log" : "linear", label: "lag, steps", ticks: 6 }, y: { label: "log₁₀ norm", grid: true, ticks: 5, nice: true },
+    marks: [log && logAxis(curve.lag, width - 100, "lag, steps"), ...moments.map(([key, , dash]) => Plot.lineY(points.filter((point) => point.key === key), { x: "x", y: "y", stroke: tones[key], strokeWidth: 1.7, strokeDasharray: dash })),
+      ...apart(ends, seen).map((each) => Plot.text([each], { x: each.point.x, y: each.y, text: "words", textAnchor: "start", dx: 8, fill: tones[each.point.key] })), tipMark(seen)].filter(Boolean) });
 }
 
 /** Labels at the ends of lines, moved apart where they would cover each other. */

@@ -62,20 +62,22 @@ function widthOf(host) {
   return Math.max(260, main > 900 ? main - 310 : main);
 }
 
-/** A figure that draws itself again: when it becomes wider, when a choice changes. */
-function addFigure(parent, { title, caption, choices = null, draw, follows = false }) {
+/** A figure that draws itself again: when it becomes wider, when one of its choices changes. */
+function addFigure(parent, { title, caption, choices = null, kinds = null, draw, follows = false }) {
   const drawing = html("div", { class: "drawing" });
-  const select = choices && choices.length > 1
-    ? html("select", { onchange: () => redraw() }, choices.map(([value, text], i) => html("option", { value: i }, text ?? value)))
-    : null;
-  const label = select && html("label", {}, choices.label || "Task", select);
+  const chooser = (options) => {
+    if (!options || options.length < 2) return { value: () => (options?.length ? options[0][0] : null) };
+    const first = options.first ?? 0;
+    const select = html("select", { onchange: () => redraw() }, options.map(([value, text], i) => html("option", { value: i, selected: i === first }, text ?? value)));
+    return { value: () => options[Number(select.value)][0], label: html("label", {}, options.label || "Task", select) };
+  };
+  const chosen = [chooser(choices), chooser(kinds)];
   const numbers = html("details", { hidden: true }, html("summary", {}, "The numbers"));
   const node = html("figure", { class: "figure" },
-    html("figcaption", {}, html("h3", {}, title), caption.map((sentence) => html("p", {}, sentence)), label), drawing, numbers);
+    html("figcaption", {}, html("h3", {}, title), caption.map((sentence) => html("p", {}, sentence)), chosen.map(({ label }) => label)), drawing, numbers);
   const redraw = () => {
-    const choice = choices && choices.length ? choices[select ? Number(select.value) : 0][0] : null;
-    const drawn = draw(widthOf(drawing), choice);
-    drawing.replaceChildren(drawn.node || html("p", { class: "nothing" }, "Nothing to draw here."));
+    const drawn = draw(widthOf(drawing), ...chosen.map(({ value }) => value()));
+    drawing.replaceChildren(drawn.node || html("p", { class: "nothing" }, "Nothing to draw here."), ...(drawn.note ? [html("p", { class: "how" }, drawn.note)] : []));
     numbers.hidden = !drawn.numbers;
     if (drawn.numbers) numbers.replaceChildren(numbers.firstChild, html("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": `${title}, numbers` }, plainTable(...drawn.numbers)));
   };
