@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from suite import kernels
 from suite.architectures._base import Cell, bias, weight
 
 
@@ -61,3 +62,10 @@ class IndRNN(Cell[Tensor]):
         # h_t = φ(W x_t + u ⊙ h_{t−1} + b)
         h = self.phi(linear(x, self.W, self.b) + self.u * state)
         return h, h
+
+    def forward(self, inputs: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        h = self.initial_state(len(inputs)) if state is None else state
+        kernel = kernels.find("indrnn", inputs, h, self.W, self.u, self.b)
+        if kernel is None:
+            return super().forward(inputs, h)
+        return kernel(inputs, h, self.W, self.u, self.b, self.nonlinearity)  # type: ignore[no-any-return]

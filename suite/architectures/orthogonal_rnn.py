@@ -10,6 +10,7 @@ from torch import Tensor, nn, relu
 from torch.linalg import matrix_exp
 from torch.nn.functional import linear
 
+from suite import kernels
 from suite.architectures._base import Cell
 
 BIAS = 0.01
@@ -64,6 +65,9 @@ class OrthogonalRNN(Cell[Tensor]):
 
     def forward(self, inputs: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         h, U = self.initial_state(len(inputs)) if state is None else state, self.orthogonal()
+        kernel = kernels.find("elman", inputs, h, self.W, U, self.b)
+        if kernel is not None:
+            return kernel(inputs, h, self.W, U, self.b, "modrelu")  # type: ignore[no-any-return]
         outputs = []
         for x in inputs.unbind(1):
             output, h = self._step(x, h, U)

@@ -136,8 +136,8 @@ class _TCN(Function):
             dbs.append(da.sum((0, 1))[:H])
             # Σ_k W_k x_{t−kd} + b
             ds = rooms[n % 2].view(-1)[: s.numel()].view_as(s).zero_()
-            if d_last[n] is not None:
-                ds[T:, :, :size] = d_last[n].transpose(0, 1)
+            if (d_window := d_last[n]) is not None:
+                ds[T:, :, :size] = d_window.transpose(0, 1)
             if n % 2 == 0 and not (n == 0 and residual):
                 ds[len(s) - T :] += d_sum
             if n or ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
@@ -175,7 +175,7 @@ def _arrays(like: Tensor, shapes: Sequence[Sequence[int]]) -> list[Tensor]:
     Many pieces of medium size would be given back to the system after each pass, and fetched again page by page.
     """
     sizes = [math.prod(shape) for shape in shapes]
-    parts = like.new_empty(sum(sizes)).split(sizes)
+    parts = torch.split(like.new_empty(sum(sizes)), sizes)
     return [part.view(tuple(shape)) for part, shape in zip(parts, shapes, strict=True)]
 
 
