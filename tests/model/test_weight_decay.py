@@ -12,6 +12,7 @@ from torch import nn
 from suite.errors import InputError
 from suite.model.sequence_model import build_model
 from suite.model.weight_decay import by_weight_decay
+from suite.registry import architectures
 
 
 class Scaled(nn.Linear):
@@ -77,3 +78,11 @@ def test_the_norms_of_residual_blocks_do_not_decay(norm: str, parts: list[str]) 
     model = build_model("gru", {}, 2, 4, 1, block="residual", norm=norm, mixer=1.0)
     places = ["blocks.0.norm", "blocks.0.mixer_norm", "norm"]
     assert names(model)[1] == [f"{place}.{part}" for place in places for part in parts]
+
+
+@pytest.mark.parametrize("name", architectures.names())
+def test_every_architecture_names_parameters_of_its_own(name: str) -> None:
+    model = build_model(name, {}, 2, 16, 1)
+    decayed, left_alone = by_weight_decay(model)
+    assert model.decoder.weight in set(decayed)
+    assert len(decayed) + len(left_alone) == sum(parameter.requires_grad for parameter in model.parameters())
