@@ -60,7 +60,7 @@ def prose(page: str) -> str:
 
 
 (CELL,) = blocks(README, "python")
-(CELL_OF_TWO_TENSORS,) = blocks("suite/architectures/README.md", "python")
+CELL_OF_TWO_TENSORS, LAYER = blocks("suite/architectures/README.md", "python")
 (TASK,) = blocks("tasks/README.md", "python")
 (MODEL,) = blocks("suite/leaderboards/README.md", "python")
 (EXPERIMENT,) = blocks(README, "toml")
@@ -100,9 +100,10 @@ def test_the_claim_can_be_run(tmp_path: Path) -> None:
     [
         (CELL, "architectures", "leaky"),
         (CELL_OF_TWO_TENSORS, "architectures", "two_speeds"),
+        (LAYER, "architectures", "small_transformer"),
         (TASK, "tasks", "first_symbol"),
     ],
-    ids=["leaky", "two_speeds", "first_symbol"],
+    ids=["leaky", "two_speeds", "small_transformer", "first_symbol"],
 )
 def test_dropped_into_the_folder_they_are_found_and_keep_the_contract(
     text: str, kind: str, name: str, tmp_path: Path

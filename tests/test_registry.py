@@ -121,9 +121,9 @@ def test_what_a_class_states_is_read_without_importing_it(folder: Folder) -> Non
 
 
 @pytest.mark.parametrize("name", architectures.names())
-def test_every_architecture_states_its_family_in_its_own_file(name: str) -> None:
+def test_the_family_of_an_architecture_stands_in_its_own_file(name: str) -> None:
     family = architectures.get(name).family
-    assert check_family(family) == architectures.stated(name, "family") != OTHER
+    assert check_family(family) == (architectures.stated(name, "family") or OTHER)
     assert describe(name)["family"] == family
     assert name in of_family(family)["architectures"]
 

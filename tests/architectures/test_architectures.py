@@ -15,6 +15,7 @@ from suite.architectures import Cell
 from suite.contracts.cell_probe import CellProbe
 from suite.contracts.cells import CELL_CHECKS
 from suite.contracts.checking import Check
+from suite.contracts.layers import LAYER_CHECKS
 from suite.model.states import in_double, is_differentiable
 from suite.registry import architectures
 from tests.helpers import discovered, lacking, leaves, map_state
@@ -24,7 +25,10 @@ BATCH, TIME, INPUT, HIDDEN = 3, 7, 2, 8
 LOOPS = {"layer_norm": "the statistics over the units of each step have no fused form"}
 """The options with which a cell runs its definition, though it has a kernel without them."""
 
-every_cell = pytest.mark.parametrize(("name", "options"), discovered(architectures, switches=True))
+CASES = discovered(architectures, switches=True)
+CELLS = [case for case in CASES if issubclass(architectures.get(case.values[0]), Cell)]
+every_cell = pytest.mark.parametrize(("name", "options"), CELLS)
+every_layer = pytest.mark.parametrize(("name", "options"), [case for case in CASES if case not in CELLS])
 every_name = pytest.mark.parametrize("name", architectures.names())
 
 
@@ -60,6 +64,23 @@ def initial_state(cell: Cell[Any]) -> Any:
 def test_a_cell_keeps_its_contract(name: str, options: dict[str, Any], check: Check[CellProbe]) -> None:
     probe = CellProbe(architectures.get(name), lambda: random_cell(name, options), INPUT, torch.float64)
     assert list(check(probe)) == []
+
+
+@every_layer
+@pytest.mark.parametrize(
+    "check", [check for stage in LAYER_CHECKS for check in stage], ids=lambda check: check.__name__
+)
+def test_a_layer_without_a_step_keeps_its_contract(name: str, options: dict[str, Any], check: Check[CellProbe]) -> None:
+    probe = CellProbe(architectures.get(name), lambda: random_cell(name, options), INPUT, torch.float64)
+    assert list(check(probe)) == []
+
+
+@every_layer
+def test_gradients_of_a_layer_reach_every_parameter(name: str, options: dict[str, Any]) -> None:
+    layer = architectures.get(name)(INPUT, HIDDEN, **options).double()
+    layer(random_inputs())[..., 0].square().sum().backward()
+    trained = {key: parameter for key, parameter in layer.named_parameters() if parameter.requires_grad}
+    assert not [key for key, parameter in trained.items() if parameter.grad is None]
 
 
 @every_cell
