@@ -21,6 +21,7 @@ FLOAT, INT = ir.FloatType(), ir.IntType(64)
 LLVM_VECTOR = ir.VectorType(FLOAT, LANES)
 WORDS = ir.VectorType(ir.IntType(32), LANES)
 MANTISSA = 23  # the number of bits below the exponent
+ALIGNMENT = ir.IntType(32)(4)
 
 
 def instruction(define: Callable[..., Any]) -> Callable[..., Any]:
@@ -94,6 +95,55 @@ def store(_: Any, row: Any, j: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(row, types.int64, value), codegen
+
+
+def first_lanes(builder: Any, count: Any) -> Any:
+    """Build a mask of the first ``count`` lanes, or of all if there are fewer."""
+    lanes = ir.VectorType(INT, LANES)
+    limit = builder.insert_element(ir.Constant(lanes, ir.Undefined), count, ir.IntType(32)(0))
+    first_lane = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    limits = builder.shuffle_vector(limit, ir.Constant(lanes, ir.Undefined), first_lane)
+    return builder.icmp_signed("<", ir.Constant(lanes, list(range(LANES))), limits)
+
+
+def load_lanes(builder: Any, there: Any, mask: Any) -> Any:
+    """Load the lanes of a mask, and zeros in the others, whose memory is not touched."""
+    there = builder.bitcast(there, LLVM_VECTOR.as_pointer())
+    return _masked(builder, "load", LLVM_VECTOR, [there, ALIGNMENT, mask, ir.Constant(LLVM_VECTOR, None)])
+
+
+def store_lanes(builder: Any, value: Any, there: Any, mask: Any) -> None:
+    """Store the lanes of a mask. The memory of the others is not touched."""
+    there = builder.bitcast(there, LLVM_VECTOR.as_pointer())
+    _masked(builder, "store", ir.VoidType(), [value, there, ALIGNMENT, mask])
+
+
+def _masked(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
+    kind = ir.FunctionType(result, [argument.type for argument in arguments])
+    called = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.{name}.v{LANES}f32.p0")
+    return builder.call(called, arguments)
+
+
+@instruction
+def load_part(_: Any, row: Any, j: Any, count: Any) -> Any:
+    """Load the first ``count`` numbers of ``row[j : j + LANES]``, and zeros after them. More than all is all."""
+
+    def codegen(context: Any, builder: Any, call: Any, arguments: Any) -> Any:
+        return load_lanes(builder, place(builder, *arguments[:2]), first_lanes(builder, arguments[2]))
+
+    return VECTOR(row, types.int64, types.int64), codegen
+
+
+@instruction
+def store_part(_: Any, row: Any, j: Any, count: Any, value: Any) -> Any:
+    """Store the first ``count`` numbers of a vector in ``row[j : j + LANES]``. More than all is all."""
+
+    def codegen(context: Any, builder: Any, call: Any, arguments: Any) -> Any:
+        (vector,) = _vectors(builder, call.args[3:], arguments[3:])
+        store_lanes(builder, vector, place(builder, *arguments[:2]), first_lanes(builder, arguments[2]))
+        return context.get_dummy_value()
+
+    return types.void(row, types.int64, types.int64, value), codegen
 
 
 @instruction
