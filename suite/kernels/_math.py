@@ -1,4 +1,4 @@
-"""Functions of vectors without branches: tanh, the logistic function, exponentials, the softplus, and a sum."""
+"""Functions of vectors without branches: tanh, the logistic function, exponentials, the softplus, the GELU, and a sum."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ LN_2_HIGH, LN_2_LOW = np.float32(0.693145752), np.float32(1.42860677e-06)  # k t
 
 # log(1 + y) = s (2 + s² L(s²)) with s = y / (2 + y), for 0 ≤ y ≤ 1, where L has degree 3: to 5e-9, fitted likewise.
 L0, L1, L2, L3 = (np.float32(c) for c in (0.666664131, 0.400216991, 0.279991406, 0.280244616))
+
+# Φ(−x) = e^−x²/2 M(x) / N(x) for 0 ≤ x ≤ FAR, where Φ is the normal distribution, M has degree 4 and N degree 5: to a
+# relative 6e-9, fitted likewise. Beyond FAR, the exponential is 0.
+M0, M1, M2, M3, M4 = (np.float32(m) for m in (0.5, 0.437250704, 0.182461675, 0.0403725006, 0.00407760177))
+N1, N2, N3, N4, N5 = (np.float32(n) for n in (1.67238636, 1.19929009, 0.467428689, 0.101205662, 0.0102209031))
+FAR, DENSITY = np.float32(14), np.float32(0.398942280)  # The density of Φ at 0 is 1/√(2π).
 
 
 @njit  # type: ignore[untyped-decorator]
@@ -77,6 +83,19 @@ def softplus(x: Any) -> Any:
     q = s * s
     logarithm = s * (TWO + q * (L0 + q * (L1 + q * (L2 + q * L3))))
     return where_at_least(ZERO, x, ZERO, x) + logarithm, where_at_least(x, ZERO, ONE, y) / (ONE + y)
+
+
+@njit  # type: ignore[untyped-decorator]
+def gelu(x: Any) -> Any:
+    """Compute x Φ(x), the GELU, and its slope Φ(x) + x Φ′(x), each to 4e-7."""
+    z = where_at_least(x, ZERO, x, ZERO - x)
+    z = where_at_least(z, FAR, FAR, z)
+    bell = exp(ZERO - HALF * x * x)
+    m = M0 + z * (M1 + z * (M2 + z * (M3 + z * M4)))
+    n = ONE + z * (N1 + z * (N2 + z * (N3 + z * (N4 + z * N5))))
+    tail = bell * m / n
+    normal = where_at_least(x, ZERO, ONE - tail, tail)
+    return x * normal, normal + x * (DENSITY * bell)
 
 
 @njit  # type: ignore[untyped-decorator]
