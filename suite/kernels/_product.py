@@ -157,7 +157,9 @@ def matmul(C, c_at, c_stride, A, a_at, a_stride, a_step, B, b_at, b_stride, rows
         for row in range(0, rows, ROWS):
             c = _pointer(C, c_at + row * c_stride + column)
             a = _pointer(A, a_at + row * a_stride)
-            if left > LANES:
+            if left >= PANEL:
+                _wide(c, c_stride, a, a_stride, a_step, b, b_stride, depth, rows - row, PANEL, add)
+            elif left > LANES:
                 _wide(c, c_stride, a, a_stride, a_step, b, b_stride, depth, rows - row, left, add)
             else:
                 _narrow(c, c_stride, a, a_stride, a_step, b, b_stride, depth, rows - row, left, add)

@@ -125,6 +125,21 @@ def _masked(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
 
 
 @instruction
+def prefetch(_: Any, row: Any, j: Any) -> Any:
+    """Have ``row[j : j + LANES]`` fetched into the cache. Nothing happens if there is no such memory."""
+
+    def codegen(context: Any, builder: Any, call: Any, arguments: Any) -> Any:
+        number = ir.IntType(32)
+        there = builder.bitcast(place(builder, *arguments), ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [there.type, number, number, number])
+        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(fetch, [there, number(0), number(2), number(1)])  # for reading, into the second level, of data
+        return context.get_dummy_value()
+
+    return types.void(row, types.int64), codegen
+
+
+@instruction
 def load_part(_: Any, row: Any, j: Any, count: Any) -> Any:
     """Load the first ``count`` numbers of ``row[j : j + LANES]``, and zeros after them. More than all is all."""
 
@@ -166,6 +181,18 @@ def power_of_two(_: Any, t: Any) -> Any:
         return builder.bitcast(builder.shl(bits, ir.Constant(WORDS, [MANTISSA] * LANES)), LLVM_VECTOR)
 
     return VECTOR(t), codegen
+
+
+@instruction
+def square_root(_: Any, x: Any) -> Any:
+    """Return √x, and NaN where x is negative or NaN."""
+
+    def codegen(context: Any, builder: Any, call: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(LLVM_VECTOR, [LLVM_VECTOR])
+        root = cgutils.get_or_insert_function(builder.module, kind, f"llvm.sqrt.v{LANES}f32")
+        return builder.call(root, arguments)
+
+    return VECTOR(x), codegen
 
 
 @instruction
