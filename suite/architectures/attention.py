@@ -99,29 +99,36 @@ class Attention(Cell[tuple[Tensor, Tensor]]):
     def forward(
         self, inputs: Tensor, state: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Attend from all steps at once, by torch's fused attention. With a window, do so block by block."""
+        """Attend from all steps at once, by torch's fused attention."""
         kept = self.initial_state(len(inputs)) if state is None else state
-        before, after = kept[0].shape[1], inputs.shape[1]
+        before = kept[0].shape[1]
         queries, *written = (linear(inputs, W) for W in self.W.chunk(3))  # Three products need the least memory.
         keys, values = (torch.cat(pair, dim=1) for pair in zip(kept, written, strict=True)) if before else written
         q, k, v = self._by_head(queries), self._by_head(keys), self._by_head(values)
         if self.positions == "rope":
             place = torch.arange(k.shape[2], device=inputs.device)
             q, k = self._turned(q, place[before:]), self._turned(k, place)
-        block = max(self.window, FEWEST_QUERIES) if self.window else max(after, 1)
-        y = torch.cat([self._attended(q, k, v, t, min(t + block, after)) for t in range(0, after, block)], dim=2)
+        y = self._in_blocks(q, k, v) if self.window else self._attended(q, k, v)
         return y.transpose(1, 2).flatten(2), (self._kept(keys), self._kept(values))
 
-    def _attended(self, q: Tensor, k: Tensor, v: Tensor, start: int, end: int) -> Tensor:
-        """Return the outputs of the queries from ``start`` to ``end``, ``[batch, heads, queries, d]``."""
-        before = k.shape[2] - q.shape[2]
-        first = max(0, before + start - self.window + 1) if self.window else 0
-        q, k, v = q[:, :, start:end], k[:, :, first : before + end], v[:, :, first : before + end]
+    def _in_blocks(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attend in blocks of steps that are no shorter than the window, so that a block needs two blocks of keys."""
+        after, block = q.shape[2], max(self.window, FEWEST_QUERIES)
+        sizes = [k.shape[2] - after, *[block] * (after // block), after % block]
+        k_by_block, v_by_block = torch.split(k, sizes, dim=2), torch.split(v, sizes, dim=2)
+        blocks = [
+            self._attended(queries, torch.cat(k_by_block[n : n + 2], dim=2), torch.cat(v_by_block[n : n + 2], dim=2))
+            for n, queries in enumerate(torch.split(q, block, dim=2))
+        ]
+        return torch.cat(blocks, dim=2)
+
+    def _attended(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Return the outputs of queries ``[batch, heads, steps, d]``, the last of which belongs to the last key."""
+        place = torch.arange(k.shape[2], device=q.device)
+        distance = place[k.shape[2] - q.shape[2] :, None] - place  # t − j
         sees_all = not self.window or self.window >= k.shape[2]
-        if self.positions != "alibi" and sees_all and k.shape[2] == q.shape[2]:
+        if sees_all and k.shape == q.shape and self.positions != "alibi":
             return scaled_dot_product_attention(q, k, v, is_causal=True)
-        place = torch.arange(first, before + end, device=q.device)
-        distance = place[before + start - first :, None] - place  # t − j
         bias = -self._slopes(q) * distance if self.positions == "alibi" else q.new_zeros(distance.shape)
         hidden = distance < 0 if not self.window else (distance < 0) | (distance >= self.window)
         return scaled_dot_product_attention(q, k, v, attn_mask=bias.masked_fill(hidden, -math.inf))
@@ -143,8 +150,8 @@ class Attention(Cell[tuple[Tensor, Tensor]]):
         return torch.stack([one * cos - other * sin, one * sin + other * cos], dim=-1).flatten(-2)
 
     def _slopes(self, like: Tensor) -> Tensor:
-        """Return the slopes m of ALiBi, ``[heads, 1, 1]``."""
+        """Return the slopes m of ALiBi, ``[1, heads, 1, 1]``, with the batch first because torch is slow without."""
         lower = 1 << (self.heads.bit_length() - 1)  # The largest power of 2 that is at most the number of heads.
         slopes = [2 ** (-8 * h / lower) for h in range(1, lower + 1)]
         slopes += [2 ** (-4 * h / lower) for h in range(1, 2 * lower, 2)]
-        return torch.tensor(slopes[: self.heads], dtype=like.dtype, device=like.device).view(-1, 1, 1)
+        return torch.tensor(slopes[: self.heads], dtype=like.dtype, device=like.device).view(1, -1, 1, 1)

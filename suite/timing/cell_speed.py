@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from suite import kernels
 from suite.architectures import Cell
+from suite.model.states import grows
 from suite.numerics import numerics
 from suite.options import option_types
 from suite.registry import architectures
@@ -64,9 +65,9 @@ def _cells(size: tuple[int, int, int], repetitions: int, definition: bool) -> li
         functions[form, "ours"] = _step(cell, cell, inputs)
         if (theirs := _torch_cell(form, hidden)) is not None:
             functions[form, "torch"] = _step(theirs, theirs, inputs)
-        if hasattr(cell, "U"):
+        if getattr(cell, "U", None) is not None and cell.get_parameter("U").requires_grad:
             functions[form, "floor"] = _floor(cell, inputs)
-        if definition:
+        if definition and not grows(cell.initial_state(1)):  # Attention step by step takes gigabytes at 1000 steps.
             functions[form, "definition"] = _step(cell, partial(Cell.forward, cell), inputs)
     medians = _medians(functions, repetitions)
     lstm = medians.get(("lstm hidden", "ours"))
@@ -132,8 +133,13 @@ def _torch_cell(form: str, hidden: int) -> nn.Module | None:
 
 
 def _step(module: nn.Module, forward: Callable[[Tensor], Any], inputs: Tensor) -> Timed:
-    """Return a pass forward and backward of a first layer, which gets a gradient of its outputs and returns none."""
-    parameters = list(module.parameters())
+    """Return a pass forward and backward of a first layer, which gets a gradient of its outputs and returns none.
+
+    A layer without trained parameters, such as a reservoir, only has a pass forward.
+    """
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if not parameters:
+        return lambda: forward(inputs)
     up = torch.randn_like(forward(inputs)[0])
     return lambda: torch.autograd.grad(forward(inputs)[0], parameters, up)
 
