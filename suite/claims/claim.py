@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from suite.claims.evidence import AREA, MEASURES, POSITIVE, tables_by_level
+from suite.claims.evidence import AREA, GRADIENT_SLOPES, MEASURES, POSITIVE, tables_by_level
 from suite.errors import InputError, unknown
 from suite.experiment.bounds import Count, Runs, Trials
 from suite.experiment.experiment import Experiment
@@ -181,7 +181,7 @@ def _check_measure(measure: str, experiment: Experiment, where: str) -> None:
                 f"{where}: {measure} is a mean over a ladder of training-set sizes, which needs two rungs or more: "
                 "give a task table of its experiment a list, such as train_size = [50, 200, 1000]"
             )
-    elif measure.startswith("gradient_slope_") and not experiment.training.diagnostics:
+    elif measure in GRADIENT_SLOPES and not experiment.training.diagnostics:
         raise InputError(f"{where}: {measure} is only measured with diagnostics = true in [training] of its experiment")
 
 

@@ -45,6 +45,8 @@ MEASURES = {
     "gradient_norm_p99": "99th percentile of the gradient's norm before clipping",
     "gradient_slope_start": "change of the logarithm of the gradient through time per step, before training",
     "gradient_slope_end": "the same after training",
+    "input_gradient_slope_start": "change of the logarithm of the gradient from output to input, before training",
+    "input_gradient_slope_end": "the same after training",
     STEP_TIME: "milliseconds of a pass forward and back, timed for the claim itself",
 }
 """The measures that may be compared, beside ``AREA`` with each measure of ``suite.results.overfitting``."""
@@ -52,7 +54,11 @@ POSITIVE = ("restricted_steps", "gradient_norm_p99", STEP_TIME)
 """The measures that may be compared on a logarithmic scale."""
 SHARES = ("skill", "solved", "diverged", "clip_fraction")
 """The endings of measures between 0 and 1, of which two values differ by at most 1; gaps are excepted."""
-SMOOTH = ("gradient_slope_start", "gradient_slope_end", STEP_TIME)
+THROUGH_STATE = ("gradient_slope_start", "gradient_slope_end")
+"""The measures that only an architecture with a state of constant size has."""
+GRADIENT_SLOPES = (*THROUGH_STATE, "input_gradient_slope_start", "input_gradient_slope_end")
+"""The measures that only runs with diagnostics have."""
+SMOOTH = (*GRADIENT_SLOPES, STEP_TIME)
 """The measures that vary smoothly from seed to seed, and not between failure and success."""
 
 

@@ -16,13 +16,14 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from suite.claims.evidence import GRADIENT_SLOPES, THROUGH_STATE
 from suite.claims.verdict import COMPARISON, CONTRADICTS, SIGN, SUPPORTS, ClaimVerdict, power_of
 from suite.diagnostics.wording import slope_text
 from suite.leaderboards.text.table_styles import markdown_table, terminal_table
 from suite.results.wording import UNKNOWN, number_text
 from suite.statistics.table import FEW_SEEDS, OVERALL
 
-UNITS = {"gradient_slope_start": " per step", "gradient_slope_end": " per step"}
+UNITS = dict.fromkeys(GRADIENT_SLOPES, " per step")
 """The units of differences that are not differences of shares."""
 COLOURS = {"supported": "green", "refuted": "red", "conditional": "yellow", "unresolved": "dim"}
 LEGEND = f"""\
@@ -69,10 +70,11 @@ def effect(row: pd.Series[Any], scale: str) -> str:
 
 def in_words(row: pd.Series[Any]) -> str:
     """Return what the effect means, where its number does not say so by itself; otherwise nothing."""
-    if not str(row["measure"]).startswith("gradient_slope") or math.isnan(row["difference"]):
+    if row["measure"] not in GRADIENT_SLOPES or math.isnan(row["difference"]):
         return ""
     against = "" if row["second"] == "0" else f", against that of {row['second']}"
-    return f"The gradient of {row['first']} {slope_text(float(row['difference']), 100)}{against}."
+    way = "" if row["measure"] in THROUGH_STATE else " from output to input"
+    return f"The gradient of {row['first']}{way} {slope_text(float(row['difference']), 100)}{against}."
 
 
 def _arms(row: pd.Series[Any], verdict: ClaimVerdict) -> str:

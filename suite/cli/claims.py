@@ -65,10 +65,13 @@ def claims(
     and 1 otherwise.
     """
     from suite.claims.claim import available, load_all
+    from suite.claims.evaluation import check_states
     from suite.store.origin import check_origin
 
     selected = load_all(names or [])
     check_before_runs([claim.experiment_with(budget) for claim in selected], no_check)
+    for claim in selected:
+        check_states(claim)
     options = RunOptions(engine, workers, devices, address, gpus, attempts, quiet)
     opened = open_store(store, storage, tracking_uri, reads_only=dry_run)
     for name in names or []:

@@ -13,7 +13,7 @@ import torch
 from suite.contracts.look import check_cells
 from suite.data import Data
 from suite.diagnostics.gradients import input_gradient, mean_log, state_gradient
-from suite.diagnostics.scan import NO_STATE, Scan
+from suite.diagnostics.scan import NO_STATE, has_state
 from suite.diagnostics.survey_row import SurveyRow, Through
 from suite.errors import InputError
 from suite.experiment.experiment import Experiment
@@ -128,8 +128,7 @@ def survey(
 
 
 def _has_state(config: ModelConfig, data: Data) -> bool:
-    """Tell whether a model has a state of constant size, through which a gradient can flow."""
-    return bool(Scan(model_of(config, data.task, seed=0), data.sample("validation", 1).inputs).states)
+    return has_state(model_of(config, data.task, seed=0), data.sample("validation", 1).inputs)
 
 
 def _curves(config: ModelConfig, data: Sequence[Data], through: Through) -> Floats:

@@ -158,6 +158,11 @@ class Scan:
         return outputs
 
 
+def has_state(model: SequenceModel, inputs: Tensor) -> bool:
+    """Tell whether a model carries a state of constant size through these inputs, of which it has derivatives."""
+    return bool(Scan(model, inputs).states)
+
+
 def as_vectors(tensors: Sequence[Tensor]) -> Tensor:
     """Return a state's tensors as one vector per sequence, ``[batch, S]``; a complex number becomes its two parts."""
     return torch.cat([as_real(tensor).reshape(len(tensor), -1).double() for tensor in tensors], dim=1)

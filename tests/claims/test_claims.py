@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from suite.claims import claim as claims
 from suite.claims import report
+from suite.claims.evaluation import check_states
 from suite.claims.evidence import evidence
 from suite.claims.verdict import ClaimVerdict, judge, overall_verdict
 from suite.cli import app
@@ -91,6 +92,7 @@ def test_the_lesson_s_ten_claims_are_there() -> None:
         ({"measure": "test_skil"}, r"unknown measure 'test_skil'.*did you mean 'test_skill'"),
         ({"measure": "area_test_skill"}, r"ladder of training-set sizes.*train_size = \[50, 200, 1000\]"),
         ({"measure": "gradient_slope_end"}, "diagnostics = true"),
+        ({"measure": "input_gradient_slope_start"}, "input_gradient_slope_start is only measured with diagnostics"),
         ({"budget": {"small": {"seeds": 2}}}, "an interval needs 3 seeds or more.*got 2"),
         ({"budget": {}}, "budget"),
         ({"direction": "better"}, "direction"),
@@ -338,19 +340,71 @@ def test_a_difference_smaller_than_that_of_two_tunings_of_one_arm_is_unresolved(
     assert judged(values, experiment=experiment).verdict == "supported"  # without a yardstick
 
 
-def test_a_slope_is_said_in_words() -> None:
+@pytest.mark.parametrize(
+    ("measure", "gradient"),
+    [
+        ("gradient_slope_start", "The gradient of gru"),
+        ("input_gradient_slope_end", "The gradient of gru from output to input"),
+    ],
+)
+def test_a_slope_is_said_in_words(measure: str, gradient: str) -> None:
     slopes = [-0.54, -0.55, -0.53] * 3
     experiment = copy.deepcopy(TABLES["experiment"])
     experiment["training"]["diagnostics"] = True
     found = judged(
         both(slopes, slopes),
-        measure="gradient_slope_start",
+        measure=measure,
         experiment=experiment,
         comparisons=[{"first": "gru", "value": 0.0}],
         direction="different",
     )
-    said = "The gradient of gru shrinks by e^−0.54 per step, 10^−23 over 100."
-    assert report.in_words(found.effect) == said
+    assert report.in_words(found.effect) == f"{gradient} shrinks by e^−0.54 per step, 10^−23 over 100."
+    assert report.headline(found).endswith("] per step")
+
+
+def attentive(measure: str) -> claims.Claim:
+    """A claim in which one arm has a state that grows, and another none at all."""
+    experiment = copy.deepcopy(TABLES["experiment"])
+    experiment["training"]["diagnostics"] = True
+    experiment["architectures"] |= {
+        "grows": {"architecture": "tests.contracts.cells:Growing"},
+        "layer": {"architecture": "tests.contracts.test_layers:Transformer"},
+    }
+    comparisons = [{"first": "gru", "second": arm} for arm in ("rnn", "grows", "layer")]
+    return claims.parse(tables(measure=measure, experiment=experiment, comparisons=comparisons), "attentive")
+
+
+def test_a_gradient_through_a_state_that_an_arm_lacks_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    message = (
+        "claim 'attentive': gradient_slope_end: gradient flow through the state needs a state of constant size that is "
+        r"carried from step to step; got grows, layer without one \(accepted: gru, rnn; or the measure "
+        r"input_gradient_slope_end, which every architecture has\)"
+    )
+    with pytest.raises(InputError, match=message):
+        check_states(attentive("gradient_slope_end"))
+    check_states(attentive("input_gradient_slope_end"))
+    check_states(attentive("test_skill"))
+    check_states(claims.load("H4_jacobians"))
+    path = tmp_path / "attentive.toml"
+    path.write_text(TOML, encoding="utf-8")
+    done = CliRunner().invoke(app, ["claims", str(path), "--store", str(tmp_path / "store")])
+    assert isinstance(done.exception, InputError)
+    assert "got grows without one (accepted: gru;" in str(done.exception)
+    assert not (tmp_path / "store").exists()
+
+
+TOML = """
+statement = "The gradient of one lasts."
+source = "a test"
+measure = "gradient_slope_start"
+comparisons = [{ first = "gru", second = "grows" }]
+budget.small.seeds = 3
+experiment.tasks.adding.length = 6
+experiment.architectures.gru = {}
+experiment.architectures.grows.architecture = "tests.contracts.cells:Growing"
+experiment.model.hidden_size = 4
+experiment.training = { steps = 10, diagnostics = true }
+"""
 
 
 def test_an_arm_against_a_number() -> None:
