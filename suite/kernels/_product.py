@@ -16,18 +16,7 @@ from numba import types
 from numba.core import cgutils
 
 from suite.kernels._compiled import compiled, compiled_once
-from suite.kernels._vector import (
-    INT,
-    LANES,
-    LLVM_VECTOR,
-    everywhere,
-    first_lanes,
-    instruction,
-    load_lanes,
-    numbers,
-    place,
-    store_lanes,
-)
+from suite.kernels._vector import INT, LANES, LLVM_VECTOR, everywhere, instruction, numbers, place
 
 # On AVX-512 the 16 accumulators of a tile and a row of B fit into the 32 wide registers, and on AVX2 the accumulators
 # take 12 of the 16 registers.
@@ -39,25 +28,25 @@ PANEL = VECTORS * LANES
 def _tile(rows: int, vectors: int) -> Any:
     """Generate LLVM code for ``C[r, :] = Σ_k A[r, k] B[k, :]`` with ``rows`` rows and ``vectors`` vectors.
 
-    A number of A lies ``a_stride`` from the one below it and ``a_step`` from the one beside it, and a row of B lies
-    ``b_stride`` from the next. With ``add`` the product is added to C. If fewer rows are left, the last one stands in
-    for the missing ones, which then compute and write the same numbers. If fewer columns are left, no other memory is
-    touched.
+    ``a_step`` is the distance from A[r, k] to A[r, k + 1], and ``b_step`` that from a row of B to the next. With
+    ``add`` the product is added to C. If fewer rows are left, the last one stands in for the missing ones, which
+    then compute and write the same numbers.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        c, c_stride, a, a_stride, a_step, b, b_stride, depth, rows_left, columns_left, add = arguments
+        c, c_stride, a, a_stride, a_step, b, b_step, depth, rows_left, add = arguments
         fma = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(LLVM_VECTOR, [LLVM_VECTOR] * 3), f"llvm.fma.v{LANES}f32"
         )
         tile = [(r, v) for r in range(rows) for v in range(vectors)]
-        mask = [first_lanes(builder, builder.sub(columns_left, INT(v * LANES))) for v in range(vectors)]
 
         def at(row: Any, vector: int) -> Any:
-            return builder.gep(row, [INT(vector * LANES)])
+            return builder.bitcast(builder.gep(row, [INT(vector * LANES)]), LLVM_VECTOR.as_pointer())
 
         def load(row: Any, vector: int) -> Any:
-            return load_lanes(builder, at(row, vector), mask[vector])
+            loaded = builder.load(at(row, vector))
+            loaded.align = 4
+            return loaded
 
         last = builder.sub(rows_left, INT(1))
         row = [builder.select(builder.icmp_signed("<", INT(r), last), INT(r), last) for r in range(rows)]
@@ -72,11 +61,11 @@ def _tile(rows: int, vectors: int) -> Any:
         k = builder.phi(INT)
         k.add_incoming(INT(0), entry)
         total = {cell: builder.phi(LLVM_VECTOR) for cell in tile}
-        beside, b_row = builder.mul(k, a_step), builder.gep(b, [builder.mul(k, b_stride)])
+        b_row = builder.gep(b, [builder.mul(k, b_step)])
         b_vector = [load(b_row, v) for v in range(vectors)]
         after = {}
         for r in range(rows):
-            number = everywhere(builder, builder.load(builder.gep(a_row[r], [beside])))
+            number = everywhere(builder, builder.load(builder.gep(a_row[r], [builder.mul(k, a_step)])))
             for v in range(vectors):
                 after[r, v] = builder.call(fma, [number, b_vector[v], total[r, v]])
         following = builder.add(k, INT(1))
@@ -88,16 +77,24 @@ def _tile(rows: int, vectors: int) -> Any:
 
         builder.position_at_end(end)
         for r, v in tile:
-            store_lanes(builder, after[r, v], at(c_row[r], v), mask[v])
+            builder.store(after[r, v], at(c_row[r], v)).align = 4
         return context.get_dummy_value()
 
     @instruction
     def tile(
-        _: Any, c: Any, c_stride: Any, a: Any, a_stride: Any, a_step: Any, b: Any, b_stride: Any, depth: Any,
-        rows_left: Any, columns_left: Any, add: Any,
-    ) -> Any:  # fmt: skip
-        sizes = [types.int64] * 9
-        return types.void(c, *sizes[:1], a, *sizes[:2], b, *sizes[:5]), codegen
+        _: Any,
+        c: Any,
+        c_stride: Any,
+        a: Any,
+        a_stride: Any,
+        a_step: Any,
+        b: Any,
+        b_step: Any,
+        depth: Any,
+        rows_left: Any,
+        add: Any,
+    ) -> Any:
+        return types.void(c, c_stride, a, a_stride, a_step, b, b_step, depth, rows_left, add), codegen
 
     return tile
 
@@ -132,37 +129,44 @@ def product(C, A, packed, c_at, c_stride, a_at, a_stride, rows, depth, width, ad
             a = _pointer(A, a_at + row * a_stride)
             if wide:
                 if left > FEW:
-                    _wide(c, c_stride, a, a_stride, 1, b, PANEL, depth, left, PANEL, add)
+                    _wide(c, c_stride, a, a_stride, 1, b, PANEL, depth, left, add)
                 else:
-                    _wide_few(c, c_stride, a, a_stride, 1, b, PANEL, depth, left, PANEL, add)
+                    _wide_few(c, c_stride, a, a_stride, 1, b, PANEL, depth, left, add)
             elif left > FEW:
-                _narrow(c, c_stride, a, a_stride, 1, b, LANES, depth, left, LANES, add)
+                _narrow(c, c_stride, a, a_stride, 1, b, LANES, depth, left, add)
             else:
-                _narrow_few(c, c_stride, a, a_stride, 1, b, LANES, depth, left, LANES, add)
+                _narrow_few(c, c_stride, a, a_stride, 1, b, LANES, depth, left, add)
             row += ROWS if left > FEW else FEW
         column += PANEL if wide else LANES
 
 
 @compiled_once
-def matmul(C, c_at, c_stride, A, a_at, a_stride, a_step, B, b_at, b_stride, rows, depth, columns, add):  # type: ignore[no-untyped-def]
-    """Compute ``C = A @ B``, or ``C += A @ B`` where ``add`` is 1. Nothing is packed or padded.
+def outer_product(C, A, B, c_at, c_stride, a_at, a_stride, b_at, b_stride, depth, rows, width):  # type: ignore[no-untyped-def]
+    """Compute ``C[:rows, :width] += A[:, :rows]ᵀ @ B[:, :width]``, where A and B have ``depth`` rows and no packing.
 
-    The three are matrices ``[rows, columns]``, ``[rows, depth]`` and ``[depth, columns]`` inside flat arrays. They
-    begin at ``_at``, and their rows are ``_stride`` numbers apart. The columns of A are ``a_step`` apart, so that A may
-    be a matrix that is stored transposed. There are at least one row, one column and depth 1.
+    All three are matrices inside flat arrays. They begin at ``_at``, and their rows are ``_stride`` numbers apart.
+    ``width`` is a multiple of ``LANES``, and there are at least one row and depth 1.
     """
-    for column in range(0, columns, PANEL):
-        left = columns - column
+    column = 0
+    while column < width:
+        wide = width - column >= PANEL
         b = _pointer(B, b_at + column)
-        for row in range(0, rows, ROWS):
+        row = 0
+        while row < rows:
+            left = rows - row
             c = _pointer(C, c_at + row * c_stride + column)
-            a = _pointer(A, a_at + row * a_stride)
-            if left >= PANEL:
-                _wide(c, c_stride, a, a_stride, a_step, b, b_stride, depth, rows - row, PANEL, add)
-            elif left > LANES:
-                _wide(c, c_stride, a, a_stride, a_step, b, b_stride, depth, rows - row, left, add)
+            a = _pointer(A, a_at + row)
+            if wide:
+                if left > FEW:
+                    _wide(c, c_stride, a, 1, a_stride, b, b_stride, depth, left, 1)
+                else:
+                    _wide_few(c, c_stride, a, 1, a_stride, b, b_stride, depth, left, 1)
+            elif left > FEW:
+                _narrow(c, c_stride, a, 1, a_stride, b, b_stride, depth, left, 1)
             else:
-                _narrow(c, c_stride, a, a_stride, a_step, b, b_stride, depth, rows - row, left, add)
+                _narrow_few(c, c_stride, a, 1, a_stride, b, b_stride, depth, left, 1)
+            row += ROWS if left > FEW else FEW
+        column += PANEL if wide else LANES
 
 
 @compiled

@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 from suite.kernels._compiled import compiled
 from suite.kernels._layout import padded
 from suite.kernels._math import ZERO
-from suite.kernels._product import matmul, pack, product
+from suite.kernels._product import outer_product, pack, product
 from suite.kernels._vector import LANES, load, store, where_at_least
 
 BLOCK = 256
@@ -64,7 +64,7 @@ def _weight_gradient(dW, da, s, R, K, step, C, S, P):  # type: ignore[no-untyped
     for first in range(0, R, BLOCK):
         for k in range(K):
             s_at = (first + k * step) * S
-            matmul(dW, k * C * P, P, s, s_at, 1, S, da, first * P, P, C, min(BLOCK, R - first), P, 1)
+            outer_product(dW, s, da, k * C * P, P, s_at, S, first * P, P, min(BLOCK, R - first), C, P)
 
 
 class _TCN(Function):
