@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from typing import Any
+from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
@@ -96,7 +96,7 @@ def same(one: Any, other: Any) -> bool:
 def _parameters(cls: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """Return the parameters of a constructor by name, without the two sizes that every layer is given."""
     try:
-        parameters = inspect.signature(cls, eval_str=True).parameters
+        parameters = _signature(cls).parameters
     except Exception as error:  # An annotation is any expression, and may raise anything.
         missing = getattr(error, "name", None)
         texts = {name: str(p.annotation) for name, p in inspect.signature(cls).parameters.items()}
@@ -108,6 +108,20 @@ def _parameters(cls: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     by_position = [p.name for p in parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     given = by_position[:2] if _is_layer(cls) else []
     return {name: parameter for name, parameter in parameters.items() if name not in given}
+
+
+def _signature(cls: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of a constructor with its annotations evaluated.
+
+    The constructor that a dataclass is given repeats the annotations of its base classes, whose names are known in the
+    modules of the base classes alone.
+    """
+    if not (isinstance(cls, type) and is_dataclass(cls) and "__init__" in vars(cls)):
+        return inspect.signature(cls, eval_str=True)
+    made, types = inspect.signature(cls), get_type_hints(cls, include_extras=True)
+    return made.replace(
+        parameters=[p.replace(annotation=types.get(n, p.annotation)) for n, p in made.parameters.items()]
+    )
 
 
 def _is_layer(cls: Callable[..., Any]) -> bool:

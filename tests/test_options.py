@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
+import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ from suite.experiment.run_config import canonical_json
 from suite.options import option_types
 from suite.registry import architectures, make_task, tasks
 from tasks import Task
+from tasks.adding import Adding
 from tests.contracts.cells import Plain
 from tests.contracts.tasks import Bits
 
@@ -209,6 +212,18 @@ def test_a_task_that_cannot_be_made_says_why(cls: type, settings: dict[str, Any]
     with pytest.raises(InputError) as caught:
         make_task(name_of(cls), settings)
     assert str(caught.value).startswith(f"task '{name_of(cls)}': {reason}")
+
+
+def test_an_option_that_is_inherited_keeps_the_type_that_it_has_in_its_own_module(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The subclass is made in a module that imports nothing, not even the names of the annotations."""
+    module = types.ModuleType("lone_task")
+    monkeypatch.setitem(sys.modules, "lone_task", module)
+    vars(module).update(Adding=Adding, dataclass=dataclass)
+    code = "from __future__ import annotations\n@dataclass(frozen=True)\nclass Mine(Adding):\n    extra: int = 3\n"
+    exec(compile(code, "lone_task.py", "exec"), vars(module))
+    assert option_types(module.Mine) == {"marks": (Literal["halves", "anywhere"], "halves"), "extra": (int, 3)}
 
 
 def test_a_task_need_not_be_a_dataclass() -> None:
