@@ -145,9 +145,9 @@ class Attention(Cell[tuple[Tensor, Tensor]]):
         """Turn each pair of ``[…, steps, d]`` by the angle place · θ_i, where ``place`` is ``[steps]``."""
         i = torch.arange(0, tensor.shape[-1], 2, device=tensor.device, dtype=torch.float64)
         angle = place[:, None] * BASE ** (-i / tensor.shape[-1])  # In float64, so that no length loses a digit.
-        cos, sin = angle.cos().to(tensor.dtype), angle.sin().to(tensor.dtype)
-        one, other = tensor[..., 0::2], tensor[..., 1::2]
-        return torch.stack([one * cos - other * sin, one * sin + other * cos], dim=-1).flatten(-2)
+        pairs = torch.view_as_complex(tensor.reshape(*tensor.shape[:-1], -1, 2))
+        turned = torch.view_as_real(pairs * torch.polar(torch.ones_like(angle), angle).to(pairs.dtype))
+        return turned.flatten(-2)
 
     def _slopes(self, like: Tensor) -> Tensor:
         """Return the slopes m of ALiBi, ``[1, heads, 1, 1]``, with the batch first because torch is slow without."""
