@@ -69,7 +69,11 @@ def test_every_experiment_that_comes_with_memspan_is_valid(name: str) -> None:
             "or one of the settings length, task, test_lengths, train_size, training (did you mean",
         ),
         ("tasks/adding/train_sizes", [9], "(did you mean 'train_size'?)"),
-        ("architectures/gru/depht", 2, "available: chrono, gain, init, reset, or one of the settings architecture, bi"),
+        (
+            "architectures/gru/depht",
+            2,
+            "reset, or one of the settings architecture, bidirectional, block, delay, depth,",
+        ),
         ("architectures/gru/depht", 2, "(did you mean 'depth'?)"),
         ("architectures/gru/learning_rate", 0.1, "(did you mean 'training.learning_rate'?)"),
         ("sweep/trails", 3, "did you mean 'trials'?"),

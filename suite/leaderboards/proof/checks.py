@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from suite.errors import InputError, unknown
-from suite.experiment.plain_data import read_json
 from suite.experiment.run_config import PROTOCOL, RunConfig, digest
 from suite.experiment.source_hash import definitions_of, source_of
-from suite.leaderboards.proof.difference import difference
-from suite.leaderboards.proof.manifest import (
-    RUNS_FILE,
-    Manifest,
-    file_digest,
-    fingerprint,
-    row_columns,
-    row_name,
-    run_digests,
-)
+from suite.leaderboards.proof.manifest import Manifest, fingerprint, row_name
+from suite.leaderboards.proof.outputs import notes_on_files, wrong_files
 from suite.planning.choosing import best_first, mean_objective
 from suite.planning.plan import Plan, studies
 from suite.registry import architectures
@@ -279,44 +269,10 @@ def _check_plan(manifest: Manifest, changed: Mapping[str, str], result: CheckRes
         )
 
 
-def _other_runs(manifest: Manifest, record: Record) -> list[str]:
-    """Return a sentence for each row of which a file of runs has others than the manifest.
-
-    Both are read first. So a setting that an earlier memspan did not know has its default in both.
-    """
-    there, here = (
-        {row.name: row_columns(row, {}, "") for row in each.rows if row.runs} for each in (record, manifest.record)
-    )
-    wrong = []
-    for row in manifest.rows:
-        name = row_name(row)
-        digests = run_digests({**here[name], "curve": row["curve"]})  # The manifest has no curves, but their digests.
-        if there.get(name, {}).get("digests") != digests:
-            wrong.append(f"{RUNS_FILE} has other runs of {name}")
-    return wrong
-
-
 def _check_outputs(manifest: Manifest, changed: Mapping[str, str], result: CheckResult) -> None:
     """Check that the files beside the manifest follow from its runs."""
-    from suite.leaderboards.files import ALWAYS
     from suite.leaderboards.leaderboard import build_leaderboard
-    from suite.leaderboards.text.latex import latex
-    from suite.leaderboards.text.render import as_json, markdown
 
-    folder, outputs = manifest.path.parent, manifest.data.get("outputs", {})
-    for name, recorded in outputs.items():
-        path = folder / name
-        if path.is_file() and file_digest(path) != recorded:
-            result.wrong.append(f"changed after it was written: {name}")
-    if missing := [name for name in dict.fromkeys((*ALWAYS[:-1], *outputs)) if not (folder / name).is_file()]:
-        result.notes.append(f"not here: {', '.join(missing)}")
     board = build_leaderboard(manifest.record)
-    if (folder / RUNS_FILE).is_file():
-        result.wrong += _other_runs(manifest, Record.read(folder / RUNS_FILE))
-    if (folder / "leaderboard.json").is_file():
-        there = read_json(folder / "leaderboard.json", "leaderboard.json")
-        if sentence := difference(there, json.loads(as_json(board))):
-            result.wrong.append(f"leaderboard.json does not follow from the runs: {sentence}")
-    for name, text in {"leaderboard.md": markdown(board), "leaderboard.tex": latex(board)}.items():
-        if (folder / name).is_file() and (folder / name).read_bytes() != text.encode():
-            result.notes.append(f"{name} is not what memspan makes of these runs here")
+    result.wrong += wrong_files(manifest, board)
+    result.notes += notes_on_files(manifest, board)
