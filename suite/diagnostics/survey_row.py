@@ -62,14 +62,24 @@ class SurveyRow:
         return mean, low, high
 
     @property
+    def trend(self) -> Floats:
+        """The mean curve from the first τ that counts, which words describe.
+
+        From output to input, it is a moving mean over a tenth of the lags. An output has few numbers, in adding only
+        one, and so the norm at a single lag depends on the weights by chance.
+        """
+        mean = self.curve[0][self.first :]
+        return mean if self.through == "state" else moving_mean(mean, self.last // 10)
+
+    @property
     def turn(self) -> Turn | None:
-        """Where the mean curve turns, so that neither slope nor memory describes it; None for most."""
-        return turn(self.curve[0][self.first :])
+        """Where the trend turns, so that neither slope nor memory describes it; None for most."""
+        return turn(self.trend)
 
     @property
     def words(self) -> str:
         """What the gradient does, such as ``shrinks by e^−0.54 per step, 10^−23 over 100``."""
-        return curve_text(self.curve[0][self.first :], self.slope.mean, range(self.first, self.last + 1))
+        return curve_text(self.trend, self.slope.mean, range(self.first, self.last + 1))
 
     @property
     def residual(self) -> float:
@@ -88,6 +98,21 @@ class SurveyRow:
         if math.isnan(slope.mean):
             return over_seeds(np.array([decay.memory for decay in self.decays]))
         return Interval(*map(memory_of, slope))
+
+
+def moving_mean(values: Floats, reach: int) -> Floats:
+    """Return the mean of each value and those around it, up to the first that is not finite.
+
+    Args:
+        values: the values, one per τ.
+        reach: how many values count, half of them on each side; fewer at the ends.
+    """
+    finite = np.isfinite(values)
+    count = len(values) if finite.all() else int(np.argmin(finite))
+    sums = np.concatenate([[0.0], np.cumsum(values[:count])])
+    places = np.arange(count)
+    first, after = np.maximum(places - reach // 2, 0), np.minimum(places + reach // 2 + 1, count)
+    return np.concatenate([(sums[after] - sums[first]) / (after - first), values[count:]])
 
 
 def over_seeds(values: Floats) -> Interval:

@@ -145,13 +145,14 @@ def test_in_a_run_it_is_measured_on_half_of_the_sequences() -> None:
 
 
 @pytest.mark.parametrize("block", ["plain", "residual"])
-def test_it_dies_in_a_plain_net_and_not_in_attention(block: str) -> None:
+@pytest.mark.parametrize("name", ["attention", f"{Transformer.__module__}:Transformer"])
+def test_it_dies_in_a_plain_net_and_not_in_attention(name: str, block: str) -> None:
     def log10(architecture: str) -> Tensor:
         model = build_model(architecture, {}, INPUT, 32, 1, seed=0, block=block)
         return mean_log(input_gradient(model, inputs_of(60, 16), generator())) / math.log(10)
 
-    net, attention = log10("rnn"), log10(f"{Transformer.__module__}:Transformer")
+    net, attention = log10("rnn"), log10(name)
     assert net[50] < net[1] - 8
     past = attention[1:]
-    assert past.max() - past.min() < 0.3
+    assert past.max() - past.min() < 0.5
     assert input_memory(net).memory < 5 < 100 < input_memory(attention).memory
