@@ -259,6 +259,7 @@ def test_the_options_are_the_parameters_with_a_default() -> None:
         "chrono": (int, 0),
         "init": (Literal["uniform", "orthogonal"], "uniform"),
         "gain": (float, 1.0),
+        "layer_norm": (bool, False),
     }
     assert option_types(Adding) == {}
 
