@@ -1,4 +1,4 @@
-"""Associative recall: what value was shown with this key?"""
+"""Associative recall: answer the value that was shown with a key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Delayed match to sample: is this the symbol that was shown at the beginning?"""
+"""Delayed match to sample: tell whether a symbol is the one that was shown at the beginning."""
 
 from __future__ import annotations
 

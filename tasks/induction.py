@@ -1,4 +1,4 @@
-"""The induction heads task: what followed the prefix when it was seen before?"""
+"""The induction heads task: answer what followed the prefix when it was seen before."""
 
 from __future__ import annotations
 

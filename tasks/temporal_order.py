@@ -1,4 +1,4 @@
-"""Temporal order: in which order did a few important symbols come?"""
+"""Temporal order: answer in which order a few important symbols came."""
 
 from __future__ import annotations
 

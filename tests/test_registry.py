@@ -182,7 +182,7 @@ def test_an_unknown_name_is_answered_with_the_available_and_the_nearest(ask: Cal
     with pytest.raises(InputError) as caught:
         ask("coppy_memory")
     message = str(caught.value)
-    assert message.startswith("unknown task 'coppy_memory'; available: adding, copy_memory, ")
+    assert message.startswith("unknown task 'coppy_memory'; available: adding, associative_recall, copy_memory, ")
     assert "package.module:Class" in message
     assert message.endswith("(did you mean 'copy_memory'?)")
 
@@ -261,7 +261,7 @@ def test_the_options_are_the_parameters_with_a_default() -> None:
         "gain": (float, 1.0),
         "layer_norm": (bool, False),
     }
-    assert option_types(Adding) == {}
+    assert option_types(Adding) == {"marks": (Literal["halves", "anywhere"], "halves")}
 
 
 @pytest.mark.parametrize("registry", [architectures, tasks], ids=["architectures", "tasks"])
