@@ -13,7 +13,7 @@ from typing import Any
 
 from suite.engines._base import Engine, EngineTask, Signals, TaskResult, TaskStatus, run_task
 from suite.engines.devices import CPU, available
-from suite.errors import InputError
+from suite.errors import InputError, Interruption
 from suite.imports.search_path import HOME, call_pickled
 
 POLL_SECONDS = 1.0
@@ -90,6 +90,12 @@ class Ray(Engine):
         return self.processes.get(key, "a process of the cluster")
 
     def wait(self, seconds: float) -> list[tuple[str, TaskResult]]:
+        try:
+            return self._wait(seconds)
+        except KeyboardInterrupt as interrupt:  # Ray says this whatever the handler of a signal has raised.
+            raise Interruption from interrupt
+
+    def _wait(self, seconds: float) -> list[tuple[str, TaskResult]]:
         done, _ = self.ray.wait(list(self.running), num_returns=1, timeout=min(seconds, POLL_SECONDS))
         if not done and time.monotonic() - self.last_poll > POLL_SECONDS:
             self.last_poll = time.monotonic()

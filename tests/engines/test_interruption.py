@@ -99,7 +99,7 @@ def test_after_a_signal_a_task_that_hangs_is_ended_in_every_engine(
     work = Tasks(hangs=_loop)
 
     def on_silent(key: str, text: str) -> None:
-        process = re.fullmatch(r"no step for \d+ seconds by process (\d+)( of .*)?", text)
+        process = re.fullmatch(r"no step for \d+ seconds? by process (\d+)( of .*)?", text)
         if process is not None:  # The task is under way.
             work.notes.append((key, process[1]))
             os.kill(os.getpid(), signal.SIGTERM)
