@@ -21,7 +21,7 @@ SEQUENCES = 16
 The gradient through the state is measured on all of them, and the other ones on the first half.
 """
 HALF_FROM = 500
-"""A run of at least this many steps is measured half-way too. A measurement costs as much as five to eight steps, and
+"""A run of at least this many steps is measured half-way too. A measurement costs as much as five to ten steps, and
 three of them should take less than a twentieth of a run."""
 
 
