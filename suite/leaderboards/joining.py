@@ -15,6 +15,7 @@ import pandas as pd
 from suite.errors import InputError, many, shortened
 from suite.experiment.experiment import Experiment
 from suite.experiment.run_config import canonical_json
+from suite.experiment.tables import ArchitectureTable
 from suite.leaderboards.proof.manifest import MANIFEST_FILE, RUNS_FILE, build_manifest, origin_of, read_manifest
 from suite.planning.job import Job, Outcome
 from suite.results.record import FORMAT, Record, as_plain
@@ -70,7 +71,7 @@ def joined(records: Mapping[str, Record]) -> Record:
         "format": FORMAT,
         "experiment": tables,
         "protocol": first.protocol,
-        "planned": len(levels) * len(experiment.architectures) * experiment.runs_per_study,
+        "planned": len(levels) * sum(_planned(experiment, table) for table in experiment.architectures.values()),
         "done": len(runs),
         "others": 0,
         "earlier": 0,
@@ -129,6 +130,11 @@ def check_output(folder: Path, record: Record | None = None) -> None:
             f"{str(folder)!r} holds a leaderboard with {many(len(lost), 'run')} that the new one does not have, such "
             f"as {_named(min(lost))}; give --output a new folder"
         )
+
+
+def _planned(experiment: Experiment, table: ArchitectureTable) -> int:
+    seeds = len(experiment.evaluation.seed_list)
+    return seeds if table.untuned else experiment.runs_per_study
 
 
 def _origin(record: Record) -> Mapping[str, Any]:
