@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     ("cli",),
     ("console",),
-    ("templates",),
+    ("checkup", "templates"),
     ("claims", "timing"),
     ("leaderboards", "running"),
     ("plots",),
