@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import torch
 
 from suite.architectures import Cell, Layer
 from suite.checkup import architecture_measures as measures
-from suite.checkup.report import Progress, Report, Row, measured, rule, title, unreached
+from suite.checkup.report import SEARCH_SECONDS, Progress, Report, Row, measured, rule, title, unreached
 from suite.contracts.cell_probe import TIME, CellProbe
 from suite.contracts.cells import CELL_CHECKS
 from suite.contracts.checking import CalledCodeError, Check, Outcome, outcomes
@@ -80,8 +81,9 @@ def _contract(cls: type[Layer], options: Mapping[str, Any], progress: Progress) 
             built = Row("it can be made", "failed", rule="The constructor makes a layer.", received=(str(error),))
             return [built, *found.values()] if found else [built, *unreached(c for stage in stages for c in stage)]
         checks = {check.__name__: check for stage in stages for check in stage}
+        sizes, deadline = {**setting.sizes, "batch": probe.batch}, time.monotonic() + SEARCH_SECONDS
         for each in outcomes(stages, probe):
-            row = _row(checks[each.check], each, make, {**setting.sizes, "batch": probe.batch}, progress)
+            row = _row(checks[each.check], each, make, sizes, deadline, progress)
             if each.check not in found or (found[each.check].state != "failed" and not each.reason):
                 found[each.check] = row
         if any(row.state == "failed" for row in found.values()):
@@ -90,7 +92,12 @@ def _contract(cls: type[Layer], options: Mapping[str, Any], progress: Progress) 
 
 
 def _row(
-    check: Check[CellProbe], found: Outcome, make: Callable[[Sizes], CellProbe], sizes: Sizes, progress: Progress
+    check: Check[CellProbe],
+    found: Outcome,
+    make: Callable[[Sizes], CellProbe],
+    sizes: Sizes,
+    deadline: float,
+    progress: Progress,
 ) -> Row:
     if found.reason:
         return Row(title(check), "does not apply", found.reason, rule(check))
@@ -103,7 +110,7 @@ def _row(
         "input_size": range(1, sizes["input_size"]),
         "hidden_size": range(1, min(sizes["hidden_size"], 16)),
     }
-    least = smallest(check, make, found.messages[0], sizes, candidates)
+    least = smallest(check, make, found.messages[0], sizes, candidates, deadline)
     return Row(title(check), "failed", found.figure, rule(check), found.messages, least)
 
 

@@ -13,6 +13,8 @@ from suite.errors import InputError
 State = Literal["passed", "failed", "does not apply", "not reached", "measured"]
 Progress = Callable[[str], None]
 """Is told in words what is done next."""
+SEARCH_SECONDS = 15.0
+"""The search for the smallest inputs that show violations takes at most about so long, all together."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from suite.checkup.report import Progress, Report, Row, measured, rule, title, unreached
+from suite.checkup.report import SEARCH_SECONDS, Progress, Report, Row, measured, rule, title, unreached
 from suite.contracts.checking import Check, Outcome, outcomes
 from suite.contracts.look import on_foreign_ground
 from suite.contracts.smallest import Sizes, smallest
@@ -48,7 +48,10 @@ def checkup(name: str, options: Mapping[str, Any], progress: Progress = lambda t
         progress(f"checking it at the lengths {', '.join(map(str, lengths))}")
         probe = TaskProbe(task, lengths)
         checks = {check.__name__: check for stage in STAGES for check in stage}
-        found = {each.check: _row(task, checks[each.check], each, lengths) for each in outcomes(STAGES, probe)}
+        deadline = time.monotonic() + SEARCH_SECONDS
+        found = {
+            each.check: _row(task, checks[each.check], each, lengths, deadline) for each in outcomes(STAGES, probe)
+        }
         rows = [found.get(key) or unreached([check])[0] for key, check in checks.items()]
         progress(f"measuring the {COST}")
         is_kept = not any(row.state == "failed" for row in rows)
@@ -56,7 +59,7 @@ def checkup(name: str, options: Mapping[str, Any], progress: Progress = lambda t
     return Report("task", name, dict(options), tuple(rows))
 
 
-def _row(task: Task, check: Check[TaskProbe], found: Outcome, lengths: list[int]) -> Row:
+def _row(task: Task, check: Check[TaskProbe], found: Outcome, lengths: list[int], deadline: float) -> Row:
     if found.reason:
         return Row(title(check), "does not apply", found.reason, rule(check))
     if not found.messages:
@@ -69,7 +72,7 @@ def _row(task: Task, check: Check[TaskProbe], found: Outcome, lengths: list[int]
 
     largest = {"length": max(lengths), "batch": TaskProbe(task, lengths).size_at(lengths[0])}
     candidates = {"length": range(task.shortest, max(lengths)), "batch": (1, 2, 3, 4, 8, 16, 32)}
-    least = smallest(check, make, found.messages[0], largest, candidates)
+    least = smallest(check, make, found.messages[0], largest, candidates, deadline)
     return Row(title(check), "failed", found.figure, rule(check), found.messages, least)
 
 

@@ -8,9 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 from suite.contracts.checking import CalledCodeError, Check, Subject, outcome
 
-SECONDS = 8.0
-"""The search ends after so many seconds with the smallest input that it has found."""
-
 Sizes = dict[str, int]
 """The sizes of an input by their names, such as ``{"time": 11, "batch": 1}``."""
 
@@ -21,6 +18,7 @@ def smallest(
     message: str,
     sizes: Sizes,
     candidates: Mapping[str, Sequence[int]],
+    deadline: float,
 ) -> Sizes:
     """Return the smallest sizes at which a check still finds the violation of a message.
 
@@ -32,11 +30,12 @@ def smallest(
         message: what the check has found.
         sizes: the sizes at which it has found it.
         candidates: other values of each size, the smallest first.
+        deadline: the time of ``time.monotonic()`` at which the search ends with the smallest input that it has found.
     """
-    end, found = time.monotonic() + SECONDS, dict(sizes)
+    found = dict(sizes)
     for name, values in candidates.items():
         for value in values:
-            if value >= found[name] or time.monotonic() > end:
+            if value >= found[name] or time.monotonic() > deadline:
                 break
             smaller = {**found, name: value}
             if _shows(check, make, message, smaller):

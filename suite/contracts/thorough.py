@@ -104,7 +104,7 @@ def double_precision_gives_the_same(probe: CellProbe) -> Iterator[str]:
         yield f"{probe.name} gave other outputs in double precision"
 
 
-def training_draws_from_torchs_generator(probe: CellProbe) -> Iterator[str]:
+def training_draws_from_the_global_generator(probe: CellProbe) -> Iterator[str]:
     """In training mode too, all random numbers come from torch's global generator, which is seeded for each run."""
     if probe.dtype != torch.float32:
         raise NotApplicableError("this is a matter of single precision")
@@ -125,7 +125,7 @@ def training_draws_from_torchs_generator(probe: CellProbe) -> Iterator[str]:
 
 
 THOROUGH_LAYER_CHECKS: tuple[tuple[Check[CellProbe], ...], ...] = (
-    (training_draws_from_torchs_generator, gradients_reach_every_parameter, double_precision_gives_the_same),
+    (training_draws_from_the_global_generator, gradients_reach_every_parameter, double_precision_gives_the_same),
 )
 """Further rules for layers without a step."""
 THOROUGH_CELL_CHECKS: tuple[tuple[Check[CellProbe], ...], ...] = (

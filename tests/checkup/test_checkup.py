@@ -15,6 +15,7 @@ from suite.checkup import architecture_measures, subject
 from suite.checkup.report import Report, Row
 from suite.cli import app
 from suite.errors import InputError
+from suite.registry import architectures
 from suite.templates.writing import TEMPLATES
 from tests.contracts import cells, tasks, test_layers
 
@@ -44,6 +45,12 @@ def test_an_unusual_cell_or_layer_that_keeps_its_contract_passes(cls: type) -> N
     report = checkup(cls)
     assert report.failed == []
     assert {row.state for row in report.rows} <= {"passed", "does not apply"}
+
+
+@pytest.mark.usefixtures("unmeasured")
+@pytest.mark.parametrize("name", architectures.names())
+def test_every_architecture_passes_on_many_steps_and_after_some_training(name: str) -> None:
+    assert subject.checkup(name, {}).failed == []
 
 
 @pytest.mark.parametrize("cls", [*cells.BAD, *cells.SUBTLE, *test_layers.BAD])
@@ -111,11 +118,19 @@ def test_what_is_measured_of_cells_whose_measures_are_known() -> None:
         "lstm", {}
     )
     assert "more with each step" in measures.size("attention", {})
+    assert "a state of" in measures.size("tcn", {}), "no size has 5,000 parameters to 5 %"
     layer = f"{test_layers.__name__}:WrappedGRU"
     assert "its state is not stated, because a layer has no step" in measures.size(layer, {})
     assert "lag 8, before" in measures.reach("suite.templates.my_layer:MyLayer", {"kernel": 8})
     torch.manual_seed(0)
     assert "over all 199 lags" in measures.reach("suite.templates.my_cell:MyCell", {"rate": 0.005})
+
+
+def test_an_architecture_is_about_as_fast_as_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(architecture_measures, "SECONDS", 0.5)
+    found = re.match(r"([\d.]+) × lstm and ([\d.]+) × gru \(median of", architecture_measures.speed("lstm", {}))
+    assert found
+    assert 0.4 < float(found[1]) < 2.5
 
 
 # tasks ----------------------------------------------------------------------------------------------------------------
