@@ -7,6 +7,7 @@ constructor keeps its default, which is part of the hashed source.
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
@@ -67,6 +68,25 @@ def check_option(cls: Callable[..., Any], option: str, value: Any, owner: str) -
 @cache
 def _adapter(cls: Callable[..., Any], option: str) -> TypeAdapter[Any]:
     return TypeAdapter(option_types(cls)[option][0], config=ConfigDict(strict=True, allow_inf_nan=False))
+
+
+def option_of_text(pair: str, label: str) -> tuple[str, Any]:
+    """Return ``gain=1.5`` as ("gain", 1.5); a value that is not a number, true or false is text.
+
+    Args:
+        pair: the text.
+        label: what the option is given for, for the message.
+
+    Raises:
+        InputError: if the text is no such pair.
+    """
+    key, equals, text = pair.partition("=")
+    if not (key and equals and text):
+        raise InputError(f"{label!r}: an option is key=value; got {pair!r}")
+    try:
+        return key, json.loads(text)
+    except json.JSONDecodeError:
+        return key, text
 
 
 def not_an_option(cls: Callable[..., Any], option: str, owner: str, settings: Iterable[str] = ()) -> InputError:

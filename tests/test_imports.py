@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     ("cli",),
     ("console",),
+    ("checkup", "templates"),
     ("claims", "timing"),
     ("leaderboards", "running"),
     ("plots",),

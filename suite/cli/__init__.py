@@ -8,27 +8,16 @@ from typing import Any
 
 import typer
 
-from suite.cli import boards, claims, info, leaderboards, runs, timing
+from suite.cli import authoring, boards, claims, info, leaderboards, runs, timing
 from suite.cli._app import app, stderr
 from suite.errors import DamagedError, InputError, StoreError
 from suite.surroundings import failure_of_stdout, protect_streams
 
-__all__ = ["app", "boards", "claims", "info", "leaderboards", "main", "runs", "timing"]
+__all__ = ["app", "authoring", "boards", "claims", "info", "leaderboards", "main", "runs", "timing"]
 
 ORDER = (
-    "list",
-    "run",
-    "status",
-    "leaderboard",
-    "verify",
-    "compare",
-    "add",
-    "merge",
-    "claims",
-    "gradients",
-    "ui",
-    "speed",
-    "doctor",
+    *("list", "run", "status", "leaderboard", "verify", "compare", "add", "merge", "claims", "new", "check"),
+    *("gradients", "ui", "speed", "doctor"),
 )
 """The order of the commands in the help, which is the order in which a user needs them."""
 app.registered_commands.sort(key=lambda command: ORDER.index(command.name or getattr(command.callback, "__name__", "")))

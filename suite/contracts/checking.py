@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from torch import Tensor
 
 from suite.errors import Interruption, line_of, reason_of
 
-Subject = TypeVar("Subject")
+
+class Probe:
+    """Something under test. A check may leave a figure with it, such as the largest difference that it found."""
+
+    figure: str = ""
+
+
+Subject = TypeVar("Subject", bound=Probe)
 Check = Callable[[Subject], Iterator[str]]
 """A check. Its docstring is the rule, and each message names the place, what was received, and what is accepted."""
 
@@ -23,24 +30,57 @@ class Violation(NamedTuple):
     message: str
 
 
+class Outcome(NamedTuple):
+    """What a check has found."""
+
+    check: str
+    """The name of the check."""
+    messages: tuple[str, ...]
+    """One for each violation; none if the rule is kept."""
+    figure: str
+    """What was measured on the way; empty if nothing was."""
+    reason: str
+    """Why the rule does not apply; empty if it does."""
+
+
 class CalledCodeError(Exception):
     """The code that is checked has raised an error, and the message says where and which."""
 
 
-def violations(stages: Sequence[Sequence[Check[Subject]]], subject: Subject) -> list[Violation]:
-    """Return the violations of the first stage that finds any. Each stage rests on what the stages before it check."""
+class NotApplicableError(Exception):
+    """A rule does not apply to what is checked, and the message says why."""
+
+
+def outcomes(stages: Sequence[Sequence[Check[Subject]]], subject: Subject) -> Iterator[Outcome]:
+    """Yield what each check finds, up to the end of the first stage with a violation.
+
+    Each stage rests on what the stages before it check, so the later ones have nothing to say then.
+    """
     for checks in stages:
-        found = [Violation(check.__name__, message) for check in checks for message in _messages(check, subject)]
-        if found:
-            return list({violation.message: violation for violation in reversed(found)}.values())[::-1]
-    return []
+        found = [outcome(check, subject) for check in checks]
+        yield from found
+        if any(each.messages for each in found):
+            return
 
 
-def _messages(check: Check[Subject], subject: Subject) -> Iterator[str]:
+def outcome(check: Check[Subject], subject: Subject) -> Outcome:
+    """Return what one check finds."""
+    subject.figure = ""
+    messages: list[str] = []
+    reason = ""
     try:
-        yield from check(subject)
+        messages += check(subject)
     except CalledCodeError as error:
-        yield str(error)
+        messages.append(str(error))
+    except NotApplicableError as error:
+        reason = str(error)
+    return Outcome(check.__name__, tuple(messages), subject.figure, reason)
+
+
+def violations(stages: Sequence[Sequence[Check[Subject]]], subject: Subject) -> list[Violation]:
+    """Return the violations of the first stage that finds any, each message once."""
+    found = [Violation(each.check, message) for each in outcomes(stages, subject) for message in each.messages]
+    return list({violation.message: violation for violation in reversed(found)}.values())[::-1]
 
 
 @contextmanager
@@ -59,7 +99,7 @@ def calling(place: str, cls: type) -> Iterator[None]:
         raise CalledCodeError(f"{place} raised {reason_of(error)}{line_of(error, cls)}") from error
 
 
-def described(value: Any) -> str:
+def described(value: object) -> str:
     """Return the shape and the type of a tensor, or the type of anything else."""
     if not isinstance(value, Tensor):
         return f"the type {type(value).__name__}"

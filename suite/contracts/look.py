@@ -72,7 +72,7 @@ def cell_violations(
 ) -> list[Violation]:
     """Return the rules of its contract that an architecture breaks."""
     cls = architectures.get(architecture)
-    with _on_foreign_ground(f"cell {architecture!r}"):
+    with on_foreign_ground(f"cell {architecture!r}"):
         try:
             probe = CellProbe(cls, lambda: cls(input_size, hidden_size, **options), input_size)
         except CalledCodeError as error:
@@ -82,7 +82,7 @@ def cell_violations(
 
 def task_violations(name: str, options: Mapping[str, Any], lengths: tuple[int, ...]) -> list[Violation]:
     """Return the rules of its contract that a task breaks at some lengths."""
-    with _on_foreign_ground(f"task {name!r}"):
+    with on_foreign_ground(f"task {name!r}"):
         return violations(TASK_CHECKS, TaskProbe(make_task(name, options), lengths))
 
 
@@ -102,7 +102,7 @@ def _task_violations(name: str, options: str, lengths: tuple[int, ...], source: 
 
 
 @contextmanager
-def _on_foreign_ground(subject: str) -> Iterator[None]:
+def on_foreign_ground(subject: str) -> Iterator[None]:
     """Call somebody's code, which may draw random numbers, raise KeyboardInterrupt or hang."""
     with own_ctrl_c(), saying_if_slow(f"the look at {subject}", SLOW_SECONDS), _untouched_generators(), numerics():
         yield

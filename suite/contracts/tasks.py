@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from suite.contracts.checking import Check, calling, described
+from suite.contracts.checking import Check, Probe, calling, described
 from suite.contracts.constant_answers import batch_size, constant_scores
 from suite.errors import qualified_name
 from tasks import Batch, Task
@@ -26,25 +26,31 @@ ROUNDING = 1e-6
 """A score may lie outside of its range by this much."""
 
 
-class TaskProbe:
+class TaskProbe(Probe):
     """A task under test at some lengths.
 
     Args:
         task: the task.
         lengths: its lengths. Everything is checked at the first, and the form of a batch at all of them.
+        batch: the number of sequences in a batch; by default, as many as are quickly drawn.
     """
 
-    def __init__(self, task: Task, lengths: Sequence[int]) -> None:
+    def __init__(self, task: Task, lengths: Sequence[int], batch: int = 0) -> None:
         self.task = task
+        self.batch = batch
         self.name = qualified_name(type(task))
         self.lengths = lengths
 
     def sample(self, size: int | None = None, seed: int = 0, length: int | None = None) -> Batch:
         """Draw a batch, by default of the first length."""
         length = self.lengths[0] if length is None else length
-        size = size or batch_size(self.task, length)
+        size = size or self.size_at(length)
         with self.calling(f"sample({size}, {length}, …)"):
             return self.task.sample(size, length, torch.Generator().manual_seed(seed))
+
+    def size_at(self, length: int) -> int:
+        """Return the number of sequences in a batch of some length."""
+        return self.batch or batch_size(self.task, length)
 
     def has_classes(self, batch: Batch) -> bool:
         """Tell whether the answers are classes, not numbers."""
@@ -95,7 +101,7 @@ def chance_leaves_something_to_learn(probe: TaskProbe) -> Iterator[str]:
 def a_batch_has_the_promised_form(probe: TaskProbe) -> Iterator[str]:
     """A batch has inputs, targets and a mask of the shapes and types of the contract, and all numbers are finite."""
     for length in probe.lengths:
-        size = batch_size(probe.task, length)
+        size = probe.size_at(length)
         batch = probe.sample(size, length=length)
         place = f"{probe.name}.sample({size}, {length}, …)"
         if not isinstance(batch, Batch) or not all(isinstance(part, Tensor) for part in batch):
@@ -192,6 +198,7 @@ def no_constant_answer_beats_chance(probe: TaskProbe) -> Iterator[str]:
     """``chance`` is the best score without memory, so no answer that ignores all inputs is clearly better."""
     with probe.calling("score"):
         mean, error = constant_scores(probe.task, probe.lengths[0])
+    probe.figure = f"best constant {mean:.3f} ± {error:.3f}, chance {probe.task.chance:.3f}"
     if mean - 4 * error > probe.task.chance + CLEAR:
         yield (
             f"{probe.name}.chance is {probe.task.chance}; the best constant answer scores {mean:.2f} (± {error:.2f}), "

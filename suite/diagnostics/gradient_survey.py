@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +22,7 @@ from suite.experiment.validation import validate
 from suite.model.sequence_model import model_of
 from suite.model.sizing import Budget, inspected, match_hidden_size
 from suite.numerics import numerics
+from suite.options import option_of_text
 from suite.registry import architectures
 from suite.statistics.table import Floats
 from tasks import Task
@@ -54,7 +54,7 @@ class Arm:
     def from_label(cls, label: str) -> Arm:
         """Return the arm of a text such as ``rnn nonlinearity=relu init=identity`` or ``lstm depth=2``."""
         name, *pairs = label.split() or [""]
-        return cls(label, name, dict(_option(label, pair) for pair in pairs))
+        return cls(label, name, dict(option_of_text(pair, label) for pair in pairs))
 
     @classmethod
     def from_experiment(cls, experiment: Experiment) -> list[Arm]:
@@ -162,14 +162,3 @@ def _config(arm: Arm, task: Task, hidden_size: int | None, budget: tuple[str, in
     except InputError as error:
         raise InputError(str(error) if repr(label) in str(error) else f"{label!r}: {error}") from error
     return config(chosen)
-
-
-def _option(label: str, pair: str) -> tuple[str, Any]:
-    """Return ``gain=1.5`` as ("gain", 1.5); a value that is not a number, true or false is text."""
-    key, equals, text = pair.partition("=")
-    if not (key and equals and text):
-        raise InputError(f"{label!r}: an option is key=value; got {pair!r}")
-    try:
-        return key, json.loads(text)
-    except json.JSONDecodeError:
-        return key, text

@@ -97,7 +97,7 @@ class Rotating(Plain):
     """Has a complex state and a counter."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__(input_size, hidden_size)
+        super(Plain, self).__init__(input_size, hidden_size)
         self.angle = nn.Parameter(torch.rand(hidden_size))
         self.enter = nn.Linear(input_size, hidden_size)
 
@@ -327,3 +327,74 @@ BAD = {
     Quitting: "Quitting.step raised SystemExit: no more (line ",
 }
 """What is said of each of them."""
+
+
+# These break it where a short look does not see it. -------------------------------------------------------------------
+
+
+class Unused(Plain):
+    """Has a parameter that nothing uses."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.spare = nn.Parameter(torch.zeros(3))
+
+
+class Late(Plain):
+    """Its forward is another one from the eleventh step on."""
+
+    def forward(self, inputs: Tensor, state: Any = None) -> Any:
+        outputs, last = super().forward(inputs, state)
+        return torch.cat([outputs[:, :10], 1.01 * outputs[:, 10:]], dim=1), last
+
+
+SOURCE = torch.Generator()
+
+
+class OwnDraws(Plain):
+    """Drops units in training by a generator of its own."""
+
+    def step(self, x: Tensor, state: Tensor) -> Any:
+        h = super().step(x, state)[0]
+        if self.training:
+            h = h * (torch.rand(h.shape, generator=SOURCE) < 0.5)
+        return h, h
+
+
+class OwnNoise(Plain):
+    """Draws in evaluation too, by a generator of its own."""
+
+    def step(self, x: Tensor, state: Tensor) -> Any:
+        h = super().step(x, state)[0] + torch.randn(state.shape, generator=SOURCE)
+        return h, h
+
+
+class SingleOnly(Plain):
+    """Makes single precision of everything."""
+
+    def step(self, x: Tensor, state: Tensor) -> Any:
+        h = torch.tanh(self.map(torch.cat([x, state], dim=1).float()))
+        return h, h
+
+
+class OtherGradient(Plain):
+    """Its forward gives the right numbers, and no gradient through time."""
+
+    def forward(self, inputs: Tensor, state: Any = None) -> Any:
+        state = self.initial_state(len(inputs)) if state is None else state
+        outputs = []
+        for x in inputs.unbind(1):
+            output, state = self.step(x, state.detach())
+            outputs.append(output)
+        return torch.stack(outputs, dim=1), state
+
+
+SUBTLE = {
+    Unused: "Unused: no gradient reaches spare; a parameter that is not used is not made, or has requires_grad_(False)",
+    Late: "Late.forward gave other outputs, or another last state, than step gives one by one",
+    OwnDraws: "OwnDraws, in training mode, gave other outputs from the same seed; it draws random numbers from torch's",
+    OwnNoise: "OwnNoise gave other outputs when it was called again; a cell keeps nothing in attributes, and draws",
+    SingleOnly: "SingleOnly.forward raised RuntimeError: mat1 and mat2 must have the same dtype",
+    OtherGradient: "OtherGradient.forward has other gradients than step, one by one",
+}
+"""What a checkup says of each of them."""
