@@ -56,13 +56,13 @@ def _room(work: Any, P: Any, M: Any) -> Any:
 
 
 @compiled_once
-def _tables(p, q, K, K_back, modes, D, channel, H, P):  # type: ignore[no-untyped-def]
+def _tables(p, q, K, K_back, modes, D, channel, P):  # type: ignore[no-untyped-def]
     """Fill in p_t, the readouts q, the filter with zeros before it, and the filter reversed with zeros after it.
 
     A row of modes has ``P`` real parts and then the imaginary ones. q_t holds those of the conjugate of w p_{t+1}, so
     that Re(w p_{t+1} h) is the product of a row with a state.
     """
-    forth, back, of_l, of_w = numbers(K), numbers(K_back), channel * 2 * P, (H + channel) * 2 * P
+    forth, back, of_l, of_w = numbers(K), numbers(K_back), channel * 6 * P, channel * 6 * P + 2 * P
     for j in range(0, P, LANES):
         store(p, j, ONE)
         store(p, P + j, ZERO)
@@ -103,7 +103,7 @@ def _forward(y, a, states, u, work, modes, D, H, B, T, N, P, given, squashed):  
         for m in range(own + M, own + 2 * M, LANES):
             prefetch(u, m)
             prefetch(a, m)
-        _tables(p, q, K, K_back, modes, D, channel, H, P)
+        _tables(p, q, K, K_back, modes, D, channel, P)
         if given or chunks > 1:
             transpose(turned, 0, CHUNK, q, 0, 2 * P, CHUNK, 2 * P)
         for chunk in range(chunks):
@@ -154,13 +154,13 @@ def _backward(
     for j in range(0, 2 * PANEL * PANEL, LANES):
         store(products, j, ZERO)
     for channel in range(H):
-        of_l, of_w, d_h, first = channel * 2 * P, (H + channel) * 2 * P, channel * S, channel % LANES * M
+        of_l, of_d, d_h, first = channel * 6 * P, channel * 4 * P, channel * S, channel % LANES * M
         for m in range((channel + 1) * M, (channel + 2) * M, LANES):
             prefetch(u, m)
             prefetch(a, m)
         if first == 0:
             transpose(da, 0, M, dy, channel, H, M, min(LANES, H - channel))
-        _tables(p, q, K, K_back, modes, D, channel, H, P)
+        _tables(p, q, K, K_back, modes, D, channel, P)
         if ended or chunks > 1:
             # p_{l−1−s} by modes
             transpose(turned, 0, CHUNK, p, (CHUNK - 1) * 2 * P, -2 * P, CHUNK, 2 * P)
@@ -218,7 +218,7 @@ def _backward(
         numbers(dD)[channel] = lags[CHUNK]
         for j in range(0, P, LANES):
             l_re, l_im = load(modes, of_l + j), load(modes, of_l + P + j)
-            w_re, w_im = load(modes, of_w + j), load(modes, of_w + P + j)
+            w_re, w_im = load(modes, of_l + 2 * P + j), load(modes, of_l + 3 * P + j)
             d_re = d_im = dl_re = dl_im = dw_re = dw_im = where_at_least(l_re, l_re, ZERO, ZERO)
             for t in range(CHUNK, -1, -1):
                 at = t * 2 * P + j
@@ -231,10 +231,10 @@ def _backward(
                 d_re, d_im = l_re * d_re + l_im * d_im, l_re * d_im - l_im * d_re
                 d_re, d_im = d_re + load(dp, at), d_im + load(dp, at + P)
                 d_re, d_im = d_re + w_re * e_re + w_im * e_im, d_im + w_re * e_im - w_im * e_re
-            store(d_modes, of_l + j, dl_re)
-            store(d_modes, of_l + P + j, dl_im)
-            store(d_modes, of_w + j, dw_re)
-            store(d_modes, of_w + P + j, dw_im)
+            store(d_modes, of_d + j, dl_re)
+            store(d_modes, of_d + P + j, dl_im)
+            store(d_modes, of_d + 2 * P + j, dw_re)
+            store(d_modes, of_d + 3 * P + j, dw_im)
         members = channel % LANES + 1
         if members == LANES or channel == H - 1:
             low = channel + 1 - members
@@ -260,7 +260,7 @@ class _S4D(Function):
         (B, T, X), (H, N) = x.shape, parameters[0].shape
         P, chunks = layout.padded(N), -(-T // CHUNK)
         x, D, parameters = x.contiguous(), D.contiguous(), tuple(each.contiguous() for each in parameters)
-        modes, u = x.new_zeros(3, H, 2, P), x.new_empty(H, B * T)
+        modes, u = x.new_zeros(H, 3, 2, P), x.new_empty(H, B * T)
         discretise(modes, *parameters, H, N, P)
         if W is None:
             flip(u, x, B * T, H)
@@ -287,7 +287,7 @@ class _S4D(Function):
             dh[..., :N] = d_last.permute(1, 0, 3, 2)
         dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         dW = None if W is None else torch.empty_like(W)
-        d_modes, dD, work = torch.empty_like(modes[:2]), torch.empty_like(D), x.new_empty(_room_size(P, B * T))
+        d_modes, dD, work = x.new_empty(H, 2, 2, P), torch.empty_like(D), x.new_empty(_room_size(P, B * T))
         _backward(
             x if dx is None else dx, x if dW is None else dW, d_modes, dD, dh, a, states, u, x, work, modes, D,
             x if W is None else W, dy, H, B, T, 0 if W is None else X, N, P, ctx.given, ctx.squashed, ended, dx is not None,
