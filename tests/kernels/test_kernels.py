@@ -252,8 +252,9 @@ def test_not_a_number_and_infinity_pass_through(make: Any, value: float) -> None
     ours = results(cell, cell, inputs, state)
     theirs = results(cell, partial(definition, cell), inputs, state)
     for one, other in zip(ours, theirs, strict=True):
-        assert one is not None
-        assert other is not None
+        if one is None or other is None:  # The leaf of a state that only says something.
+            assert one is other
+            continue
         assert torch.equal(one.isnan(), other.isnan())
         assert torch.equal(one.isinf(), other.isinf())
         finite = other.isfinite() & one.isfinite()
