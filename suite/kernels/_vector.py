@@ -12,12 +12,15 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
 LANES = 16
 FLOAT, INT = ir.FloatType(), ir.IntType(64)
 LLVM_VECTOR = ir.VectorType(FLOAT, LANES)
+WORDS = ir.VectorType(ir.IntType(32), LANES)
+MANTISSA = 23  # the number of bits below the exponent
 
 
 def instruction(define: Callable[..., Any]) -> Callable[..., Any]:
@@ -102,6 +105,29 @@ def where_at_least(_: Any, x: Any, y: Any, then: Any, otherwise: Any) -> Any:
         return builder.select(builder.fcmp_ordered(">=", left, right), yes, no)
 
     return VECTOR(x, y, then, otherwise), codegen
+
+
+@instruction
+def power_of_two(_: Any, t: Any) -> Any:
+    """Return 2^k, where the lowest bits of the vector t hold k + 127. They become the exponent of a number."""
+
+    def codegen(context: Any, builder: Any, call: Any, arguments: Any) -> Any:
+        bits = builder.bitcast(arguments[0], WORDS)
+        return builder.bitcast(builder.shl(bits, ir.Constant(WORDS, [MANTISSA] * LANES)), LLVM_VECTOR)
+
+    return VECTOR(t), codegen
+
+
+@instruction
+def total(_: Any, x: Any) -> Any:
+    """Return the sum of the numbers of a vector, which are added in pairs."""
+
+    def codegen(context: Any, builder: Any, call: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(FLOAT, [FLOAT, LLVM_VECTOR])
+        add = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{LANES}f32")
+        return builder.call(add, [FLOAT(0.0), *arguments], fastmath=("reassoc",))
+
+    return types.float32(x), codegen
 
 
 def _arithmetic(function: Callable[[Any, Any], Any], name: str) -> None:
