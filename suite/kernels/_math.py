@@ -80,6 +80,17 @@ def softplus(x: Any) -> Any:
 
 
 @njit  # type: ignore[untyped-decorator]
+def copy_row(a: Any, a_at: Any, b: Any, b_at: Any, size: Any) -> None:
+    """Do ``a[a_at : a_at + size] = b[b_at : b_at + size]``."""
+    whole = size // LANES * LANES
+    for j in range(0, whole, LANES):
+        store(a, a_at + j, load(b, b_at + j))
+    to, of = numbers(a), numbers(b)
+    for j in range(whole, size):
+        to[a_at + j] = of[b_at + j]
+
+
+@njit  # type: ignore[untyped-decorator]
 def add_row(a: Any, a_at: Any, b: Any, b_at: Any, size: Any) -> None:
     """Do ``a[a_at : a_at + size] += b[b_at : b_at + size]``."""
     whole = size // LANES * LANES

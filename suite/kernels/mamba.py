@@ -1,250 +1,226 @@
-"""The fused kernel of Mamba: the selective scan with its time step and its gate, after a short convolution.
-
-A vector holds 16 channels, and the N states of a channel are N vectors, so that nothing has to be summed across a
-vector but the gradients of r, B and C. States and decays lie in tiles ``[channels / 16, N, 16]``.
-"""
+"""The fused kernel of Mamba: its whole layer, one chunk of steps of one sequence after the other."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from numba import njit
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import linear, pad
+from torch.nn.functional import pad
 
 from suite.kernels import _layout as layout
-from suite.kernels._compiled import compiled, compiled_once
-from suite.kernels._math import LN_2, LOG2_E, ONE, ZERO, exp2, sigmoid, softplus
-from suite.kernels._vector import LANES, load, numbers, store, total
-from suite.kernels.convolution import convolution
-
-STEPS = 16
-"""The steps of a chunk. The backward pass computes the states of one chunk after the other again."""
-LINE = STEPS * LANES
-# The notes of a vector of channels in a chunk are lines, with a vector for each step: Δ, its slope, silu's gate, Δ x,
-# h C, and the gradients of h C, of Δ x and of Δ A.
-DELTA, SLOPE, GATE, WRITTEN, READ, D_READ, D_WRITTEN, D_EXPONENT, NOTES = range(0, 9 * LINE, LINE)
-
-
-@njit  # type: ignore[untyped-decorator]
-def _prepare(u, steps, x, z, row, s, at, W, b, P, R, size):  # type: ignore[no-untyped-def]
-    """Note Δ_t = softplus(W r_t + b), its slope, the gate and Δ_t ⊙ x_t of a chunk, and begin the sums at 0."""
-    of = numbers(s)
-    for l in range(steps):
-        for j in range(0, P, LANES):
-            a = load(b, j)
-            for i in range(R):
-                a = a + load(W, i * P + j) * of[at + l * size + i]
-            delta, slope = softplus(a)
-            note = j // LANES * NOTES + l * LANES
-            store(u, note + DELTA, delta)
-            store(u, note + SLOPE, slope)
-            store(u, note + GATE, sigmoid(load(z, row + l * P + j)))
-            store(u, note + WRITTEN, delta * load(x, row + l * P + j))
-            store(u, note + READ, ZERO)
-
-
-@compiled_once
-def mamba_states(h, h_at, kept, kept_at, u, u_at, A, A_at, s, B_at, size, steps, N):  # type: ignore[no-untyped-def]
-    """Keep the states before a chunk, write those after it, and note h_t C_t."""
-    of = numbers(s)
-    for i in range(N):
-        state, exponent = load(h, h_at + i * LANES), load(A, A_at + i * LANES)
-        store(kept, kept_at + i * LANES, state)
-        for l in range(steps):
-            note, at = u_at + l * LANES, B_at + l * size + i
-            # h_t = e^{Δ_t A} ⊙ h_{t−1} + (Δ_t ⊙ x_t) B_tᵀ
-            state = exp2(load(u, note + DELTA) * exponent) * state + load(u, note + WRITTEN) * of[at]
-            store(u, note + READ, load(u, note + READ) + state * of[at + N])
-        store(h, h_at + i * LANES, state)
-
-
-@compiled_once
-def mamba_states_back(dh, dh_at, dA, sums, h, kept, kept_at, u, u_at, A, A_at, s, B_at, size, steps, N):  # type: ignore[no-untyped-def]
-    """Compute the states of a chunk and note h_t C_t again, and go back through them."""
-    of = numbers(s)
-    for i in range(N):
-        state, exponent = load(kept, kept_at + i * LANES), load(A, A_at + i * LANES)
-        store(h, 0, state)
-        for l in range(steps):
-            note, at = u_at + l * LANES, B_at + l * size + i
-            decay = exp2(load(u, note + DELTA) * exponent)
-            # h_t = e^{Δ_t A} ⊙ h_{t−1} + (Δ_t ⊙ x_t) B_tᵀ
-            state = decay * state + load(u, note + WRITTEN) * of[at]
-            store(u, note + READ, load(u, note + READ) + state * of[at + N])
-            store(h, (2 * l + 1) * LANES, decay)
-            store(h, (2 * l + 2) * LANES, state)
-        d_state, d_A = load(dh, dh_at + i * LANES), load(dA, A_at + i * LANES)
-        for l in range(steps - 1, -1, -1):
-            note, at = u_at + l * LANES, B_at + l * size + i
-            dB, dC = i * LINE + l * LANES, (N + i) * LINE + l * LANES
-            d_read = load(u, note + D_READ)
-            # y_t = h_t C_t
-            d_state = d_state + d_read * of[at + N]
-            store(sums, dC, load(sums, dC) + d_read * load(h, (2 * l + 2) * LANES))
-            # h_t = e^{Δ_t A} ⊙ h_{t−1} + (Δ_t ⊙ x_t) B_tᵀ
-            store(sums, dB, load(sums, dB) + d_state * load(u, note + WRITTEN))
-            store(u, note + D_WRITTEN, load(u, note + D_WRITTEN) + d_state * of[at])
-            decay = load(h, (2 * l + 1) * LANES)
-            d_exponent = d_state * load(h, 2 * l * LANES) * decay
-            store(u, note + D_EXPONENT, load(u, note + D_EXPONENT) + d_exponent * exponent)
-            d_A = d_A + d_exponent * load(u, note + DELTA)
-            d_state = d_state * decay
-        store(dh, dh_at + i * LANES, d_state)
-        store(dA, A_at + i * LANES, d_A)
+from suite.kernels._compiled import compiled
+from suite.kernels._math import LN_2, LOG2_E, ONE, ZERO, copy_row, sigmoid
+from suite.kernels._product import pack, product
+from suite.kernels._selective import D_EXPONENT, D_READ, D_WRITTEN, DELTA, GATE, LINE, NOTES, READ, SLOPE, STEPS
+from suite.kernels._selective import prepare, selective_states, selective_states_back, window, window_sum
+from suite.kernels._vector import LANES, load, numbers, spread, store, total
 
 
 @compiled
-def _forward(y, h, kept, u, x, z, s, W, b, A, D, B, T, P, N, R):  # type: ignore[no-untyped-def]
-    """Fill ``y``, and ``kept`` with the state before each chunk. ``h`` enters as the first state and ends as the last.
+def _forward(y, u, z, s, kept, last, work, inputs, first, c, W_u, W_z, W_x, B, T, I, E, P, N, R, S, K):  # type: ignore[no-untyped-def]
+    """Fill the outputs ``y``, the states ``last``, and ``u``, ``z``, ``s`` and ``kept`` for the backward pass.
 
-    ``s`` has the rows (r_t, B_t, C_t), A is in units of log 2, and ``u`` is a workspace.
+    ``s`` has the rows (r_t, B_t, C_t), and ``c`` the parameters by channel (see `_by_channel`).
     """
-    size, chunks = R + 2 * N, (T + STEPS - 1) // STEPS
+    b, W, b_dt, A, D = c + 4 * K * P, c + 4 * (K + 1) * P, c + 4 * (K + 1 + R) * P, c + 4 * (K + 2 + R) * P, c + 4 * (K + 2 + R + N) * P
+    x, notes = work, work + 4 * STEPS * P
+    chunks = (T + STEPS - 1) // STEPS
     for n in range(B):
+        state = n * (K - 1 + N) * P
+        h = state + (K - 1) * P
+        for k in range(h, h + N * P, LANES):
+            store(last, k, load(first, k))
         for chunk in range(chunks):
-            first = n * T + chunk * STEPS
-            row, start, steps = first * P, first * size, min(STEPS, T - chunk * STEPS)
-            _prepare(u, steps, x, z, row, s, start, W, b, P, R, size)
+            t, steps = chunk * STEPS, min(STEPS, T - chunk * STEPS)
+            row = n * T + t
+            # u_t = W_u i_t;  z_t = W_z i_t
+            product(u, inputs, W_u, row * P, P, row * I, I, steps, I, P, 0)
+            product(z, inputs, W_z, row * P, P, row * I, I, steps, I, P, 0)
+            for l in range(steps):
+                for j in range(0, P, LANES):
+                    # x_t = silu(Σ_k w_k ⊙ u_{t−K+1+k} + b)
+                    a = window_sum(u, n * T, first, state, t + l, c, b, j, P, K)
+                    store(x, l * P + j, a * sigmoid(a))
+            # r_t, B_t, C_t = W_x x_t
+            product(s, x, W_x, row * S, S, 0, P, steps, E, S, 0)
+            prepare(notes, x, 0, z, s, row, W, b_dt, steps, P, R, S)
             for j in range(0, P, LANES):
-                h_at, kept_at, u_at = (n * P + j) * N, ((n * chunks + chunk) * P + j) * N, j // LANES * NOTES
-                mamba_states(h, h_at, kept, kept_at, u, u_at, A, j * N, s, start + R, size, steps, N)
+                kept_at, notes_at = ((n * chunks + chunk) * P + j) * N, j // LANES * NOTES
+                selective_states(last, h + j, kept, kept_at, notes, notes_at, A, j, s, row * S + R, S, steps, N, P)
             for l in range(steps):
                 for j in range(0, P, LANES):
                     # y_t = (h_t C_t + D ⊙ x_t) ⊙ silu(z_t)
-                    at, note = row + l * P + j, j // LANES * NOTES + l * LANES
-                    store(y, at, (load(u, note + READ) + load(D, j) * load(x, at)) * (load(z, at) * load(u, note + GATE)))
+                    note, z_t = j // LANES * NOTES + l * LANES, load(z, (row + l) * P + j)
+                    read = load(notes, note + READ) + load(D, j) * load(x, l * P + j)
+                    store(x, l * P + j, read * (z_t * load(notes, note + GATE)))
+                copy_row(y, (row + l) * E, x, l * P, E)
+        for k in range(K - 1):
+            for j in range(0, P, LANES):
+                store(last, state + k * P + j, window(u, n * T, first, state, T, k, j, P, K))
 
 
 @compiled
-def _backward(dx, dz, ds, dW, db, dA, dD, dh, dy, h, u, sums, kept, x, z, s, W, b, A, D, B, T, P, N, R):  # type: ignore[no-untyped-def]
-    """Fill the first three and add to the next four. ``dh`` enters as the last state's gradient, ends as the first's.
+def _backward(du, dz, ds, x, dc, d, work, dy, u, z, s, kept, first, c, W_x, B, T, E, P, N, R, S, M, K):  # type: ignore[no-untyped-def]
+    """Fill the first four, which may be ``u`` and ``z`` themselves, and add to ``dc``. ``M`` is R + 2 N.
 
-    ``h``, ``u`` and ``sums`` are workspaces for one chunk, and ``sums`` enters as zeros.
+    ``d`` enters as the gradient of the last states and ends as that of the first. ``work`` enters as zeros.
     """
-    size, chunks = R + 2 * N, (T + STEPS - 1) // STEPS
+    b, W, b_dt, A, D = c + 4 * K * P, c + 4 * (K + 1) * P, c + 4 * (K + 1 + R) * P, c + 4 * (K + 2 + R) * P, c + 4 * (K + 2 + R + N) * P
+    db, dW, db_dt, dA, dD = dc + 4 * K * P, dc + 4 * (K + 1) * P, dc + 4 * (K + 1 + R) * P, dc + 4 * (K + 2 + R) * P, dc + 4 * (K + 2 + R + N) * P
+    up, dx, slope, notes = work, work + 4 * STEPS * P, work + 8 * STEPS * P, work + 12 * STEPS * P
+    sums = notes + 4 * P // LANES * NOTES
+    h, da = sums + 4 * M * LINE, sums + 4 * (M + 3) * LINE
+    chunks = (T + STEPS - 1) // STEPS
     to, of = numbers(ds), numbers(s)
     for n in range(B):
+        state = n * (K - 1 + N) * P
+        for k in range(0, (K - 1) * P, LANES):
+            store(da, k, ZERO)
         for chunk in range(chunks - 1, -1, -1):
-            first = n * T + chunk * STEPS
-            row, start, steps = first * P, first * size, min(STEPS, T - chunk * STEPS)
-            _prepare(u, steps, x, z, row, s, start, W, b, P, R, size)
+            t, steps = chunk * STEPS, min(STEPS, T - chunk * STEPS)
+            row = n * T + t
             for l in range(steps):
                 for j in range(0, P, LANES):
+                    # x_t = silu(a_t)
+                    a = window_sum(u, n * T, first, state, t + l, c, b, j, P, K)
+                    gate = sigmoid(a)
+                    store(x, (row + l) * P + j, a * gate)
+                    store(slope, l * P + j, gate * (ONE + a * (ONE - gate)))
+            prepare(notes, x, row * P, z, s, row, W, b_dt, steps, P, R, S)
+            for l in range(steps):
+                copy_row(up, l * P, dy, (row + l) * E, E)
+                for j in range(0, P, LANES):
                     # y_t = (h_t C_t + D ⊙ x_t) ⊙ silu(z_t)
-                    at, note = row + l * P + j, j // LANES * NOTES + l * LANES
-                    store(u, note + D_READ, load(dy, at) * (load(z, at) * load(u, note + GATE)))
-                    store(u, note + D_WRITTEN, ZERO)
-                    store(u, note + D_EXPONENT, ZERO)
+                    note, z_t = j // LANES * NOTES + l * LANES, load(z, (row + l) * P + j)
+                    store(notes, note + D_READ, load(up, l * P + j) * (z_t * load(notes, note + GATE)))
+                    store(notes, note + D_WRITTEN, ZERO)
+                    store(notes, note + D_EXPONENT, ZERO)
             for j in range(0, P, LANES):
-                dh_at, kept_at, u_at = (n * P + j) * N, ((n * chunks + chunk) * P + j) * N, j // LANES * NOTES
-                mamba_states_back(dh, dh_at, dA, sums, h, kept, kept_at, u, u_at, A, j * N, s, start + R, size, steps, N)
+                d_at, kept_at, notes_at = state + (K - 1) * P + j, ((n * chunks + chunk) * P + j) * N, j // LANES * NOTES
+                selective_states_back(
+                    d, d_at, dA, sums, h, kept, kept_at, notes, notes_at, A, j, s, row * S + R, S, steps, N, P
+                )
             for l in range(steps):
                 for j in range(0, P, LANES):
-                    at, note = row + l * P + j, j // LANES * NOTES + l * LANES
+                    at, note = (row + l) * P + j, j // LANES * NOTES + l * LANES
                     # y_t = (h_t C_t + D ⊙ x_t) ⊙ silu(z_t)
-                    x_t, z_t, skip, gate, d_read = load(x, at), load(z, at), load(D, j), load(u, note + GATE), load(u, note + D_READ)
-                    d_gate = load(dy, at) * (load(u, note + READ) + skip * x_t)
-                    store(dz, at, d_gate * gate * (ONE + z_t * (ONE - gate)))
+                    x_t, z_t, skip, gate = load(x, at), load(z, at), load(D, j), load(notes, note + GATE)
+                    d_read, d_written = load(notes, note + D_READ), load(notes, note + D_WRITTEN)
+                    d_silu = load(up, l * P + j) * (load(notes, note + READ) + skip * x_t)
+                    store(dz, at, d_silu * gate * (ONE + z_t * (ONE - gate)))
                     store(dD, j, load(dD, j) + d_read * x_t)
-                    d_written = load(u, note + D_WRITTEN)
-                    store(dx, at, d_read * skip + d_written * load(u, note + DELTA))
+                    store(dx, l * P + j, d_read * skip + d_written * load(notes, note + DELTA))
                     # Δ_t = softplus(W r_t + b)
-                    d_a = (load(u, note + D_EXPONENT) * LN_2 + d_written * x_t) * load(u, note + SLOPE)
-                    store(db, j, load(db, j) + d_a)
+                    d_a = (load(notes, note + D_EXPONENT) * LN_2 + d_written * x_t) * load(notes, note + SLOPE)
+                    store(db_dt, j, load(db_dt, j) + d_a)
                     for i in range(R):
-                        store(dW, i * P + j, load(dW, i * P + j) + d_a * of[start + l * size + i])
-                        at_sum = (2 * N + i) * LINE + l * LANES
-                        store(sums, at_sum, load(sums, at_sum) + d_a * load(W, i * P + j))
-            for i in range(size):
+                        store(dW, i * P + j, load(dW, i * P + j) + d_a * of[(row + l) * S + i])
+                        at = (2 * N + i) * LINE + l * LANES
+                        store(sums, at, load(sums, at) + d_a * load(W, i * P + j))
+            for i in range(M):
                 column = R + i if i < 2 * N else i - 2 * N
                 for l in range(steps):
-                    to[start + l * size + column] = total(load(sums, i * LINE + l * LANES))
+                    to[(row + l) * S + column] = total(load(sums, i * LINE + l * LANES))
                     store(sums, i * LINE + l * LANES, ZERO)
+            # r_t, B_t, C_t = W_x x_t
+            product(dx, ds, W_x, 0, P, row * S, S, steps, M, P, 1)
+            # x_t = silu(a_t), where the gradients of a_t of the K − 1 steps after the chunk are moved behind its own
+            for k in range((K - 1) * P - LANES, -1, -LANES):
+                store(da, steps * P + k, load(da, k))
+            for k in range(0, steps * P, LANES):
+                store(da, k, load(dx, k) * load(slope, k))
+            for l in range(steps - 1, -1, -1):
+                from_end = T - 1 - t - l
+                for j in range(0, P, LANES):
+                    # a_t = Σ_k w_k ⊙ u_{t−K+1+k} + b
+                    d_sum = load(da, l * P + j)
+                    d_input = load(d, state + (K - 2 - from_end) * P + j) if from_end < K - 1 else spread(ZERO)
+                    store(db, j, load(db, j) + d_sum)
+                    for k in range(K):
+                        u_t = window(u, n * T, first, state, t + l + 1, k - 1, j, P, K)
+                        store(dc, k * P + j, load(dc, k * P + j) + d_sum * u_t)
+                        d_input = d_input + load(c, k * P + j) * load(da, (l + K - 1 - k) * P + j)
+                    store(du, (row + l) * P + j, d_input)
+        for l in range(K - 2, -1, -1):
+            for j in range(0, P, LANES):
+                d_input = load(d, state + (l - T) * P + j) if l >= T else spread(ZERO)
+                for k in range(l + 1):
+                    d_input = d_input + load(c, k * P + j) * load(da, (l - k) * P + j)
+                store(d, state + l * P + j, d_input)
 
 
-class _Scan(Function):
-    """x, z ``[batch, time, P]``, s ``[batch, time, R + 2N]``, W ``[R, P]``, b, A, D, h → y ``[batch, time, P]``, h.
+class _Mamba(Function):
+    """inputs ``[batch, time, input]``, before ``[batch, E, K − 1]``, h ``[batch, E, N]``, weights → outputs, before, h.
 
-    h is ``[batch, P / 16, N, 16]``, A one of its rows, and P the number of channels in whole vectors. The backward pass
-    needs 2 + N / 8 numbers per channel and step (x, z, and the N of h at every eighth step), and s.
+    The backward pass needs 2 + N / 16 numbers per channel and step (u, z, and the N of h at every 16th step), and the
+    inputs, and R + 2 N numbers per step (r, B, C). There are E channels.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, z: Tensor, s: Tensor, W: Tensor, b: Tensor, A: Tensor, D: Tensor, h: Tensor) -> Any:
-        (B, T, P), R, N = x.shape, len(W), h.shape[2]
-        y, h, u = torch.empty_like(x), h.clone(), x.new_empty(P // LANES, NOTES)
-        kept = x.new_empty(B, -(-T // STEPS), P * N)
-        A = A * LOG2_E
-        _forward(y, h, kept, u, x, z, s, W, b, A, D, B, T, P, N, R)
-        ctx.save_for_backward(kept, x, z, s, W, b, A, D)
+    def forward(
+        ctx: Any, inputs: Tensor, before: Tensor, h: Tensor, W_in: Tensor, w: Tensor, b: Tensor, W_x: Tensor,
+        W: Tensor, b_dt: Tensor, A_log: Tensor, D: Tensor,
+    ) -> tuple[Tensor, ...]:  # fmt: skip
+        (B, T, I), (E, N), R, K = inputs.shape, A_log.shape, W.shape[1], w.shape[1]
+        P, S, chunks = layout.padded(E), layout.padded(len(W_x)), -(-T // STEPS)
+        inputs, first = inputs.contiguous(), _by_channel(P, before, h)
+        c = _by_channel(P, w, b[:, None], W, b_dt[:, None], A_log.exp().mul_(-LOG2_E), D[:, None])
+        packed = [layout.pack_forward(1, matrix) for matrix in (*W_in.chunk(2), W_x)]
+        y, last, work = inputs.new_empty(B, T, E), torch.empty_like(first), inputs.new_empty(STEPS * P + P // LANES * NOTES)
+        u, z, s, kept = (inputs.new_empty(B, size) for size in (T * P, T * P, T * S, chunks * N * P))
+        _forward(y, u, z, s, kept, last, work, inputs, first, c, *packed, B, T, I, E, P, N, R, S, K)
+        ctx.save_for_backward(u, z, s, kept, inputs, first, c, W_in, W_x, A_log)
         ctx.set_materialize_grads(False)
-        return y, h
+        ctx.rank, ctx.conv = R, K
+        before, h = last[..., :E].transpose(1, 2).split([K - 1, N], dim=2)
+        return y, before, h
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, dy: Tensor | None, dh: Tensor | None) -> tuple[Tensor, ...]:
-        kept, x, z, s, W, b, A, D = ctx.saved_tensors
-        (B, T, P), R, N = x.shape, len(W), A.shape[1]
-        dy = torch.zeros_like(x) if dy is None else dy.contiguous()
-        dh = x.new_zeros(B, *A.shape) if dh is None else dh.clone(memory_format=torch.contiguous_format)
-        filled, added = [torch.empty_like(t) for t in (x, z, s)], [torch.zeros_like(t) for t in (W, b, A, D)]
-        h, u = x.new_empty(2 * STEPS + 1, LANES), x.new_empty(P // LANES, NOTES)
-        sums = x.new_zeros(R + 2 * N, LINE)
-        work = (h, u, sums)
-        _backward(*filled, *added, dh, dy, *work, kept, x, z, s, W, b, A, D, B, T, P, N, R)
-        return *filled, *added, dh
+    def backward(ctx: Any, dy: Tensor | None, d_before: Tensor | None, dh: Tensor | None) -> tuple[Any, ...]:
+        u, z, s, kept, inputs, first, c, W_in, W_x, A_log = ctx.saved_tensors
+        (B, T, I), (E, N), (M, _), P, R, K = inputs.shape, A_log.shape, W_x.shape, c.shape[1], ctx.rank, ctx.conv
+        S = layout.padded(M)
+        dy = u.new_zeros(B, T, E) if dy is None else dy.contiguous()
+        if d_before is None and dh is None:
+            d = torch.zeros_like(first)
+        else:
+            d = _by_channel(P, *(u.new_zeros(B, E, n) if part is None else part for part, n in ((d_before, K - 1), (dh, N))))
+        du, dz, ds, x, dc = layout.gate_gradient(u), layout.gate_gradient(z), u.new_empty(B * T, S), u.new_empty(B * T, P), torch.zeros_like(c)
+        packed_x = u.new_zeros(M * P)
+        pack(packed_x, W_x, 0, M, P, 0, 0, M, E, E, 1)
+        work = u.new_zeros((4 * STEPS + K - 1) * P + P // LANES * NOTES + (M + 3) * LINE)
+        _backward(du, dz, ds, x, dc, d, work, dy, u, z, s, kept, first, c, packed_x, B, T, E, P, N, R, S, M, K)
+        du, dz, flat = du.view(B * T, P)[:, :E], dz.view(B * T, P)[:, :E], inputs.view(B * T, I)
+        W_u, W_z = W_in.chunk(2)
+        d_inputs = (du @ W_u).addmm_(dz, W_z).view(B, T, I) if ctx.needs_input_grad[0] else None
+        dW_in, dW_x = torch.cat([du.t() @ flat, dz.t() @ flat]), ds[:, :M].t() @ x[:, :E]
+        dw, db, dW, db_dt, dA, dD = dc[:, :E].t().split([K, 1, R, 1, N, 1], dim=1)
+        d_before, dh = d[..., :E].transpose(1, 2).split([K - 1, N], dim=2)
+        return d_inputs, d_before, dh, dW_in, dw, db[:, 0], dW_x, dW, db_dt[:, 0], dA * -A_log.exp(), dD[:, 0]
 
 
-def mamba(
-    inputs: Tensor,
-    before: Tensor,
-    h: Tensor,
-    W_in: Tensor,
-    W_conv: Tensor,
-    b_conv: Tensor,
-    W_x: Tensor,
-    W_dt: Tensor,
-    b_dt: Tensor,
-    A_log: Tensor,
-    D: Tensor,
-) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+def _by_channel(size: int, *parts: Tensor) -> Tensor:
+    """Lay out parts ``[…, E, n]`` by number and channel, ``[…, Σ n, size]``, with zeros beyond the E channels."""
+    rows = torch.cat(parts, dim=-1).transpose(-1, -2)
+    return pad(rows, (0, size - rows.shape[-1])).contiguous()
+
+
+def mamba(inputs: Tensor, before: Tensor, h: Tensor, *weights: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """Compute ``Mamba.forward``: inputs ``[batch, time, input]`` → outputs ``[batch, time, E]``, (before, h).
 
     Raises:
         RuntimeError: if a size is wrong. Compiled code checks no sizes, so all are checked here.
     """
-    batch, (E, N), K = len(inputs), A_log.shape, W_conv.shape[1]
-    if before.shape != (batch, E, K - 1) or h.shape != (batch, E, N):
+    W_in, w, *_, A_log, _ = weights
+    size, batch, (E, N), K = W_in.shape[1], len(inputs), A_log.shape, w.shape[1]
+    if inputs.shape[2] != size or before.shape != (batch, E, K - 1) or h.shape != (batch, E, N):
         raise RuntimeError(
-            f"states must be {[batch, E, K - 1]} and {[batch, E, N]}; got {list(before.shape)} and {list(h.shape)}"
+            f"inputs must be [batch, time, {size}] and states [batch, {E}, {K - 1}] and [batch, {E}, {N}]; got "
+            f"{list(inputs.shape)}, {list(before.shape)} and {list(h.shape)}"
         )
-    extra = layout.padded(E) - E
-    W_u, W_z = W_in.chunk(2)
-    u, z = linear(inputs, _rows(W_u, extra)), linear(inputs, _rows(W_z, extra))
-    past = _last(before.transpose(1, 2), extra)
-    x = convolution(u, past, _last(W_conv.t(), extra), _last(b_conv, extra))
-    s = linear(x, _last(W_x, extra))
-    A, D, W, b = _tiles(-A_log.exp(), extra), _last(D, extra), _last(W_dt.t(), extra).contiguous(), _last(b_dt, extra)
-    y, h = _Scan.apply(x, z, s, W, b, A, D, _tiles(h, extra))  # type: ignore[no-untyped-call]
-    after = torch.cat([past, u[:, 1 - K :]], dim=1)[:, 1 - K :] if K > 1 else past
-    return y[:, :, :E], (after.transpose(1, 2)[:, :E], h.transpose(2, 3).flatten(1, 2)[:, :E])
-
-
-def _rows(matrix: Tensor, extra: int) -> Tensor:
-    """Add rows of zeros."""
-    return pad(matrix, (0, 0, 0, extra)) if extra else matrix
-
-
-def _last(tensor: Tensor, extra: int) -> Tensor:
-    """Add zeros to the last axis."""
-    return pad(tensor, (0, extra)) if extra else tensor
-
-
-def _tiles(states: Tensor, extra: int) -> Tensor:
-    """Lay out ``[…, E, N]`` as ``[…, P / 16, N, 16]``."""
-    tiles = _rows(states, extra).unflatten(-2, (-1, LANES)).transpose(-1, -2)
-    return tiles.contiguous()
+    outputs, before, h = _Mamba.apply(inputs, before, h, *weights)  # type: ignore[no-untyped-call]
+    return outputs, (before, h)
