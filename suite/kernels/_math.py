@@ -73,10 +73,12 @@ def _fraction(f: Any) -> Any:
 def softplus(x: Any) -> Any:
     """Compute log(1 + e^x) and its slope σ(x), each to a relative 4e-7, however small they are."""
     y = exp(where_at_least(x, ZERO, ZERO - x, x))
-    s = y / (TWO + y)
+    one, two = ONE + y, TWO + y
+    both = ONE / (one * two)  # One division for both quotients.
+    s = y * (one * both)
     q = s * s
     logarithm = s * (TWO + q * (L0 + q * (L1 + q * (L2 + q * L3))))
-    return where_at_least(ZERO, x, ZERO, x) + logarithm, where_at_least(x, ZERO, ONE, y) / (ONE + y)
+    return where_at_least(ZERO, x, ZERO, x) + logarithm, where_at_least(x, ZERO, ONE, y) * (two * both)
 
 
 @njit  # type: ignore[untyped-decorator]

@@ -59,50 +59,68 @@ def prepare(notes, x, x_at, z, s, row, W, b, steps, P, R, S):  # type: ignore[no
 def selective_states(h, h_at, kept, kept_at, notes, n_at, A, A_at, s, B_at, S, steps, N, P):  # type: ignore[no-untyped-def]
     """Keep the states before a chunk, write those after it, and note h_t C_t."""
     of = numbers(s)
-    for i in range(N):
-        state, exponent = load(h, h_at + i * P), load(A, A_at + i * P)
-        store(kept, kept_at + i * LANES, state)
+    for i in range(0, N, 2):
+        one, one_exponent = load(h, h_at + i * P), load(A, A_at + i * P)
+        two, two_exponent = load(h, h_at + i * P + P), load(A, A_at + i * P + P)
+        store(kept, kept_at + i * LANES, one)
+        store(kept, kept_at + i * LANES + LANES, two)
         for l in range(steps):
             note, at = n_at + l * LANES, B_at + l * S + i
             # h_t = e^{Δ_t A} ⊙ h_{t−1} + (Δ_t ⊙ x_t) B_tᵀ
-            decay = exp2(load(notes, note + DELTA) * exponent)
-            state = multiply_add(decay, state, load(notes, note + WRITTEN) * of[at])
-            store(notes, note + READ, load(notes, note + READ) + state * of[at + N])
-        store(h, h_at + i * P, state)
+            delta, written = load(notes, note + DELTA), load(notes, note + WRITTEN)
+            one = multiply_add(exp2(delta * one_exponent), one, written * of[at])
+            two = multiply_add(exp2(delta * two_exponent), two, written * of[at + 1])
+            store(notes, note + READ, load(notes, note + READ) + (one * of[at + N] + two * of[at + N + 1]))
+        store(h, h_at + i * P, one)
+        store(h, h_at + i * P + P, two)
 
 
 @compiled_once
 def selective_states_back(dh, dh_at, dA, sums, h, kept, kept_at, notes, n_at, A, A_at, s, B_at, S, steps, N, P):  # type: ignore[no-untyped-def]
     """Compute the states of a chunk and h_t C_t again, and go back through them.
 
-    ``h`` is a workspace for one state of each channel. The gradients of B and C are added to ``sums``.
+    ``h`` is a workspace for the decays and states of a pair. The gradients of B and C are added to ``sums``.
     """
     of = numbers(s)
-    for i in range(N):
-        state, exponent = load(kept, kept_at + i * LANES), load(A, A_at + i * P)
-        store(h, 0, state)
+    for i in range(0, N, 2):
+        one, one_exponent = load(kept, kept_at + i * LANES), load(A, A_at + i * P)
+        two, two_exponent = load(kept, kept_at + i * LANES + LANES), load(A, A_at + i * P + P)
+        store(h, 0, one)
+        store(h, LANES, two)
         for l in range(steps):
-            note, at = n_at + l * LANES, B_at + l * S + i
+            note, at, step = n_at + l * LANES, B_at + l * S + i, 4 * l * LANES
             # h_t = e^{Δ_t A} ⊙ h_{t−1} + (Δ_t ⊙ x_t) B_tᵀ
-            decay = exp2(load(notes, note + DELTA) * exponent)
-            state = multiply_add(decay, state, load(notes, note + WRITTEN) * of[at])
-            store(notes, note + READ, load(notes, note + READ) + state * of[at + N])
-            store(h, (2 * l + 1) * LANES, decay)
-            store(h, (2 * l + 2) * LANES, state)
-        d_state, d_A, decay = load(dh, dh_at + i * P), load(dA, A_at + i * P), spread(ONE)
+            delta, written = load(notes, note + DELTA), load(notes, note + WRITTEN)
+            one_decay, two_decay = exp2(delta * one_exponent), exp2(delta * two_exponent)
+            one = multiply_add(one_decay, one, written * of[at])
+            two = multiply_add(two_decay, two, written * of[at + 1])
+            store(notes, note + READ, load(notes, note + READ) + (one * of[at + N] + two * of[at + N + 1]))
+            store(h, step + 2 * LANES, one_decay)
+            store(h, step + 3 * LANES, two_decay)
+            store(h, step + 4 * LANES, one)
+            store(h, step + 5 * LANES, two)
+        d_one, d_one_A, one_decay = load(dh, dh_at + i * P), load(dA, A_at + i * P), spread(ONE)
+        d_two, d_two_A, two_decay = load(dh, dh_at + i * P + P), load(dA, A_at + i * P + P), spread(ONE)
         for l in range(steps - 1, -1, -1):
-            note, at = n_at + l * LANES, B_at + l * S + i
-            dB, dC = i * LINE + l * LANES, (N + i) * LINE + l * LANES
-            # y_t = h_t C_t, and the gradient from the step after it, where ``decay`` still is that of this step
-            d_read = load(notes, note + D_READ)
-            d_state = multiply_add(decay, d_state, d_read * of[at + N])
-            store(sums, dC, load(sums, dC) + d_read * load(h, (2 * l + 2) * LANES))
+            note, at, step = n_at + l * LANES, B_at + l * S + i, 4 * l * LANES
+            dB = i * LINE + l * LANES
+            dC = dB + N * LINE
+            # y_t = h_t C_t, and the gradient from the step after it, where the decays still are those of that step
+            d_read, delta, written = load(notes, note + D_READ), load(notes, note + DELTA), load(notes, note + WRITTEN)
+            d_one = multiply_add(one_decay, d_one, d_read * of[at + N])
+            d_two = multiply_add(two_decay, d_two, d_read * of[at + N + 1])
+            store(sums, dC, load(sums, dC) + d_read * load(h, step + 4 * LANES))
+            store(sums, dC + LINE, load(sums, dC + LINE) + d_read * load(h, step + 5 * LANES))
             # h_t = e^{Δ_t A} ⊙ h_{t−1} + (Δ_t ⊙ x_t) B_tᵀ
-            store(sums, dB, load(sums, dB) + d_state * load(notes, note + WRITTEN))
-            store(notes, note + D_WRITTEN, load(notes, note + D_WRITTEN) + d_state * of[at])
-            decay = load(h, (2 * l + 1) * LANES)
-            d_exponent = d_state * load(h, 2 * l * LANES) * decay
-            store(notes, note + D_EXPONENT, load(notes, note + D_EXPONENT) + d_exponent * exponent)
-            d_A = d_A + d_exponent * load(notes, note + DELTA)
-        store(dh, dh_at + i * P, decay * d_state)
-        store(dA, A_at + i * P, d_A)
+            store(sums, dB, load(sums, dB) + d_one * written)
+            store(sums, dB + LINE, load(sums, dB + LINE) + d_two * written)
+            store(notes, note + D_WRITTEN, load(notes, note + D_WRITTEN) + (d_one * of[at] + d_two * of[at + 1]))
+            one_decay, two_decay = load(h, step + 2 * LANES), load(h, step + 3 * LANES)
+            e_one, e_two = d_one * load(h, step) * one_decay, d_two * load(h, step + LANES) * two_decay
+            d_exponent = e_one * one_exponent + e_two * two_exponent
+            store(notes, note + D_EXPONENT, load(notes, note + D_EXPONENT) + d_exponent)
+            d_one_A, d_two_A = d_one_A + e_one * delta, d_two_A + e_two * delta
+        store(dh, dh_at + i * P, one_decay * d_one)
+        store(dh, dh_at + i * P + P, two_decay * d_two)
+        store(dA, A_at + i * P, d_one_A)
+        store(dA, A_at + i * P + P, d_two_A)

@@ -72,7 +72,7 @@ def _backward(du, dz, ds, x, dc, d, work, dy, u, z, s, kept, first, c, W_x, B, T
     db, dW, db_dt, dA, dD = dc + 4 * K * P, dc + 4 * (K + 1) * P, dc + 4 * (K + 1 + R) * P, dc + 4 * (K + 2 + R) * P, dc + 4 * (K + 2 + R + N) * P
     up, dx, slope, notes = work, work + 4 * STEPS * P, work + 8 * STEPS * P, work + 12 * STEPS * P
     sums = notes + 4 * P // LANES * NOTES
-    h, da = sums + 4 * M * LINE, sums + 4 * (M + 3) * LINE
+    h, da = sums + 4 * M * LINE, sums + 4 * (M + 5) * LINE
     chunks = (T + STEPS - 1) // STEPS
     to, of = numbers(ds), numbers(s)
     for n in range(B):
@@ -192,7 +192,7 @@ class _Mamba(Function):
         du, dz, ds, x, dc = layout.gate_gradient(u), layout.gate_gradient(z), u.new_empty(B * T, S), u.new_empty(B * T, P), torch.zeros_like(c)
         packed_x = u.new_zeros(M * P)
         pack(packed_x, W_x, 0, M, P, 0, 0, M, E, E, 1)
-        work = u.new_zeros((4 * STEPS + K - 1) * P + P // LANES * NOTES + (M + 3) * LINE)
+        work = u.new_zeros((4 * STEPS + K - 1) * P + P // LANES * NOTES + (M + 5) * LINE)
         _backward(du, dz, ds, x, dc, d, work, dy, u, z, s, kept, first, c, packed_x, B, T, E, P, N, R, S, M, K)
         du, dz, flat = du.view(B * T, P)[:, :E], dz.view(B * T, P)[:, :E], inputs.view(B * T, I)
         W_u, W_z = W_in.chunk(2)
