@@ -22,23 +22,23 @@ DELTA, SLOPE, GATE, WRITTEN, READ, D_READ, D_WRITTEN, D_EXPONENT, NOTES = range(
 
 
 @njit  # type: ignore[untyped-decorator]
-def window(u, row, first, state, t, k, j, P, K):  # type: ignore[no-untyped-def]
-    """Return u_{t−K+1+k} of a sequence, whose rows begin at ``row`` in ``u``, and its past at ``state`` in ``first``."""
+def window(uz, row, first, past, t, k, j, P, K):  # type: ignore[no-untyped-def]
+    """Return u_{t−K+1+k} of a sequence, which begins at ``row`` in ``uz``, and its past at ``past`` in ``first``."""
     place = t - K + 1 + k
-    return load(u, (row + place) * P + j) if place >= 0 else load(first, state + (t + k) * P + j)
+    return load(uz, (row + place) * 2 * P + j) if place >= 0 else load(first, past + (t + k) * P + j)
 
 
 @njit  # type: ignore[untyped-decorator]
-def window_sum(u, row, first, state, t, w, b, j, P, K):  # type: ignore[no-untyped-def]
+def window_sum(uz, row, first, past, t, w, b, j, P, K):  # type: ignore[no-untyped-def]
     """Return Σ_k w_k ⊙ u_{t−K+1+k} + b of one vector of channels."""
     a = load(b, j)
     for k in range(K):
-        a = a + load(w, k * P + j) * window(u, row, first, state, t, k, j, P, K)
+        a = a + load(w, k * P + j) * window(uz, row, first, past, t, k, j, P, K)
     return a
 
 
 @njit  # type: ignore[untyped-decorator]
-def prepare(notes, x, x_at, z, s, row, W, b, steps, P, R, S):  # type: ignore[no-untyped-def]
+def prepare(notes, x, uz, s, row, W, b, steps, P, R, S):  # type: ignore[no-untyped-def]
     """Note Δ_t = softplus(W r_t + b) with its slope, the gate and Δ_t ⊙ x_t of a chunk. The sum h_t C_t begins at 0."""
     r = numbers(s)
     for l in range(steps):
@@ -50,8 +50,8 @@ def prepare(notes, x, x_at, z, s, row, W, b, steps, P, R, S):  # type: ignore[no
             note = j // LANES * NOTES + l * LANES
             store(notes, note + DELTA, delta)
             store(notes, note + SLOPE, slope)
-            store(notes, note + GATE, sigmoid(load(z, (row + l) * P + j)))
-            store(notes, note + WRITTEN, delta * load(x, x_at + l * P + j))
+            store(notes, note + GATE, sigmoid(load(uz, (row + l) * 2 * P + P + j)))
+            store(notes, note + WRITTEN, delta * load(x, l * P + j))
             store(notes, note + READ, ZERO)
 
 
