@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from suite.kernels._vector import LANES, load, numbers, power_of_two, store, where_at_least
+from suite.kernels._vector import LANES, load, multiply_add, numbers, power_of_two, spread, store, where_at_least
 
 # tanh x = x P(x²) / Q(x²), where P and Q have degree 4. They are a least-squares fit over Chebyshev nodes of [0, 9],
 # reweighted until the relative error was level, at 2e-8. Beyond 9, tanh is 1 in single precision and must be exactly 1,
@@ -47,11 +47,11 @@ def sigmoid(x: Any) -> Any:
 
 
 @njit  # type: ignore[untyped-decorator]
-def exp2(x: Any) -> Any:
-    """Compute 2^x for x < 128 to 2e-7, and 0 where it is below 2^−126. NaN gives NaN."""
-    t = x + SHIFT
-    f = x - (t - SHIFT)
-    return where_at_least(LOWEST, x, ZERO, _fraction(f) * power_of_two(t))
+def exp2_of_product(x: Any, y: Any) -> Any:
+    """Compute 2^(x y) for x y < 128 to 2e-7, and 0 where it is below 2^−126. NaN gives NaN."""
+    t = multiply_add(x, y, spread(SHIFT))
+    k = t - SHIFT
+    return where_at_least(BELOW, k, ZERO, _fraction(multiply_add(x, y, ZERO - k)) * power_of_two(t))
 
 
 @njit  # type: ignore[untyped-decorator]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from numba import njit
 
 from suite.kernels._compiled import compiled_once
-from suite.kernels._math import ONE, ZERO, exp2, sigmoid, softplus
+from suite.kernels._math import ONE, ZERO, exp2_of_product, sigmoid, softplus
 from suite.kernels._vector import LANES, load, multiply_add, numbers, spread, store
 
 STEPS = 16
@@ -22,18 +22,24 @@ DELTA, SLOPE, GATE, WRITTEN, READ, D_READ, D_WRITTEN, D_EXPONENT, NOTES = range(
 
 
 @njit  # type: ignore[untyped-decorator]
-def window(uz, row, first, past, t, k, j, P, K):  # type: ignore[no-untyped-def]
-    """Return u_{t−K+1+k} of a sequence, which begins at ``row`` in ``uz``, and its past at ``past`` in ``first``."""
-    place = t - K + 1 + k
-    return load(uz, (row + place) * 2 * P + j) if place >= 0 else load(first, past + (t + k) * P + j)
+def gather(window, uz, row, t, steps, first, past, P, K):  # type: ignore[no-untyped-def]
+    """Put u of the K − 1 steps before t and of the ``steps`` from t on into the rows of ``window``.
+
+    A sequence begins at ``row`` in ``uz``, and the K − 1 steps before it at ``past`` in ``first``.
+    """
+    for l in range(K - 1 + steps):
+        place = t - K + 1 + l
+        for j in range(0, P, LANES):
+            u = load(uz, (row + place) * 2 * P + j) if place >= 0 else load(first, past + (t + l) * P + j)
+            store(window, l * P + j, u)
 
 
 @njit  # type: ignore[untyped-decorator]
-def window_sum(uz, row, first, past, t, w, b, j, P, K):  # type: ignore[no-untyped-def]
-    """Return Σ_k w_k ⊙ u_{t−K+1+k} + b of one vector of channels."""
+def convolved(window, w, b, l, j, P, K):  # type: ignore[no-untyped-def]
+    """Return Σ_k w_k ⊙ u_{t−K+1+k} + b of one vector of channels, at step ``l`` of a chunk."""
     a = load(b, j)
     for k in range(K):
-        a = a + load(w, k * P + j) * window(uz, row, first, past, t, k, j, P, K)
+        a = a + load(w, k * P + j) * load(window, (l + k) * P + j)
     return a
 
 
@@ -68,8 +74,8 @@ def selective_states(h, h_at, kept, kept_at, notes, n_at, A, A_at, s, B_at, S, s
             note, at = n_at + l * LANES, B_at + l * S + i
             # h_t = e^{Δ_t A} ⊙ h_{t−1} + (Δ_t ⊙ x_t) B_tᵀ
             delta, written = load(notes, note + DELTA), load(notes, note + WRITTEN)
-            one = multiply_add(exp2(delta * one_exponent), one, written * of[at])
-            two = multiply_add(exp2(delta * two_exponent), two, written * of[at + 1])
+            one = multiply_add(exp2_of_product(delta, one_exponent), one, written * of[at])
+            two = multiply_add(exp2_of_product(delta, two_exponent), two, written * of[at + 1])
             store(notes, note + READ, load(notes, note + READ) + (one * of[at + N] + two * of[at + N + 1]))
         store(h, h_at + i * P, one)
         store(h, h_at + i * P + P, two)
@@ -91,7 +97,7 @@ def selective_states_back(dh, dh_at, dA, sums, h, kept, kept_at, notes, n_at, A,
             note, at, step = n_at + l * LANES, B_at + l * S + i, 4 * l * LANES
             # h_t = e^{Δ_t A} ⊙ h_{t−1} + (Δ_t ⊙ x_t) B_tᵀ
             delta, written = load(notes, note + DELTA), load(notes, note + WRITTEN)
-            one_decay, two_decay = exp2(delta * one_exponent), exp2(delta * two_exponent)
+            one_decay, two_decay = exp2_of_product(delta, one_exponent), exp2_of_product(delta, two_exponent)
             one = multiply_add(one_decay, one, written * of[at])
             two = multiply_add(two_decay, two, written * of[at + 1])
             store(notes, note + READ, load(notes, note + READ) + (one * of[at + N] + two * of[at + N + 1]))

@@ -15,7 +15,7 @@ from suite.kernels._compiled import compiled
 from suite.kernels._math import LN_2, LOG2_E, ONE, ZERO, copy_row, sigmoid
 from suite.kernels._product import pack, packed_at, product
 from suite.kernels._selective import D_EXPONENT, D_READ, D_WRITTEN, DELTA, GATE, LINE, NOTES, READ, SLOPE, STEPS
-from suite.kernels._selective import prepare, selective_states, selective_states_back, window, window_sum
+from suite.kernels._selective import convolved, gather, prepare, selective_states, selective_states_back
 from suite.kernels._vector import LANES, load, numbers, spread, store, total
 
 NUMBER = 4  # bytes, by which an address is moved
@@ -31,7 +31,7 @@ def _forward(y, uz, s, kept, last, work, inputs, first, c, W_in, W_x, B, T, I, E
     row_of_c = P * NUMBER
     b, W, b_dt = c + K * row_of_c, c + (K + 1) * row_of_c, c + (K + 1 + R) * row_of_c
     A, D = c + (K + 2 + R) * row_of_c, c + (K + 2 + R + N) * row_of_c
-    x, notes = work, work + STEPS * P * NUMBER
+    x, notes, window = work, work + STEPS * P * NUMBER, work + 9 * STEPS * P * NUMBER
     chunks = (T + STEPS - 1) // STEPS
     for n in range(B):
         past = n * (K - 1 + N) * P
@@ -43,10 +43,11 @@ def _forward(y, uz, s, kept, last, work, inputs, first, c, W_in, W_x, B, T, I, E
             row = n * T + t
             # u_t = W_u i_t;  z_t = W_z i_t
             product(uz, inputs, W_in, row * 2 * P, 2 * P, row * I, I, steps, I, 2 * P, 0)
+            gather(window, uz, n * T, t, steps, first, past, P, K)
             for l in range(steps):
                 for j in range(0, P, LANES):
                     # x_t = silu(Σ_k w_k ⊙ u_{t−K+1+k} + b)
-                    a = window_sum(uz, n * T, first, past, t + l, c, b, j, P, K)
+                    a = convolved(window, c, b, l, j, P, K)
                     store(x, l * P + j, a * sigmoid(a))
             # r_t, B_t, C_t = W_x x_t
             product(s, x, W_x, row * S, S, 0, P, steps, E, S, 0)
@@ -61,9 +62,7 @@ def _forward(y, uz, s, kept, last, work, inputs, first, c, W_in, W_x, B, T, I, E
                     read = load(notes, note + READ) + load(D, j) * load(x, l * P + j)
                     store(x, l * P + j, read * (z * load(notes, note + GATE)))
                 copy_row(y, (row + l) * E, x, l * P, E)
-        for k in range(K - 1):
-            for j in range(0, P, LANES):
-                store(last, past + k * P + j, window(uz, n * T, first, past, T, k, j, P, K))
+        gather(last + past * NUMBER, uz, n * T, T, 0, first, past, P, K)
 
 
 @compiled
@@ -84,7 +83,8 @@ def _backward(
     chunk_of_c = STEPS * row_of_c
     up, x, x_packed, dx, slope = work, work + chunk_of_c, work + 2 * chunk_of_c, work + 3 * chunk_of_c, work + 4 * chunk_of_c
     duz, duz_packed, notes, da = work + 5 * chunk_of_c, work + 7 * chunk_of_c, work + 9 * chunk_of_c, work + 17 * chunk_of_c
-    sums = da + chunk_of_c + (K - 1) * row_of_c
+    window = da + chunk_of_c + (K - 1) * row_of_c
+    sums = window + chunk_of_c + (K - 1) * row_of_c
     h = sums + M * LINE * NUMBER
     ds = h + 5 * LINE * NUMBER
     s_turned, i_turned = ds + M * STEPS * NUMBER, ds + 2 * M * STEPS * NUMBER
@@ -97,10 +97,11 @@ def _backward(
         for chunk in range(chunks - 1, -1, -1):
             t, steps = chunk * STEPS, min(STEPS, T - chunk * STEPS)
             row = n * T + t
+            gather(window, uz, n * T, t, steps, first, past, P, K)
             for l in range(steps):
                 for j in range(0, P, LANES):
                     # x_t = silu(a_t)
-                    a = window_sum(uz, n * T, first, past, t + l, c, b, j, P, K)
+                    a = convolved(window, c, b, l, j, P, K)
                     gate = sigmoid(a)
                     store(x, l * P + j, a * gate)
                     store(x_packed, packed_at(l, j, steps, P), a * gate)
@@ -119,24 +120,30 @@ def _backward(
                 selective_states_back(
                     d, d_at, dA, sums, h, kept, kept_at, notes, notes_at, A, j, s, row * S + R, S, steps, N, P
                 )
-            for l in range(steps):
-                for j in range(0, P, LANES):
+            for j in range(0, P, LANES):
+                note, skip, d_skip, d_bias = j // LANES * NOTES, load(D, j), load(dD, j), load(db_dt, j)
+                for l in range(steps):
                     at, note = l * P + j, j // LANES * NOTES + l * LANES
                     # y_t = (h_t C_t + D ⊙ x_t) ⊙ silu(z_t)
-                    x_t, z, skip, gate = load(x, at), load(uz, (row + l) * 2 * P + P + j), load(D, j), load(notes, note + GATE)
+                    x_t, z, gate = load(x, at), load(uz, (row + l) * 2 * P + P + j), load(notes, note + GATE)
                     d_read, d_written = load(notes, note + D_READ), load(notes, note + D_WRITTEN)
                     dz = load(up, at) * (load(notes, note + READ) + skip * x_t) * gate * (ONE + z * (ONE - gate))
                     store(duz, l * 2 * P + P + j, dz)
                     store(duz_packed, packed_at(l, P + j, steps, 2 * P), dz)
-                    store(dD, j, load(dD, j) + d_read * x_t)
                     store(dx, at, d_read * skip + d_written * load(notes, note + DELTA))
                     # Δ_t = softplus(W r_t + b)
                     d_a = (load(notes, note + D_EXPONENT) * LN_2 + d_written * x_t) * load(notes, note + SLOPE)
-                    store(db_dt, j, load(db_dt, j) + d_a)
-                    for i in range(R):
-                        store(dW, i * P + j, load(dW, i * P + j) + d_a * s_of[(row + l) * S + i])
-                        at = (2 * N + i) * LINE + l * LANES
-                        store(sums, at, load(sums, at) + d_a * load(W, i * P + j))
+                    store(notes, note + D_EXPONENT, d_a)
+                    d_skip, d_bias = d_skip + d_read * x_t, d_bias + d_a
+                store(dD, j, d_skip)
+                store(db_dt, j, d_bias)
+                for i in range(R):
+                    weight, d_weight = load(W, i * P + j), load(dW, i * P + j)
+                    for l in range(steps):
+                        d_a, at = load(notes, j // LANES * NOTES + l * LANES + D_EXPONENT), (2 * N + i) * LINE + l * LANES
+                        d_weight = d_weight + d_a * s_of[(row + l) * S + i]
+                        store(sums, at, load(sums, at) + d_a * weight)
+                    store(dW, i * P + j, d_weight)
             for i in range(M):
                 column = R + i if i < 2 * N else i - 2 * N
                 for l in range(steps):
@@ -151,19 +158,23 @@ def _backward(
                 store(da, steps * P + k, load(da, k))
             for k in range(0, steps * P, LANES):
                 store(da, k, load(dx, k) * load(slope, k))
-            for l in range(steps):
-                from_end = T - 1 - t - l
-                for j in range(0, P, LANES):
-                    # a_t = Σ_k w_k ⊙ u_{t−K+1+k} + b
-                    d_sum = load(da, l * P + j)
-                    du = load(d, past + (K - 2 - from_end) * P + j) if from_end < K - 1 else spread(ZERO)
-                    store(db, j, load(db, j) + d_sum)
+            for j in range(0, P, LANES):
+                # a_t = Σ_k w_k ⊙ u_{t−K+1+k} + b
+                d_bias = load(db, j)
+                for l in range(steps):
+                    d_bias = d_bias + load(da, l * P + j)
+                    last = T - 1 - t - l  # The last K − 1 of u are also in the last state.
+                    du = load(d, past + (K - 2 - last) * P + j) if last < K - 1 else spread(ZERO)
                     for k in range(K):
-                        u_k = window(uz, n * T, first, past, t + l, k, j, P, K)
-                        store(dc, k * P + j, load(dc, k * P + j) + d_sum * u_k)
                         du = du + load(c, k * P + j) * load(da, (l + K - 1 - k) * P + j)
                     store(duz, l * 2 * P + j, du)
                     store(duz_packed, packed_at(l, j, steps, 2 * P), du)
+                store(db, j, d_bias)
+                for k in range(K):
+                    d_weight = load(dc, k * P + j)
+                    for l in range(steps):
+                        d_weight = d_weight + load(da, l * P + j) * load(window, (l + k) * P + j)
+                    store(dc, k * P + j, d_weight)
             # u_t = W_u i_t;  z_t = W_z i_t
             for l in range(steps):
                 for i in range(I):
@@ -196,7 +207,7 @@ class _Mamba(Function):
         inputs, first = inputs.contiguous(), _by_channel(P, before, h)
         c = _by_channel(P, w, b[:, None], W, b_dt[:, None], A_log.exp().mul_(-LOG2_E), D[:, None])
         W_in_packed, W_x_packed = layout.pack_forward(2, W_in), layout.pack_forward(1, W_x)
-        y, last, work = inputs.new_empty(B, T, E), torch.empty_like(first), inputs.new_empty(9 * STEPS * P)
+        y, last, work = inputs.new_empty(B, T, E), torch.empty_like(first), inputs.new_empty((10 * STEPS + K - 1) * P)
         uz, s, kept = (inputs.new_empty(B, size) for size in (T * 2 * P, T * S, -(-T // STEPS) * N * P))
         _forward(y, uz, s, kept, last, work, inputs, first, c, W_in_packed, W_x_packed, B, T, I, E, P, N, R, S, K)
         ctx.save_for_backward(inputs, uz, s, kept, first, c, W_in, W_x, A_log)
@@ -222,7 +233,7 @@ class _Mamba(Function):
             pack(W_in_packed, W_in, half * E * I, 2 * P, Q, half * P, 0, E, I, I, 1)
         pack(W_x_packed, W_x, 0, M, P, 0, 0, M, E, E, 1)
         dW_in, dW_x, dc = uz.new_zeros(I, 2, P), uz.new_zeros(M, P), torch.zeros_like(c)
-        work = uz.new_zeros((18 * STEPS + K - 1) * P + (M + 5) * LINE + (2 * M + I) * STEPS)
+        work = uz.new_zeros((19 * STEPS + 2 * K - 2) * P + (M + 5) * LINE + (2 * M + I) * STEPS)
         d_inputs = uz.new_empty(B, T, Q) if wanted else uz.new_empty(0)
         _backward(
             d_inputs, dW_in, dW_x, dc, d, work, dy, inputs, uz, s, kept, first, c, W_in_packed, W_x_packed, wanted,
