@@ -10,6 +10,7 @@ from torch.nn.functional import linear, silu, softplus
 
 from suite import kernels
 from suite.architectures._base import Cell, weight
+from suite.kernels._chunks import selective_scan
 
 SHORTEST, LONGEST = 1e-3, 0.1
 """The range of the first time steps. With A = −1 they remember 1000 to 10 steps."""
@@ -109,6 +110,19 @@ class Mamba(Cell[tuple[Tensor, Tensor]]):
         before, h = self.initial_state(len(inputs)) if state is None else state
         weights = self.W_in, self.W_conv, self.b_conv, self.W_x, self.W_dt, self.b_dt, self.A_log, self.D
         kernel = kernels.find("mamba", inputs, before, h, *weights)
-        if kernel is None:
-            return super().forward(inputs, (before, h))
-        return kernel(inputs, before, h, *weights)  # type: ignore[no-any-return]
+        if kernel is not None:
+            return kernel(inputs, before, h, *weights)  # type: ignore[no-any-return]
+        if inputs.numel() and kernels.parallel(inputs):
+            return self._in_chunks(inputs, before, h)
+        return super().forward(inputs, (before, h))
+
+    def _in_chunks(self, inputs: Tensor, before: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Do all steps of `forward` by a few large operations for each chunk of them."""
+        u, z = linear(inputs, self.W_in).chunk(2, dim=-1)
+        u = torch.cat([before.transpose(1, 2), u], dim=1)
+        windows = u.unfold(1, self.conv, 1)  # [batch, time, E, conv]
+        x = silu((windows * self.W_conv).sum(dim=3) + self.b_conv)
+        r, B, C = linear(x, self.W_x).split([self.rank, self.d_state, self.d_state], dim=-1)
+        delta = softplus(linear(r, self.W_dt, self.b_dt))
+        y, h = selective_scan(delta, x, -self.A_log.exp(), B, C, h)
+        return (y + self.D * x) * silu(z), (u[:, inputs.shape[1] :].transpose(1, 2), h)

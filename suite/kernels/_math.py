@@ -22,6 +22,7 @@ ZERO, HALF, ONE, TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32
 C0, C1, C2, C3, C4 = (np.float32(c) for c in (0.693146978, 0.240222421, 0.0555073374, 0.00967151272, 0.00132647273))
 SHIFT = np.float32(1.5 * 2**23 + 127)
 LOWEST, HIGHEST = np.float32(-126), np.float32(127.5)  # 2^x is subnormal below, and k does not fit from here on.
+BELOW = np.float32(-127)  # the whole numbers k for which 2^k is subnormal
 LOG2_E, LN_2, INFINITY = np.float32(1.44269504), np.float32(0.693147181), np.float32(np.inf)
 LN_2_HIGH, LN_2_LOW = np.float32(0.693145752), np.float32(1.42860677e-06)  # k times the first has no rounding error.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 
 from suite.kernels._compiled import compiled, compiled_once
@@ -167,14 +167,6 @@ def outer_product(C, A, B, c_at, c_stride, a_at, a_stride, b_at, b_stride, depth
                 _narrow_few(c, c_stride, a, 1, a_stride, b, b_stride, depth, left, 1)
             row += ROWS if left > FEW else FEW
         column += PANEL if wide else LANES
-
-
-@njit  # type: ignore[untyped-decorator]
-def packed_at(row: Any, column: Any, depth: Any, width: Any) -> Any:
-    """Return the place of a vector of numbers in a packed matrix ``[depth, width]``; ``column`` is that of its first."""
-    panel = PANEL if column < width // PANEL * PANEL else LANES
-    inside = column % panel
-    return (column - inside) * depth + row * panel + inside
 
 
 @compiled

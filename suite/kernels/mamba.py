@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from numba import njit
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
@@ -13,26 +14,31 @@ from torch.nn.functional import pad
 from suite.kernels import _layout as layout
 from suite.kernels._compiled import compiled
 from suite.kernels._math import LN_2, LOG2_E, ONE, ZERO, copy_row, sigmoid
-from suite.kernels._product import pack, packed_at, product
+from suite.kernels._product import outer_product, pack, product
 from suite.kernels._selective import D_EXPONENT, D_READ, D_WRITTEN, DELTA, GATE, LINE, NOTES, READ, SLOPE, STEPS
 from suite.kernels._selective import convolved, gather, prepare, selective_states, selective_states_back
 from suite.kernels._vector import LANES, load, numbers, spread, store, total
 
-NUMBER = 4  # bytes, by which an address is moved
+NUMBER = 4  # the bytes of a number, in which addresses are moved
+
+
+@njit  # type: ignore[untyped-decorator]
+def _parameters(c, P, N, R, K):  # type: ignore[no-untyped-def]
+    """Return where b, W_Δ, b_Δ, A and D are in ``c``, whose rows are parameters by channel, and the first of which w."""
+    row = P * NUMBER
+    return c + K * row, c + (K + 1) * row, c + (K + 1 + R) * row, c + (K + 2 + R) * row, c + (K + 2 + R + N) * row
 
 
 @compiled
-def _forward(y, uz, s, kept, last, work, inputs, first, c, W_in, W_x, B, T, I, E, P, N, R, S, K):  # type: ignore[no-untyped-def]
+def _forward(y, uz, s, kept, last, work, inputs, first, w, W_in, W_x, B, T, I, E, P, N, R, S, K):  # type: ignore[no-untyped-def]
     """Fill the outputs ``y``, the states ``last``, and ``uz``, ``s`` and ``kept`` for the backward pass.
 
-    ``uz`` has the rows (u_t, z_t), ``s`` has (r_t, B_t, C_t), and ``c`` has the parameters by channel, which are w, b,
-    W_Δ, b_Δ, A in units of log 2, and D.
+    ``uz`` has the rows (u_t, z_t), ``s`` has (r_t, B_t, C_t), and ``w`` begins all parameters by channel, with A in
+    units of log 2.
     """
-    row_of_c = P * NUMBER
-    b, W, b_dt = c + K * row_of_c, c + (K + 1) * row_of_c, c + (K + 1 + R) * row_of_c
-    A, D = c + (K + 2 + R) * row_of_c, c + (K + 2 + R + N) * row_of_c
-    x, notes, window = work, work + STEPS * P * NUMBER, work + 9 * STEPS * P * NUMBER
-    chunks = (T + STEPS - 1) // STEPS
+    b, W, b_dt, A, D = _parameters(w, P, N, R, K)
+    chunk_bytes, chunks = STEPS * P * NUMBER, (T + STEPS - 1) // STEPS
+    x, notes, window = work, work + chunk_bytes, work + 9 * chunk_bytes
     for n in range(B):
         past = n * (K - 1 + N) * P
         h = past + (K - 1) * P
@@ -47,7 +53,7 @@ def _forward(y, uz, s, kept, last, work, inputs, first, c, W_in, W_x, B, T, I, E
             for l in range(steps):
                 for j in range(0, P, LANES):
                     # x_t = silu(Σ_k w_k ⊙ u_{t−K+1+k} + b)
-                    a = convolved(window, c, b, l, j, P, K)
+                    a = convolved(window, w, b, l, j, P, K)
                     store(x, l * P + j, a * sigmoid(a))
             # r_t, B_t, C_t = W_x x_t
             product(s, x, W_x, row * S, S, 0, P, steps, E, S, 0)
@@ -67,29 +73,23 @@ def _forward(y, uz, s, kept, last, work, inputs, first, c, W_in, W_x, B, T, I, E
 
 @compiled
 def _backward(
-    d_inputs, dW_in, dW_x, dc, d, work, dy, inputs, uz, s, kept, first, c, W_in, W_x, wanted,
-    B, T, I, E, P, N, R, S, Q, K,
+    d_inputs, dW_in, dW_x, dw, d, work, dy, inputs, uz, s, kept, first, w, W_in, W_x,
+    wanted, B, T, I, E, P, N, R, S, Q, K,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Fill ``d_inputs`` if it is ``wanted``, and add to the next three, where dW_in is transposed.
 
     ``d`` enters as the gradient of the last states and ends as that of the first, and ``work`` enters as zeros. ``Q``
     is the size of the inputs in whole vectors.
     """
-    row_of_c, M = P * NUMBER, R + 2 * N
-    b, W, b_dt = c + K * row_of_c, c + (K + 1) * row_of_c, c + (K + 1 + R) * row_of_c
-    A, D = c + (K + 2 + R) * row_of_c, c + (K + 2 + R + N) * row_of_c
-    db, dW, db_dt = dc + K * row_of_c, dc + (K + 1) * row_of_c, dc + (K + 1 + R) * row_of_c
-    dA, dD = dc + (K + 2 + R) * row_of_c, dc + (K + 2 + R + N) * row_of_c
-    chunk_of_c = STEPS * row_of_c
-    up, x, x_packed, dx, slope = work, work + chunk_of_c, work + 2 * chunk_of_c, work + 3 * chunk_of_c, work + 4 * chunk_of_c
-    duz, duz_packed, notes, da = work + 5 * chunk_of_c, work + 7 * chunk_of_c, work + 9 * chunk_of_c, work + 17 * chunk_of_c
-    window = da + chunk_of_c + (K - 1) * row_of_c
-    sums = window + chunk_of_c + (K - 1) * row_of_c
-    h = sums + M * LINE * NUMBER
-    ds = h + 5 * LINE * NUMBER
-    s_turned, i_turned = ds + M * STEPS * NUMBER, ds + 2 * M * STEPS * NUMBER
-    ds_number, s_number, i_number, i_of, s_of = numbers(ds), numbers(s_turned), numbers(i_turned), numbers(inputs), numbers(s)
-    chunks = (T + STEPS - 1) // STEPS
+    b, W, b_dt, A, D = _parameters(w, P, N, R, K)
+    db, dW, db_dt, dA, dD = _parameters(dw, P, N, R, K)
+    M, chunk_bytes, chunks = R + 2 * N, STEPS * P * NUMBER, (T + STEPS - 1) // STEPS
+    up, x, dx, slope, duz = (work, work + chunk_bytes, work + 2 * chunk_bytes, work + 3 * chunk_bytes, work + 4 * chunk_bytes)
+    notes, da = work + 6 * chunk_bytes, work + 14 * chunk_bytes
+    window = da + chunk_bytes + (K - 1) * P * NUMBER
+    sums = window + chunk_bytes + (K - 1) * P * NUMBER
+    h, ds = sums + M * LINE * NUMBER, sums + (M + 5) * LINE * NUMBER
+    ds_to, s_of = numbers(ds), numbers(s)
     for n in range(B):
         past = n * (K - 1 + N) * P
         for k in range(0, (K - 1) * P, LANES):
@@ -101,10 +101,9 @@ def _backward(
             for l in range(steps):
                 for j in range(0, P, LANES):
                     # x_t = silu(a_t)
-                    a = convolved(window, c, b, l, j, P, K)
+                    a = convolved(window, w, b, l, j, P, K)
                     gate = sigmoid(a)
                     store(x, l * P + j, a * gate)
-                    store(x_packed, packed_at(l, j, steps, P), a * gate)
                     store(slope, l * P + j, gate * (ONE + a * (ONE - gate)))
             prepare(notes, x, uz, s, row, W, b_dt, steps, P, R, S)
             for l in range(steps):
@@ -121,17 +120,16 @@ def _backward(
                     d, d_at, dA, sums, h, kept, kept_at, notes, notes_at, A, j, s, row * S + R, S, steps, N, P
                 )
             for j in range(0, P, LANES):
-                note, skip, d_skip, d_bias = j // LANES * NOTES, load(D, j), load(dD, j), load(db_dt, j)
+                skip, d_skip, d_bias, line = load(D, j), load(dD, j), load(db_dt, j), j // LANES * NOTES
                 for l in range(steps):
-                    at, note = l * P + j, j // LANES * NOTES + l * LANES
+                    note = line + l * LANES
                     # y_t = (h_t C_t + D ⊙ x_t) ⊙ silu(z_t)
-                    x_t, z, gate = load(x, at), load(uz, (row + l) * 2 * P + P + j), load(notes, note + GATE)
+                    x_t, z, gate = load(x, l * P + j), load(uz, (row + l) * 2 * P + P + j), load(notes, note + GATE)
                     d_read, d_written = load(notes, note + D_READ), load(notes, note + D_WRITTEN)
-                    dz = load(up, at) * (load(notes, note + READ) + skip * x_t) * gate * (ONE + z * (ONE - gate))
-                    store(duz, l * 2 * P + P + j, dz)
-                    store(duz_packed, packed_at(l, P + j, steps, 2 * P), dz)
-                    store(dx, at, d_read * skip + d_written * load(notes, note + DELTA))
-                    # Δ_t = softplus(W r_t + b)
+                    d_silu = load(up, l * P + j) * (load(notes, note + READ) + skip * x_t)
+                    store(duz, l * 2 * P + P + j, d_silu * gate * (ONE + z * (ONE - gate)))
+                    store(dx, l * P + j, d_read * skip + d_written * load(notes, note + DELTA))
+                    # Δ_t = softplus(W_Δ r_t + b_Δ)
                     d_a = (load(notes, note + D_EXPONENT) * LN_2 + d_written * x_t) * load(notes, note + SLOPE)
                     store(notes, note + D_EXPONENT, d_a)
                     d_skip, d_bias = d_skip + d_read * x_t, d_bias + d_a
@@ -140,19 +138,18 @@ def _backward(
                 for i in range(R):
                     weight, d_weight = load(W, i * P + j), load(dW, i * P + j)
                     for l in range(steps):
-                        d_a, at = load(notes, j // LANES * NOTES + l * LANES + D_EXPONENT), (2 * N + i) * LINE + l * LANES
+                        d_a, at = load(notes, line + l * LANES + D_EXPONENT), (2 * N + i) * LINE + l * LANES
                         d_weight = d_weight + d_a * s_of[(row + l) * S + i]
                         store(sums, at, load(sums, at) + d_a * weight)
                     store(dW, i * P + j, d_weight)
             for i in range(M):
                 column = R + i if i < 2 * N else i - 2 * N
                 for l in range(steps):
-                    d_s = total(load(sums, i * LINE + l * LANES))
-                    ds_number[l * M + column], s_number[column * STEPS + l] = d_s, d_s
+                    ds_to[l * M + column] = total(load(sums, i * LINE + l * LANES))
                     store(sums, i * LINE + l * LANES, ZERO)
             # r_t, B_t, C_t = W_x x_t
             product(dx, ds, W_x, 0, P, 0, M, steps, M, P, 1)
-            product(dW_x, s_turned, x_packed, 0, P, 0, STEPS, M, steps, P, 1)
+            outer_product(dW_x, ds, x, 0, P, 0, M, 0, P, steps, M, P)
             # x_t = silu(a_t), where the gradients of a_t of the K − 1 steps after the chunk are moved behind its own
             for k in range((K - 1) * P - LANES, -1, -LANES):
                 store(da, steps * P + k, load(da, k))
@@ -163,87 +160,83 @@ def _backward(
                 d_bias = load(db, j)
                 for l in range(steps):
                     d_bias = d_bias + load(da, l * P + j)
-                    last = T - 1 - t - l  # The last K − 1 of u are also in the last state.
-                    du = load(d, past + (K - 2 - last) * P + j) if last < K - 1 else spread(ZERO)
+                    after = T - 1 - t - l  # The last K − 1 of u are in the last state, too.
+                    du = load(d, past + (K - 2 - after) * P + j) if after < K - 1 else spread(ZERO)
                     for k in range(K):
-                        du = du + load(c, k * P + j) * load(da, (l + K - 1 - k) * P + j)
+                        du = du + load(w, k * P + j) * load(da, (l + K - 1 - k) * P + j)
                     store(duz, l * 2 * P + j, du)
-                    store(duz_packed, packed_at(l, j, steps, 2 * P), du)
                 store(db, j, d_bias)
                 for k in range(K):
-                    d_weight = load(dc, k * P + j)
+                    d_weight = load(dw, k * P + j)
                     for l in range(steps):
                         d_weight = d_weight + load(da, l * P + j) * load(window, (l + k) * P + j)
-                    store(dc, k * P + j, d_weight)
+                    store(dw, k * P + j, d_weight)
             # u_t = W_u i_t;  z_t = W_z i_t
-            for l in range(steps):
-                for i in range(I):
-                    i_number[i * STEPS + l] = i_of[(row + l) * I + i]
-            product(dW_in, i_turned, duz_packed, 0, 2 * P, 0, STEPS, I, steps, 2 * P, 1)
+            outer_product(dW_in, inputs, duz, 0, 2 * P, row * I, I, 0, 2 * P, steps, I, 2 * P)
             if wanted:
                 product(d_inputs, duz, W_in, row * Q, Q, 0, 2 * P, steps, 2 * P, Q, 0)
         for l in range(K - 2, -1, -1):
             for j in range(0, P, LANES):
                 du = load(d, past + (l - T) * P + j) if l >= T else spread(ZERO)
                 for k in range(l + 1):
-                    du = du + load(c, k * P + j) * load(da, (l - k) * P + j)
+                    du = du + load(w, k * P + j) * load(da, (l - k) * P + j)
                 store(d, past + l * P + j, du)
 
 
 class _Mamba(Function):
     """inputs ``[batch, time, input]``, before ``[batch, E, K − 1]``, h ``[batch, E, N]``, weights → outputs, before, h.
 
-    The backward pass needs 2 + N / 16 numbers per channel and step (u, z, and the N of h at every 16th step), and the
-    inputs, and R + 2 N numbers per step (r, B, C). There are E channels.
+    The number N of states is even. The backward pass needs 2 + N / 16 numbers per channel and step (u, z, and the N of
+    h at every 16th step), and the inputs, and R + 2 N numbers per step (r, B, C). There are E channels.
     """
 
     @staticmethod
     def forward(
         ctx: Any, inputs: Tensor, before: Tensor, h: Tensor, W_in: Tensor, w: Tensor, b: Tensor, W_x: Tensor,
-        W: Tensor, b_dt: Tensor, A_log: Tensor, D: Tensor,
+        W: Tensor, b_dt: Tensor, A: Tensor, D: Tensor,
     ) -> tuple[Tensor, ...]:  # fmt: skip
-        (B, T, I), (E, N), R, K = inputs.shape, A_log.shape, W.shape[1], w.shape[1]
-        P, S, even = layout.padded(E), layout.padded(len(W_x)), N
+        (B, T, I), (E, N), R, K = inputs.shape, A.shape, W.shape[1], w.shape[1]
+        P, S = layout.padded(E), layout.padded(len(W_x))
         inputs, first = inputs.contiguous(), _by_channel(P, before, h)
-        c = _by_channel(P, w, b[:, None], W, b_dt[:, None], A_log.exp().mul_(-LOG2_E), D[:, None])
-        W_in_packed, W_x_packed = layout.pack_forward(2, W_in), layout.pack_forward(1, W_x)
-        y, last, work = inputs.new_empty(B, T, E), torch.empty_like(first), inputs.new_empty((10 * STEPS + K - 1) * P)
+        w = _by_channel(P, w, b[:, None], W, b_dt[:, None], A * LOG2_E, D[:, None])
+        packed = layout.pack_forward(2, W_in), layout.pack_forward(1, W_x)
+        y, last = inputs.new_empty(B, T, E), torch.empty_like(first)
         uz, s, kept = (inputs.new_empty(B, size) for size in (T * 2 * P, T * S, -(-T // STEPS) * N * P))
-        _forward(y, uz, s, kept, last, work, inputs, first, c, W_in_packed, W_x_packed, B, T, I, E, P, N, R, S, K)
-        ctx.save_for_backward(inputs, uz, s, kept, first, c, W_in, W_x, A_log)
+        work = inputs.new_empty((10 * STEPS + K - 1) * P)
+        _forward(y, uz, s, kept, last, work, inputs, first, w, *packed, B, T, I, E, P, N, R, S, K)
+        ctx.save_for_backward(inputs, uz, s, kept, first, w, W_in, W_x)
         ctx.set_materialize_grads(False)
-        ctx.rank, ctx.conv = R, K
+        ctx.sizes = E, N, R, K
         before, h = last[..., :E].transpose(1, 2).split([K - 1, N], dim=2)
         return y, before, h
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor | None, d_before: Tensor | None, dh: Tensor | None) -> tuple[Any, ...]:
-        inputs, uz, s, kept, first, c, W_in, W_x, A_log = ctx.saved_tensors
-        (B, T, I), (E, N), M, P, R, K = inputs.shape, A_log.shape, len(W_x), c.shape[1], ctx.rank, ctx.conv
+        inputs, uz, s, kept, first, w, W_in, W_x = ctx.saved_tensors
+        (B, T, I), (E, N, R, K), M, P = inputs.shape, ctx.sizes, len(W_x), w.shape[1]
         S, Q, wanted = layout.padded(M), layout.padded(I), ctx.needs_input_grad[0]
         dy = uz.new_zeros(B, T, E) if dy is None else dy.contiguous()
         if d_before is None and dh is None:
             d = torch.zeros_like(first)
         else:
-            given = ((d_before, K - 1), (dh, N))
+            given = (d_before, K - 1), (dh, N)
             d = _by_channel(P, *(uz.new_zeros(B, E, n) if part is None else part for part, n in given))
         W_in_packed, W_x_packed = uz.new_zeros(2 * P * Q if wanted else 0), uz.new_zeros(M * P)
         for half in range(2 if wanted else 0):
             pack(W_in_packed, W_in, half * E * I, 2 * P, Q, half * P, 0, E, I, I, 1)
         pack(W_x_packed, W_x, 0, M, P, 0, 0, M, E, E, 1)
-        dW_in, dW_x, dc = uz.new_zeros(I, 2, P), uz.new_zeros(M, P), torch.zeros_like(c)
-        work = uz.new_zeros((19 * STEPS + 2 * K - 2) * P + (M + 5) * LINE + (2 * M + I) * STEPS)
-        d_inputs = uz.new_empty(B, T, Q) if wanted else uz.new_empty(0)
+        d_inputs, dW_in, dW_x = uz.new_empty(B, T, Q) if wanted else uz, uz.new_zeros(I, 2, P), uz.new_zeros(M, P)
+        dw, work = torch.zeros_like(w), uz.new_zeros((16 * STEPS + 2 * K - 2) * P + (M + 5) * LINE + M * STEPS)
         _backward(
-            d_inputs, dW_in, dW_x, dc, d, work, dy, inputs, uz, s, kept, first, c, W_in_packed, W_x_packed, wanted,
-            B, T, I, E, P, N, R, S, Q, K,
+            d_inputs, dW_in, dW_x, dw, d, work, dy, inputs, uz, s, kept, first, w, W_in_packed, W_x_packed,
+            wanted, B, T, I, E, P, N, R, S, Q, K,
         )  # fmt: skip
-        dw, db, dW, db_dt, dA, dD = dc[:, :E].t().split([K, 1, R, 1, N, 1], dim=1)
+        dw, db, dW, db_dt, dA, dD = dw[:, :E].t().split([K, 1, R, 1, N, 1], dim=1)
         d_before, dh = d[..., :E].transpose(1, 2).split([K - 1, N], dim=2)
         return (
-            d_inputs[..., :I] if wanted else None, d_before, dh, dW_in[:, :, :E].flatten(1).t(), dw, db[:, 0], dW_x[:, :E],
-            dW, db_dt[:, 0], dA * -A_log.exp(), dD[:, 0],
+            d_inputs[..., :I] if wanted else None, d_before, dh, dW_in[:, :, :E].flatten(1).t(), dw, db[:, 0],
+            dW_x[:, :E], dW, db_dt[:, 0], dA, dD[:, 0],
         )  # fmt: skip
 
 
@@ -253,18 +246,24 @@ def _by_channel(size: int, *parts: Tensor) -> Tensor:
     return pad(rows, (0, size - rows.shape[-1])).contiguous()
 
 
-def mamba(inputs: Tensor, before: Tensor, h: Tensor, *weights: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+def mamba(
+    inputs: Tensor, before: Tensor, h: Tensor, W_in: Tensor, w: Tensor, b: Tensor, W_x: Tensor, W: Tensor,
+    b_dt: Tensor, A_log: Tensor, D: Tensor,
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:  # fmt: skip
     """Compute ``Mamba.forward``: inputs ``[batch, time, input]`` → outputs ``[batch, time, E]``, (before, h).
 
     Raises:
         RuntimeError: if a size is wrong. Compiled code checks no sizes, so all are checked here.
     """
-    W_in, w, *_, A_log, _ = weights
-    size, batch, (E, N), K = W_in.shape[1], len(inputs), A_log.shape, w.shape[1]
+    size, batch, (E, N), R, K = W_in.shape[1], len(inputs), A_log.shape, W.shape[1], w.shape[1]
     if inputs.shape[2] != size or before.shape != (batch, E, K - 1) or h.shape != (batch, E, N):
         raise RuntimeError(
             f"inputs must be [batch, time, {size}] and states [batch, {E}, {K - 1}] and [batch, {E}, {N}]; got "
             f"{list(inputs.shape)}, {list(before.shape)} and {list(h.shape)}"
         )
-    outputs, before, h = _Mamba.apply(inputs, before, h, *weights)  # type: ignore[no-untyped-call]
-    return outputs, (before, h)
+    A = -A_log.exp()
+    if N % 2:  # The kernel takes states in pairs. The last one is added, and nothing is written to it or read.
+        A, h = pad(A, (0, 1)), pad(h, (0, 1))
+        W_x = torch.cat([W_x[: R + N], torch.zeros_like(W_x[:1]), W_x[R + N :], torch.zeros_like(W_x[:1])])
+    outputs, before, h = _Mamba.apply(inputs, before, h, W_in, w, b, W_x, W, b_dt, A, D)  # type: ignore[no-untyped-call]
+    return outputs, (before, h[..., :N])
