@@ -9,12 +9,12 @@ from __future__ import annotations
 from numba import njit
 
 from suite.kernels._compiled import compiled_once
-from suite.kernels._math import ONE, ZERO, exp2_of_product, sigmoid, softplus
-from suite.kernels._vector import LANES, load, multiply_add, numbers, spread, store
+from suite.kernels._math import ZERO, exp2_of_product, logistic, softplus
+from suite.kernels._vector import LANES, load, multiply_add, numbers, store
 
-STEPS = 16
+STEPS = 32
 """The steps of a chunk. The backward pass computes the states of one chunk after the other again."""
-LINE = STEPS * LANES
+LINE = (STEPS + 1) * LANES  # One vector more than the steps, or all lines would begin at the same place of the cache.
 
 # The notes on a vector of channels in a chunk. Each is a line with a vector for every step: Δ, its slope, the gate of
 # silu(z), Δ x, h C, and the gradients of h C, of Δ x and of Δ A.
@@ -56,7 +56,7 @@ def prepare(notes, x, uz, s, row, W, b, steps, P, R, S):  # type: ignore[no-unty
             note = j // LANES * NOTES + l * LANES
             store(notes, note + DELTA, delta)
             store(notes, note + SLOPE, slope)
-            store(notes, note + GATE, sigmoid(load(uz, (row + l) * 2 * P + P + j)))
+            store(notes, note + GATE, logistic(load(uz, (row + l) * 2 * P + P + j)))
             store(notes, note + WRITTEN, delta * load(x, l * P + j))
             store(notes, note + READ, ZERO)
 
@@ -105,28 +105,27 @@ def selective_states_back(dh, dh_at, dA, sums, h, kept, kept_at, notes, n_at, A,
             store(h, step + 3 * LANES, two_decay)
             store(h, step + 4 * LANES, one)
             store(h, step + 5 * LANES, two)
-        d_one, d_one_A, one_decay = load(dh, dh_at + i * P), load(dA, A_at + i * P), spread(ONE)
-        d_two, d_two_A, two_decay = load(dh, dh_at + i * P + P), load(dA, A_at + i * P + P), spread(ONE)
+        one_before, d_one_A = load(dh, dh_at + i * P), load(dA, A_at + i * P)
+        two_before, d_two_A = load(dh, dh_at + i * P + P), load(dA, A_at + i * P + P)
         for l in range(steps - 1, -1, -1):
             note, at, step = n_at + l * LANES, B_at + l * S + i, 4 * l * LANES
             dB = i * LINE + l * LANES
             dC = dB + N * LINE
-            # y_t = h_t C_t, and the gradient from the step after it, where the decays still are those of that step
+            # y_t = h_t C_t
             d_read, delta, written = load(notes, note + D_READ), load(notes, note + DELTA), load(notes, note + WRITTEN)
-            d_one = multiply_add(one_decay, d_one, d_read * of[at + N])
-            d_two = multiply_add(two_decay, d_two, d_read * of[at + N + 1])
+            d_one, d_two = one_before + d_read * of[at + N], two_before + d_read * of[at + N + 1]
             store(sums, dC, load(sums, dC) + d_read * load(h, step + 4 * LANES))
             store(sums, dC + LINE, load(sums, dC + LINE) + d_read * load(h, step + 5 * LANES))
             # h_t = e^{Δ_t A} ⊙ h_{t−1} + (Δ_t ⊙ x_t) B_tᵀ
             store(sums, dB, load(sums, dB) + d_one * written)
             store(sums, dB + LINE, load(sums, dB + LINE) + d_two * written)
             store(notes, note + D_WRITTEN, load(notes, note + D_WRITTEN) + (d_one * of[at] + d_two * of[at + 1]))
-            one_decay, two_decay = load(h, step + 2 * LANES), load(h, step + 3 * LANES)
-            e_one, e_two = d_one * load(h, step) * one_decay, d_two * load(h, step + LANES) * two_decay
+            one_before, two_before = d_one * load(h, step + 2 * LANES), d_two * load(h, step + 3 * LANES)
+            e_one, e_two = one_before * load(h, step), two_before * load(h, step + LANES)
             d_exponent = e_one * one_exponent + e_two * two_exponent
             store(notes, note + D_EXPONENT, load(notes, note + D_EXPONENT) + d_exponent)
             d_one_A, d_two_A = d_one_A + e_one * delta, d_two_A + e_two * delta
-        store(dh, dh_at + i * P, one_decay * d_one)
-        store(dh, dh_at + i * P + P, two_decay * d_two)
+        store(dh, dh_at + i * P, one_before)
+        store(dh, dh_at + i * P + P, two_before)
         store(dA, A_at + i * P, d_one_A)
         store(dA, A_at + i * P + P, d_two_A)

@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 
 from suite.kernels import _layout as layout
 from suite.kernels._compiled import compiled
-from suite.kernels._math import LN_2, LOG2_E, ONE, ZERO, copy_row, sigmoid
+from suite.kernels._math import LN_2, LOG2_E, ONE, ZERO, copy_row, logistic
 from suite.kernels._product import outer_product, pack, product
 from suite.kernels._selective import D_EXPONENT, D_READ, D_WRITTEN, DELTA, GATE, LINE, NOTES, READ, SLOPE, STEPS
 from suite.kernels._selective import convolved, gather, prepare, selective_states, selective_states_back
@@ -38,7 +38,7 @@ def _forward(y, uz, s, kept, last, work, inputs, first, w, W_in, W_x, B, T, I, E
     """
     b, W, b_dt, A, D = _parameters(w, P, N, R, K)
     chunk_bytes, chunks = STEPS * P * NUMBER, (T + STEPS - 1) // STEPS
-    x, notes, window = work, work + chunk_bytes, work + 9 * chunk_bytes
+    x, notes, window = work, work + chunk_bytes, work + chunk_bytes + P // LANES * NOTES * NUMBER
     for n in range(B):
         past = n * (K - 1 + N) * P
         h = past + (K - 1) * P
@@ -54,7 +54,7 @@ def _forward(y, uz, s, kept, last, work, inputs, first, w, W_in, W_x, B, T, I, E
                 for j in range(0, P, LANES):
                     # x_t = silu(Σ_k w_k ⊙ u_{t−K+1+k} + b)
                     a = convolved(window, w, b, l, j, P, K)
-                    store(x, l * P + j, a * sigmoid(a))
+                    store(x, l * P + j, a * logistic(a))
             # r_t, B_t, C_t = W_x x_t
             product(s, x, W_x, row * S, S, 0, P, steps, E, S, 0)
             prepare(notes, x, uz, s, row, W, b_dt, steps, P, R, S)
@@ -85,7 +85,8 @@ def _backward(
     db, dW, db_dt, dA, dD = _parameters(dw, P, N, R, K)
     M, chunk_bytes, chunks = R + 2 * N, STEPS * P * NUMBER, (T + STEPS - 1) // STEPS
     up, x, dx, slope, duz = (work, work + chunk_bytes, work + 2 * chunk_bytes, work + 3 * chunk_bytes, work + 4 * chunk_bytes)
-    notes, da = work + 6 * chunk_bytes, work + 14 * chunk_bytes
+    notes = work + 6 * chunk_bytes
+    da = notes + P // LANES * NOTES * NUMBER
     window = da + chunk_bytes + (K - 1) * P * NUMBER
     sums = window + chunk_bytes + (K - 1) * P * NUMBER
     h, ds = sums + M * LINE * NUMBER, sums + (M + 5) * LINE * NUMBER
@@ -102,7 +103,7 @@ def _backward(
                 for j in range(0, P, LANES):
                     # x_t = silu(a_t)
                     a = convolved(window, w, b, l, j, P, K)
-                    gate = sigmoid(a)
+                    gate = logistic(a)
                     store(x, l * P + j, a * gate)
                     store(slope, l * P + j, gate * (ONE + a * (ONE - gate)))
             prepare(notes, x, uz, s, row, W, b_dt, steps, P, R, S)
@@ -202,7 +203,7 @@ class _Mamba(Function):
         packed = layout.pack_forward(2, W_in), layout.pack_forward(1, W_x)
         y, last = inputs.new_empty(B, T, E), torch.empty_like(first)
         uz, s, kept = (inputs.new_empty(B, size) for size in (T * 2 * P, T * S, -(-T // STEPS) * N * P))
-        work = inputs.new_empty((10 * STEPS + K - 1) * P)
+        work = inputs.new_empty((2 * STEPS + K - 1) * P + P // LANES * NOTES)
         _forward(y, uz, s, kept, last, work, inputs, first, w, *packed, B, T, I, E, P, N, R, S, K)
         ctx.save_for_backward(inputs, uz, s, kept, first, w, W_in, W_x)
         ctx.set_materialize_grads(False)
@@ -227,7 +228,7 @@ class _Mamba(Function):
             pack(W_in_packed, W_in, half * E * I, 2 * P, Q, half * P, 0, E, I, I, 1)
         pack(W_x_packed, W_x, 0, M, P, 0, 0, M, E, E, 1)
         d_inputs, dW_in, dW_x = uz.new_empty(B, T, Q) if wanted else uz, uz.new_zeros(I, 2, P), uz.new_zeros(M, P)
-        dw, work = torch.zeros_like(w), uz.new_zeros((16 * STEPS + 2 * K - 2) * P + (M + 5) * LINE + M * STEPS)
+        dw, work = torch.zeros_like(w), uz.new_zeros((8 * STEPS + 2 * K - 2) * P + P // LANES * NOTES + (M + 5) * LINE + M * STEPS)
         _backward(
             d_inputs, dW_in, dW_x, dw, d, work, dy, inputs, uz, s, kept, first, w, W_in_packed, W_x_packed,
             wanted, B, T, I, E, P, N, R, S, Q, K,
