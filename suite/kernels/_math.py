@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from suite.kernels._vector import LANES, guess_of_reciprocal, load, multiply_add, numbers, power_of_two, spread, store
-from suite.kernels._vector import where_at_least
+from suite.kernels._vector import LANES, load, multiply_add, numbers, power_of_two, spread, store, where_at_least
 
 # tanh x = x P(x²) / Q(x²), where P and Q have degree 4. They are a least-squares fit over Chebyshev nodes of [0, 9],
 # reweighted until the relative error was level, at 2e-8. Beyond 9, tanh is 1 in single precision and must be exactly 1,
@@ -34,19 +33,10 @@ L0, L1, L2, L3 = (np.float32(c) for c in (0.666664131, 0.400216991, 0.279991406,
 @njit  # type: ignore[untyped-decorator]
 def tanh(x: Any) -> Any:
     """Compute tanh to 4e-7. NaN gives NaN, because both comparisons are then false."""
-    p, q = _rational(x)
-    return _limited(x, p / q)
-
-
-@njit  # type: ignore[untyped-decorator]
-def _rational(x: Any) -> Any:
     u = x * x
     p = P0 + u * (P1 + u * (P2 + u * (P3 + u * P4)))
-    return x * p, ONE + u * (Q1 + u * (Q2 + u * (Q3 + u * Q4)))
-
-
-@njit  # type: ignore[untyped-decorator]
-def _limited(x: Any, y: Any) -> Any:
+    q = ONE + u * (Q1 + u * (Q2 + u * (Q3 + u * Q4)))
+    y = x * p / q
     y = where_at_least(x, LIMIT, ONE, y)
     return where_at_least(-LIMIT, x, -ONE, y)
 
@@ -55,22 +45,6 @@ def _limited(x: Any, y: Any) -> Any:
 def sigmoid(x: Any) -> Any:
     """Compute σ(x) = ½ + ½ tanh(x / 2)."""
     return HALF + HALF * tanh(HALF * x)
-
-
-@njit  # type: ignore[untyped-decorator]
-def logistic(x: Any) -> Any:
-    """Compute `sigmoid` with a reciprocal in place of the division, which takes longer than all the rest of it."""
-    p, q = _rational(HALF * x)
-    return HALF + HALF * _limited(HALF * x, p * reciprocal(q))
-
-
-@njit  # type: ignore[untyped-decorator]
-def reciprocal(x: Any) -> Any:
-    """Compute 1/x of numbers from 1 to 2^125 to 2e-7: a guess, a step of third order, and one of Newton."""
-    guess = guess_of_reciprocal(x)
-    error = ONE - x * guess
-    guess = guess + guess * (error + error * error)
-    return guess + guess * (ONE - x * guess)
 
 
 @njit  # type: ignore[untyped-decorator]
@@ -101,7 +75,7 @@ def softplus(x: Any) -> Any:
     """Compute log(1 + e^x) and its slope σ(x), each to a relative 4e-7, however small they are."""
     y = exp(where_at_least(x, ZERO, ZERO - x, x))
     one, two = ONE + y, TWO + y
-    both = reciprocal(one * two)
+    both = ONE / (one * two)  # One division for both quotients.
     s = y * (one * both)
     q = s * s
     logarithm = s * (TWO + q * (L0 + q * (L1 + q * (L2 + q * L3))))

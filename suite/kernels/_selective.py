@@ -9,14 +9,14 @@ from __future__ import annotations
 from numba import njit
 
 from suite.kernels._compiled import compiled_once
-from suite.kernels._math import ZERO, exp2_of_product, logistic, softplus
+from suite.kernels._math import ZERO, exp2_of_product, sigmoid, softplus
 from suite.kernels._vector import LANES, load, multiply_add, numbers, store
 
 STEPS = 32
 """The steps of a chunk. The backward pass computes the states of one chunk after the other again."""
 LINE = (STEPS + 1) * LANES  # One vector more than the steps, or all lines would begin at the same place of the cache.
 
-# The notes on a vector of channels in a chunk. Each is a line with a vector for every step: Δ, its slope, the gate of
+# The notes on one vector of channels in a chunk. Each is a line with a vector for every step: Δ, its slope, the gate of
 # silu(z), Δ x, h C, and the gradients of h C, of Δ x and of Δ A.
 DELTA, SLOPE, GATE, WRITTEN, READ, D_READ, D_WRITTEN, D_EXPONENT, NOTES = range(0, 9 * LINE, LINE)
 
@@ -44,25 +44,28 @@ def convolved(window, w, b, l, j, P, K):  # type: ignore[no-untyped-def]
 
 
 @njit  # type: ignore[untyped-decorator]
-def prepare(notes, x, uz, s, row, W, b, steps, P, R, S):  # type: ignore[no-untyped-def]
+def prepare(notes, x, x_at, uz, s, row, W, b, j, steps, P, R, S):  # type: ignore[no-untyped-def]
     """Note Δ_t = softplus(W r_t + b) with its slope, the gate and Δ_t ⊙ x_t of a chunk. The sum h_t C_t begins at 0."""
     r = numbers(s)
+    # The loops are short, so that the processor works on several steps at once.
     for l in range(steps):
-        for j in range(0, P, LANES):
-            a = load(b, j)
-            for i in range(R):
-                a = a + load(W, i * P + j) * r[(row + l) * S + i]
-            delta, slope = softplus(a)
-            note = j // LANES * NOTES + l * LANES
-            store(notes, note + DELTA, delta)
-            store(notes, note + SLOPE, slope)
-            store(notes, note + GATE, logistic(load(uz, (row + l) * 2 * P + P + j)))
-            store(notes, note + WRITTEN, delta * load(x, l * P + j))
-            store(notes, note + READ, ZERO)
+        a = load(b, j)
+        for i in range(R):
+            a = a + load(W, i * P + j) * r[(row + l) * S + i]
+        store(notes, l * LANES + DELTA, a)
+        store(notes, l * LANES + READ, ZERO)
+    for l in range(steps):
+        note = l * LANES
+        delta, slope = softplus(load(notes, note + DELTA))
+        store(notes, note + DELTA, delta)
+        store(notes, note + SLOPE, slope)
+        store(notes, note + WRITTEN, delta * load(x, x_at + l * P + j))
+    for l in range(steps):
+        store(notes, l * LANES + GATE, sigmoid(load(uz, (row + l) * 2 * P + P + j)))
 
 
 @compiled_once
-def selective_states(h, h_at, kept, kept_at, notes, n_at, A, A_at, s, B_at, S, steps, N, P):  # type: ignore[no-untyped-def]
+def selective_states(h, h_at, kept, kept_at, notes, A, A_at, s, B_at, S, steps, N, P):  # type: ignore[no-untyped-def]
     """Keep the states before a chunk, write those after it, and note h_t C_t."""
     of = numbers(s)
     for i in range(0, N, 2):
@@ -71,7 +74,7 @@ def selective_states(h, h_at, kept, kept_at, notes, n_at, A, A_at, s, B_at, S, s
         store(kept, kept_at + i * LANES, one)
         store(kept, kept_at + i * LANES + LANES, two)
         for l in range(steps):
-            note, at = n_at + l * LANES, B_at + l * S + i
+            note, at = l * LANES, B_at + l * S + i
             # h_t = e^{Δ_t A} ⊙ h_{t−1} + (Δ_t ⊙ x_t) B_tᵀ
             delta, written = load(notes, note + DELTA), load(notes, note + WRITTEN)
             one = multiply_add(exp2_of_product(delta, one_exponent), one, written * of[at])
@@ -82,7 +85,7 @@ def selective_states(h, h_at, kept, kept_at, notes, n_at, A, A_at, s, B_at, S, s
 
 
 @compiled_once
-def selective_states_back(dh, dh_at, dA, sums, h, kept, kept_at, notes, n_at, A, A_at, s, B_at, S, steps, N, P):  # type: ignore[no-untyped-def]
+def selective_states_back(dh, dh_at, dA, sums, h, kept, kept_at, notes, A, A_at, s, B_at, S, steps, N, P):  # type: ignore[no-untyped-def]
     """Compute the states of a chunk and h_t C_t again, and go back through them.
 
     ``h`` is a workspace for the decays and states of a pair. The gradients of B and C are added to ``sums``.
@@ -94,7 +97,7 @@ def selective_states_back(dh, dh_at, dA, sums, h, kept, kept_at, notes, n_at, A,
         store(h, 0, one)
         store(h, LANES, two)
         for l in range(steps):
-            note, at, step = n_at + l * LANES, B_at + l * S + i, 4 * l * LANES
+            note, at, step = l * LANES, B_at + l * S + i, 4 * l * LANES
             # h_t = e^{Δ_t A} ⊙ h_{t−1} + (Δ_t ⊙ x_t) B_tᵀ
             delta, written = load(notes, note + DELTA), load(notes, note + WRITTEN)
             one_decay, two_decay = exp2_of_product(delta, one_exponent), exp2_of_product(delta, two_exponent)
@@ -108,7 +111,7 @@ def selective_states_back(dh, dh_at, dA, sums, h, kept, kept_at, notes, n_at, A,
         one_before, d_one_A = load(dh, dh_at + i * P), load(dA, A_at + i * P)
         two_before, d_two_A = load(dh, dh_at + i * P + P), load(dA, A_at + i * P + P)
         for l in range(steps - 1, -1, -1):
-            note, at, step = n_at + l * LANES, B_at + l * S + i, 4 * l * LANES
+            note, at, step = l * LANES, B_at + l * S + i, 4 * l * LANES
             dB = i * LINE + l * LANES
             dC = dB + N * LINE
             # y_t = h_t C_t

@@ -21,7 +21,6 @@ FLOAT, INT = ir.FloatType(), ir.IntType(64)
 LLVM_VECTOR = ir.VectorType(FLOAT, LANES)
 WORDS = ir.VectorType(ir.IntType(32), LANES)
 MANTISSA = 23  # the number of bits below the exponent
-NEGATED = 0x7EF311C3  # for which the largest error of `guess_of_reciprocal` is the least
 
 
 def instruction(define: Callable[..., Any]) -> Callable[..., Any]:
@@ -138,17 +137,6 @@ def power_of_two(_: Any, t: Any) -> Any:
         return builder.bitcast(builder.shl(bits, ir.Constant(WORDS, [MANTISSA] * LANES)), LLVM_VECTOR)
 
     return VECTOR(t), codegen
-
-
-@instruction
-def guess_of_reciprocal(_: Any, x: Any) -> Any:
-    """Return 1/x of a positive vector to 6 per cent. The bits of a number are about its logarithm, which is negated."""
-
-    def codegen(context: Any, builder: Any, call: Any, arguments: Any) -> Any:
-        bits = builder.bitcast(arguments[0], WORDS)
-        return builder.bitcast(builder.sub(ir.Constant(WORDS, [NEGATED] * LANES), bits), LLVM_VECTOR)
-
-    return VECTOR(x), codegen
 
 
 @instruction

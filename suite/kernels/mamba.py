@@ -13,12 +13,14 @@ from torch.nn.functional import pad
 
 from suite.kernels import _layout as layout
 from suite.kernels._compiled import compiled
-from suite.kernels._math import LN_2, LOG2_E, ONE, ZERO, copy_row, logistic
+from suite.kernels._math import LN_2, LOG2_E, ONE, ZERO, copy_row, sigmoid
 from suite.kernels._product import outer_product, pack, product
 from suite.kernels._selective import D_EXPONENT, D_READ, D_WRITTEN, DELTA, GATE, LINE, NOTES, READ, SLOPE, STEPS
 from suite.kernels._selective import convolved, gather, prepare, selective_states, selective_states_back
 from suite.kernels._vector import LANES, load, numbers, spread, store, total
 
+SPAN = 4 * STEPS
+"""The products for the gradients of weights are made of so many steps at a time, because short ones are slow."""
 NUMBER = 4  # the bytes of a number, in which addresses are moved
 
 
@@ -38,7 +40,8 @@ def _forward(y, uz, s, kept, last, work, inputs, first, w, W_in, W_x, B, T, I, E
     """
     b, W, b_dt, A, D = _parameters(w, P, N, R, K)
     chunk_bytes, chunks = STEPS * P * NUMBER, (T + STEPS - 1) // STEPS
-    x, notes, window = work, work + chunk_bytes, work + chunk_bytes + P // LANES * NOTES * NUMBER
+    x, notes, part = work, work + chunk_bytes, work + chunk_bytes + NOTES * NUMBER
+    window = part + LINE * NUMBER
     for n in range(B):
         past = n * (K - 1 + N) * P
         h = past + (K - 1) * P
@@ -54,20 +57,22 @@ def _forward(y, uz, s, kept, last, work, inputs, first, w, W_in, W_x, B, T, I, E
                 for j in range(0, P, LANES):
                     # x_t = silu(Σ_k w_k ⊙ u_{t−K+1+k} + b)
                     a = convolved(window, w, b, l, j, P, K)
-                    store(x, l * P + j, a * logistic(a))
+                    store(x, l * P + j, a * sigmoid(a))
             # r_t, B_t, C_t = W_x x_t
             product(s, x, W_x, row * S, S, 0, P, steps, E, S, 0)
-            prepare(notes, x, uz, s, row, W, b_dt, steps, P, R, S)
             for j in range(0, P, LANES):
-                kept_at, notes_at = ((n * chunks + chunk) * P + j) * N, j // LANES * NOTES
-                selective_states(last, h + j, kept, kept_at, notes, notes_at, A, j, s, row * S + R, S, steps, N, P)
-            for l in range(steps):
-                for j in range(0, P, LANES):
+                prepare(notes, x, 0, uz, s, row, W, b_dt, j, steps, P, R, S)
+                kept_at = ((n * chunks + chunk) * P + j) * N
+                selective_states(last, h + j, kept, kept_at, notes, A, j, s, row * S + R, S, steps, N, P)
+                is_whole = j + LANES <= E
+                to, to_at, to_step = (y, row * E + j, E) if is_whole else (part, 0, LANES)
+                for l in range(steps):
                     # y_t = (h_t C_t + D ⊙ x_t) ⊙ silu(z_t)
-                    note, z = j // LANES * NOTES + l * LANES, load(uz, (row + l) * 2 * P + P + j)
-                    read = load(notes, note + READ) + load(D, j) * load(x, l * P + j)
-                    store(x, l * P + j, read * (z * load(notes, note + GATE)))
-                copy_row(y, (row + l) * E, x, l * P, E)
+                    read = load(notes, l * LANES + READ) + load(D, j) * load(x, l * P + j)
+                    gate = load(uz, (row + l) * 2 * P + P + j) * load(notes, l * LANES + GATE)
+                    store(to, to_at + l * to_step, read * gate)
+                for l in range(0 if is_whole else steps):
+                    copy_row(y, (row + l) * E + j, part, l * LANES, E - j)
         gather(last + past * NUMBER, uz, n * T, T, 0, first, past, P, K)
 
 
@@ -84,12 +89,12 @@ def _backward(
     b, W, b_dt, A, D = _parameters(w, P, N, R, K)
     db, dW, db_dt, dA, dD = _parameters(dw, P, N, R, K)
     M, chunk_bytes, chunks = R + 2 * N, STEPS * P * NUMBER, (T + STEPS - 1) // STEPS
-    up, x, dx, slope, duz = (work, work + chunk_bytes, work + 2 * chunk_bytes, work + 3 * chunk_bytes, work + 4 * chunk_bytes)
-    notes = work + 6 * chunk_bytes
-    da = notes + P // LANES * NOTES * NUMBER
+    dx, slope, da = work, work + chunk_bytes, work + 2 * chunk_bytes
     window = da + chunk_bytes + (K - 1) * P * NUMBER
-    sums = window + chunk_bytes + (K - 1) * P * NUMBER
-    h, ds = sums + M * LINE * NUMBER, sums + (M + 5) * LINE * NUMBER
+    notes = window + chunk_bytes + (K - 1) * P * NUMBER
+    part, sums = notes + NOTES * NUMBER, notes + (NOTES + LINE) * NUMBER
+    h, x = sums + M * LINE * NUMBER, sums + (M + 5) * LINE * NUMBER
+    duz, ds = x + SPAN * P * NUMBER, x + 3 * SPAN * P * NUMBER
     ds_to, s_of = numbers(ds), numbers(s)
     for n in range(B):
         past = n * (K - 1 + N) * P
@@ -97,38 +102,37 @@ def _backward(
             store(da, k, ZERO)
         for chunk in range(chunks - 1, -1, -1):
             t, steps = chunk * STEPS, min(STEPS, T - chunk * STEPS)
-            row = n * T + t
+            row, place = n * T + t, t % SPAN
             gather(window, uz, n * T, t, steps, first, past, P, K)
             for l in range(steps):
                 for j in range(0, P, LANES):
                     # x_t = silu(a_t)
                     a = convolved(window, w, b, l, j, P, K)
-                    gate = logistic(a)
-                    store(x, l * P + j, a * gate)
+                    gate = sigmoid(a)
+                    store(x, (place + l) * P + j, a * gate)
                     store(slope, l * P + j, gate * (ONE + a * (ONE - gate)))
-            prepare(notes, x, uz, s, row, W, b_dt, steps, P, R, S)
-            for l in range(steps):
-                copy_row(up, l * P, dy, (row + l) * E, E)
-                for j in range(0, P, LANES):
+            for j in range(0, P, LANES):
+                prepare(notes, x, place * P, uz, s, row, W, b_dt, j, steps, P, R, S)
+                is_whole = j + LANES <= E
+                for l in range(0 if is_whole else steps):
+                    copy_row(part, l * LANES, dy, (row + l) * E + j, E - j)
+                up, up_at, up_step = (dy, row * E + j, E) if is_whole else (part, 0, LANES)
+                for l in range(steps):
                     # y_t = (h_t C_t + D ⊙ x_t) ⊙ silu(z_t)
-                    note, z = j // LANES * NOTES + l * LANES, load(uz, (row + l) * 2 * P + P + j)
-                    store(notes, note + D_READ, load(up, l * P + j) * (z * load(notes, note + GATE)))
+                    note, z = l * LANES, load(uz, (row + l) * 2 * P + P + j)
+                    store(notes, note + D_READ, load(up, up_at + l * up_step) * (z * load(notes, note + GATE)))
                     store(notes, note + D_WRITTEN, ZERO)
                     store(notes, note + D_EXPONENT, ZERO)
-            for j in range(0, P, LANES):
-                kept_at, notes_at, d_at = ((n * chunks + chunk) * P + j) * N, j // LANES * NOTES, past + (K - 1) * P + j
-                selective_states_back(
-                    d, d_at, dA, sums, h, kept, kept_at, notes, notes_at, A, j, s, row * S + R, S, steps, N, P
-                )
-            for j in range(0, P, LANES):
-                skip, d_skip, d_bias, line = load(D, j), load(dD, j), load(db_dt, j), j // LANES * NOTES
+                kept_at, d_at = ((n * chunks + chunk) * P + j) * N, past + (K - 1) * P + j
+                selective_states_back(d, d_at, dA, sums, h, kept, kept_at, notes, A, j, s, row * S + R, S, steps, N, P)
+                skip, d_skip, d_bias = load(D, j), load(dD, j), load(db_dt, j)
                 for l in range(steps):
-                    note = line + l * LANES
+                    note, at = l * LANES, (place + l) * P + j
                     # y_t = (h_t C_t + D ⊙ x_t) ⊙ silu(z_t)
-                    x_t, z, gate = load(x, l * P + j), load(uz, (row + l) * 2 * P + P + j), load(notes, note + GATE)
+                    x_t, z, gate = load(x, at), load(uz, (row + l) * 2 * P + P + j), load(notes, note + GATE)
                     d_read, d_written = load(notes, note + D_READ), load(notes, note + D_WRITTEN)
-                    d_silu = load(up, l * P + j) * (load(notes, note + READ) + skip * x_t)
-                    store(duz, l * 2 * P + P + j, d_silu * gate * (ONE + z * (ONE - gate)))
+                    d_silu = load(up, up_at + l * up_step) * (load(notes, note + READ) + skip * x_t)
+                    store(duz, (place + l) * 2 * P + P + j, d_silu * gate * (ONE + z * (ONE - gate)))
                     store(dx, l * P + j, d_read * skip + d_written * load(notes, note + DELTA))
                     # Δ_t = softplus(W_Δ r_t + b_Δ)
                     d_a = (load(notes, note + D_EXPONENT) * LN_2 + d_written * x_t) * load(notes, note + SLOPE)
@@ -139,18 +143,17 @@ def _backward(
                 for i in range(R):
                     weight, d_weight = load(W, i * P + j), load(dW, i * P + j)
                     for l in range(steps):
-                        d_a, at = load(notes, line + l * LANES + D_EXPONENT), (2 * N + i) * LINE + l * LANES
+                        d_a, at = load(notes, l * LANES + D_EXPONENT), (2 * N + i) * LINE + l * LANES
                         d_weight = d_weight + d_a * s_of[(row + l) * S + i]
                         store(sums, at, load(sums, at) + d_a * weight)
                     store(dW, i * P + j, d_weight)
             for i in range(M):
                 column = R + i if i < 2 * N else i - 2 * N
                 for l in range(steps):
-                    ds_to[l * M + column] = total(load(sums, i * LINE + l * LANES))
+                    ds_to[(place + l) * M + column] = total(load(sums, i * LINE + l * LANES))
                     store(sums, i * LINE + l * LANES, ZERO)
             # r_t, B_t, C_t = W_x x_t
-            product(dx, ds, W_x, 0, P, 0, M, steps, M, P, 1)
-            outer_product(dW_x, ds, x, 0, P, 0, M, 0, P, steps, M, P)
+            product(dx, ds, W_x, 0, P, place * M, M, steps, M, P, 1)
             # x_t = silu(a_t), where the gradients of a_t of the K − 1 steps after the chunk are moved behind its own
             for k in range((K - 1) * P - LANES, -1, -LANES):
                 store(da, steps * P + k, load(da, k))
@@ -165,7 +168,7 @@ def _backward(
                     du = load(d, past + (K - 2 - after) * P + j) if after < K - 1 else spread(ZERO)
                     for k in range(K):
                         du = du + load(w, k * P + j) * load(da, (l + K - 1 - k) * P + j)
-                    store(duz, l * 2 * P + j, du)
+                    store(duz, (place + l) * 2 * P + j, du)
                 store(db, j, d_bias)
                 for k in range(K):
                     d_weight = load(dw, k * P + j)
@@ -173,9 +176,12 @@ def _backward(
                         d_weight = d_weight + load(da, l * P + j) * load(window, (l + k) * P + j)
                     store(dw, k * P + j, d_weight)
             # u_t = W_u i_t;  z_t = W_z i_t
-            outer_product(dW_in, inputs, duz, 0, 2 * P, row * I, I, 0, 2 * P, steps, I, 2 * P)
             if wanted:
-                product(d_inputs, duz, W_in, row * Q, Q, 0, 2 * P, steps, 2 * P, Q, 0)
+                product(d_inputs, duz, W_in, row * Q, Q, place * 2 * P, 2 * P, steps, 2 * P, Q, 0)
+            if place == 0:
+                span = min(SPAN, T - t)
+                outer_product(dW_x, ds, x, 0, P, 0, M, 0, P, span, M, P)
+                outer_product(dW_in, inputs, duz, 0, 2 * P, row * I, I, 0, 2 * P, span, I, 2 * P)
         for l in range(K - 2, -1, -1):
             for j in range(0, P, LANES):
                 du = load(d, past + (l - T) * P + j) if l >= T else spread(ZERO)
@@ -203,7 +209,7 @@ class _Mamba(Function):
         packed = layout.pack_forward(2, W_in), layout.pack_forward(1, W_x)
         y, last = inputs.new_empty(B, T, E), torch.empty_like(first)
         uz, s, kept = (inputs.new_empty(B, size) for size in (T * 2 * P, T * S, -(-T // STEPS) * N * P))
-        work = inputs.new_empty((2 * STEPS + K - 1) * P + P // LANES * NOTES)
+        work = inputs.new_empty((2 * STEPS + K - 1) * P + NOTES + LINE)
         _forward(y, uz, s, kept, last, work, inputs, first, w, *packed, B, T, I, E, P, N, R, S, K)
         ctx.save_for_backward(inputs, uz, s, kept, first, w, W_in, W_x)
         ctx.set_materialize_grads(False)
@@ -228,7 +234,7 @@ class _Mamba(Function):
             pack(W_in_packed, W_in, half * E * I, 2 * P, Q, half * P, 0, E, I, I, 1)
         pack(W_x_packed, W_x, 0, M, P, 0, 0, M, E, E, 1)
         d_inputs, dW_in, dW_x = uz.new_empty(B, T, Q) if wanted else uz, uz.new_zeros(I, 2, P), uz.new_zeros(M, P)
-        dw, work = torch.zeros_like(w), uz.new_zeros((8 * STEPS + 2 * K - 2) * P + P // LANES * NOTES + (M + 5) * LINE + M * STEPS)
+        dw, work = torch.zeros_like(w), uz.new_zeros((4 * STEPS + 3 * SPAN + 2 * K - 2) * P + NOTES + (M + 6) * LINE + M * SPAN)
         _backward(
             d_inputs, dW_in, dW_x, dw, d, work, dy, inputs, uz, s, kept, first, w, W_in_packed, W_x_packed,
             wanted, B, T, I, E, P, N, R, S, Q, K,
