@@ -97,6 +97,21 @@ def store(_: Any, row: Any, j: Any, value: Any) -> Any:
 
 
 @instruction
+def prefetch(_: Any, row: Any, j: Any) -> Any:
+    """Have ``row[j : j + LANES]`` fetched into the cache. Nothing happens if there is no such memory."""
+
+    def codegen(context: Any, builder: Any, call: Any, arguments: Any) -> Any:
+        number = ir.IntType(32)
+        there = builder.bitcast(place(builder, *arguments), ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [there.type, number, number, number])
+        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(fetch, [there, number(0), number(2), number(1)])  # for reading, into the second level, of data
+        return context.get_dummy_value()
+
+    return types.void(row, types.int64), codegen
+
+
+@instruction
 def where_at_least(_: Any, x: Any, y: Any, then: Any, otherwise: Any) -> Any:
     """Choose ``then`` where x ≥ y, and ``otherwise`` elsewhere, also where x or y is NaN."""
 

@@ -17,7 +17,7 @@ from suite.kernels._math import LN_2, LOG2_E, ONE, ZERO, copy_row, sigmoid
 from suite.kernels._product import outer_product, pack, product
 from suite.kernels._selective import D_EXPONENT, D_READ, D_WRITTEN, DELTA, GATE, LINE, NOTES, READ, SLOPE, STEPS
 from suite.kernels._selective import convolved, gather, prepare, selective_states, selective_states_back
-from suite.kernels._vector import LANES, load, numbers, spread, store, total
+from suite.kernels._vector import LANES, load, numbers, prefetch, spread, store, total
 
 SPAN = 4 * STEPS
 """The products for the gradients of weights are made of so many steps at a time, because short ones are slow."""
@@ -103,6 +103,7 @@ def _backward(
         for chunk in range(chunks - 1, -1, -1):
             t, steps = chunk * STEPS, min(STEPS, T - chunk * STEPS)
             row, place = n * T + t, t % SPAN
+            following = row - STEPS if chunk else (n + 1) * T + (chunks - 1) * STEPS
             gather(window, uz, n * T, t, steps, first, past, P, K)
             for l in range(steps):
                 for j in range(0, P, LANES):
@@ -120,6 +121,9 @@ def _backward(
                 for l in range(steps):
                     # y_t = (h_t C_t + D ⊙ x_t) ⊙ silu(z_t)
                     note, z = l * LANES, load(uz, (row + l) * 2 * P + P + j)
+                    prefetch(uz, (following + l) * 2 * P + j)
+                    prefetch(uz, (following + l) * 2 * P + P + j)
+                    prefetch(dy, (following + l) * E + j)
                     store(notes, note + D_READ, load(up, up_at + l * up_step) * (z * load(notes, note + GATE)))
                     store(notes, note + D_WRITTEN, ZERO)
                     store(notes, note + D_EXPONENT, ZERO)
