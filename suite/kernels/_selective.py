@@ -10,7 +10,7 @@ from numba import njit
 
 from suite.kernels._compiled import compiled_once
 from suite.kernels._math import ZERO, exp2_of_product, sigmoid, softplus
-from suite.kernels._vector import LANES, load, multiply_add, numbers, store
+from suite.kernels._vector import LANES, load, multiply_add, numbers, prefetch, store
 
 STEPS = 32
 """The steps of a chunk. The backward pass computes the states of one chunk after the other again."""
@@ -73,6 +73,8 @@ def selective_states(h, h_at, kept, kept_at, notes, A, A_at, s, B_at, S, steps, 
         two, two_exponent = load(h, h_at + i * P + P), load(A, A_at + i * P + P)
         store(kept, kept_at + i * LANES, one)
         store(kept, kept_at + i * LANES + LANES, two)
+        prefetch(kept, kept_at + N * P + i * LANES)
+        prefetch(kept, kept_at + N * P + i * LANES + LANES)
         for l in range(steps):
             note, at = l * LANES, B_at + l * S + i
             # h_t = e^{Δ_t A} ⊙ h_{t−1} + (Δ_t ⊙ x_t) B_tᵀ
@@ -94,6 +96,8 @@ def selective_states_back(dh, dh_at, dA, sums, h, kept, kept_at, notes, A, A_at,
     for i in range(0, N, 2):
         one, one_exponent = load(kept, kept_at + i * LANES), load(A, A_at + i * P)
         two, two_exponent = load(kept, kept_at + i * LANES + LANES), load(A, A_at + i * P + P)
+        prefetch(kept, kept_at - N * P + i * LANES)
+        prefetch(kept, kept_at - N * P + i * LANES + LANES)
         store(h, 0, one)
         store(h, LANES, two)
         for l in range(steps):

@@ -71,6 +71,9 @@ def _forward(y, uz, s, kept, last, work, inputs, first, w, W_in, W_x, B, T, I, E
                     read = load(notes, l * LANES + READ) + load(D, j) * load(x, l * P + j)
                     gate = load(uz, (row + l) * 2 * P + P + j) * load(notes, l * LANES + GATE)
                     store(to, to_at + l * to_step, read * gate)
+                    prefetch(uz, (row + STEPS + l) * 2 * P + j)
+                    prefetch(uz, (row + STEPS + l) * 2 * P + P + j)
+                    prefetch(y, (row + STEPS + l) * E + j)
                 for l in range(0 if is_whole else steps):
                     copy_row(y, (row + l) * E + j, part, l * LANES, E - j)
         gather(last + past * NUMBER, uz, n * T, T, 0, first, past, P, K)
