@@ -1,4 +1,4 @@
-"""Functions of vectors without branches: tanh, the logistic function, the exponential, the GELU, and a sum."""
+"""Functions of vectors without branches: tanh, the logistic function, exponentials, softplus, GELU, and a sum."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from suite.kernels._vector import LANES, load, numbers, power_of_two, store, where_at_least
+from suite.kernels._vector import LANES, load, multiply_add, numbers, power_of_two, spread, store, where_at_least
 
 # tanh x = x P(x²) / Q(x²), where P and Q have degree 4. They are a least-squares fit over Chebyshev nodes of [0, 9],
 # reweighted until the relative error was level, at 2e-8. Beyond 9, tanh is 1 in single precision and must be exactly 1,
@@ -22,6 +22,7 @@ ZERO, HALF, ONE, TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32
 C0, C1, C2, C3, C4 = (np.float32(c) for c in (0.693146978, 0.240222421, 0.0555073374, 0.00967151272, 0.00132647273))
 SHIFT = np.float32(1.5 * 2**23 + 127)
 LOWEST, HIGHEST = np.float32(-126), np.float32(127.5)  # 2^x is subnormal below, and k does not fit from here on.
+BELOW = np.float32(-127)  # the whole numbers k for which 2^k is subnormal
 LOG2_E, LN_2, INFINITY = np.float32(1.44269504), np.float32(0.693147181), np.float32(np.inf)
 LN_2_HIGH, LN_2_LOW = np.float32(0.693145752), np.float32(1.42860677e-06)  # k times the first has no rounding error.
 
@@ -30,6 +31,9 @@ LN_2_HIGH, LN_2_LOW = np.float32(0.693145752), np.float32(1.42860677e-06)  # k t
 M0, M1, M2, M3, M4 = (np.float32(m) for m in (0.5, 0.437250704, 0.182461675, 0.0403725006, 0.00407760177))
 N1, N2, N3, N4, N5 = (np.float32(n) for n in (1.67238636, 1.19929009, 0.467428689, 0.101205662, 0.0102209031))
 FAR, DENSITY = np.float32(14), np.float32(0.398942280)  # The density of Φ at 0 is 1/√(2π).
+
+# log(1 + y) = s (2 + s² L(s²)) with s = y / (2 + y), for 0 ≤ y ≤ 1, where L has degree 3: to 5e-9, fitted likewise.
+L0, L1, L2, L3 = (np.float32(c) for c in (0.666664131, 0.400216991, 0.279991406, 0.280244616))
 
 
 @njit  # type: ignore[untyped-decorator]
@@ -47,6 +51,14 @@ def tanh(x: Any) -> Any:
 def sigmoid(x: Any) -> Any:
     """Compute σ(x) = ½ + ½ tanh(x / 2)."""
     return HALF + HALF * tanh(HALF * x)
+
+
+@njit  # type: ignore[untyped-decorator]
+def exp2_of_product(x: Any, y: Any) -> Any:
+    """Compute 2^(x y) for x y < 128 to 2e-7, and 0 where it is below 2^−126. NaN gives NaN."""
+    t = multiply_add(x, y, spread(SHIFT))
+    k = t - SHIFT
+    return where_at_least(BELOW, k, ZERO, _fraction(multiply_add(x, y, ZERO - k)) * power_of_two(t))
 
 
 @njit  # type: ignore[untyped-decorator]
@@ -75,6 +87,29 @@ def gelu(x: Any) -> Any:
     tail = bell * m / n
     normal = where_at_least(x, ZERO, ONE - tail, tail)
     return x * normal, normal + x * (DENSITY * bell)
+
+
+@njit  # type: ignore[untyped-decorator]
+def softplus(x: Any) -> Any:
+    """Compute log(1 + e^x) and its slope σ(x), each to a relative 4e-7, however small they are."""
+    y = exp(where_at_least(x, ZERO, ZERO - x, x))
+    one, two = ONE + y, TWO + y
+    both = ONE / (one * two)  # One division for both quotients.
+    s = y * (one * both)
+    q = s * s
+    logarithm = s * (TWO + q * (L0 + q * (L1 + q * (L2 + q * L3))))
+    return where_at_least(ZERO, x, ZERO, x) + logarithm, where_at_least(x, ZERO, ONE, y) * (two * both)
+
+
+@njit  # type: ignore[untyped-decorator]
+def copy_row(a: Any, a_at: Any, b: Any, b_at: Any, size: Any) -> None:
+    """Do ``a[a_at : a_at + size] = b[b_at : b_at + size]``."""
+    whole = size // LANES * LANES
+    for j in range(0, whole, LANES):
+        store(a, a_at + j, load(b, b_at + j))
+    to, of = numbers(a), numbers(b)
+    for j in range(whole, size):
+        to[a_at + j] = of[b_at + j]
 
 
 @njit  # type: ignore[untyped-decorator]

@@ -173,6 +173,27 @@ def where_at_least(_: Any, x: Any, y: Any, then: Any, otherwise: Any) -> Any:
 
 
 @instruction
+def spread(_: Any, number: Any) -> Any:
+    """Return a vector whose numbers are all equal."""
+
+    def codegen(context: Any, builder: Any, call: Any, arguments: Any) -> Any:
+        return everywhere(builder, *arguments)
+
+    return VECTOR(number), codegen
+
+
+@instruction
+def multiply_add(_: Any, x: Any, y: Any, z: Any) -> Any:
+    """Return x y + z in one instruction, for vectors. It says which of two products is the one that is contracted."""
+
+    def codegen(context: Any, builder: Any, call: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(LLVM_VECTOR, [LLVM_VECTOR] * 3)
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32"), arguments)
+
+    return VECTOR(x, y, z), codegen
+
+
+@instruction
 def power_of_two(_: Any, t: Any) -> Any:
     """Return 2^k, where the lowest bits of the vector t hold k + 127. They become the exponent of a number."""
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from suite import kernels
 from suite.architectures import Cell
 from suite.architectures.orthogonal_rnn import OrthogonalRNN
+from suite.architectures.slstm import SLSTM
 from suite.architectures.tcn import TCN
 from suite.model.sequence_model import SequenceModel
 from suite.options import option_types
@@ -90,6 +91,14 @@ def definition(cell: Cell[Any], inputs: Tensor, state: Any = None) -> Any:
     return Cell.forward(cell, inputs, state)
 
 
+def some_state(cell: Cell[Any], batch: int) -> list[Tensor]:
+    """A state that is not the initial one."""
+    if isinstance(cell, SLSTM):  # Its counts n are positive.
+        with torch.no_grad():
+            return leaves(definition(cell, torch.randn(batch, 3, cell.input_size))[1])
+    return [torch.randn_like(leaf) * 0.5 for leaf in leaves(cell.initial_state(batch))]
+
+
 def results(
     cell: Cell[Any], run: Any, inputs: Tensor, state: list[Tensor], *, through: str = "both"
 ) -> list[Tensor | None]:
@@ -120,7 +129,7 @@ def assert_same(ours: list[Tensor | None], theirs: list[Tensor | None], toleranc
 def compare(make: Any, batch: int, time: int, input_size: int, hidden: int, **options: Any) -> None:
     cell = new_cell(make, input_size, hidden)
     inputs = torch.randn(batch, time, input_size)
-    state = [torch.randn_like(leaf) * 0.5 for leaf in leaves(cell.initial_state(batch))]
+    state = some_state(cell, batch)
     ours = results(cell, cell, inputs, state, **options)
     theirs = results(cell, partial(definition, cell), inputs, state, **options)
     assert_same(ours, theirs, tolerance(make))
@@ -135,7 +144,7 @@ def test_as_the_definition_over_a_thousand_steps(make: Any) -> None:
             if name in RECURRENT:
                 parameter.mul_(0.5)
     inputs = torch.randn(3, 300 if isinstance(cell, TCN) else 1000, 3)  # A TCN sees the last 253.
-    state = [torch.randn_like(leaf) * 0.5 for leaf in leaves(cell.initial_state(3))]
+    state = some_state(cell, 3)
     ours = results(cell, cell, inputs, state)
     theirs = results(cell, partial(definition, cell), inputs, state)
     assert_same(ours, theirs, max(ADDED_UP, tolerance(make)))
@@ -146,7 +155,7 @@ def test_as_the_definition_from_states_all_along_a_thousand_steps(make: Any) -> 
     """Every 20 steps both start anew from the same state, which may be one that chaos has reached."""
     cell = new_cell(make, 3, 24)
     parts = torch.randn(2, 1000, 3).split(20, dim=1)
-    state = like(cell.initial_state(1), [torch.randn_like(leaf) * 0.5 for leaf in leaves(cell.initial_state(2))])
+    state = like(cell.initial_state(1), some_state(cell, 2))
     starts = []
     with torch.no_grad():
         for part in parts:
@@ -209,7 +218,7 @@ def test_cut_in_two(make: Any) -> None:
         return torch.cat([first, second], dim=1), state
 
     inputs = torch.randn(4, 20, 3)
-    state = [torch.randn_like(leaf) for leaf in leaves(cell.initial_state(4))]
+    state = some_state(cell, 4)
     theirs = results(cell, partial(definition, cell), inputs, state)
     assert_same(results(cell, in_two, inputs, state), theirs, tolerance(make))
 
@@ -320,7 +329,7 @@ def test_switched_off(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_recurrence_of_the_suite_is_fused() -> None:
-    for name in ("gru", "indrnn", "lstm", "lstm_coupled", "lstm_peephole", "orthogonal_rnn", "rnn", "tcn"):
+    for name in ("gru", "indrnn", "lem", "lstm", "lstm_coupled", "lstm_peephole", "mamba", "orthogonal_rnn", "rnn", "slstm", "tcn"):
         assert kernels.path(architectures.get(name)(3, 8)) == "fused"
     for name in ("mlp", *WITHOUT_KERNEL):
         assert kernels.path(architectures.get(name)(3, 8)) == "definition"
@@ -392,7 +401,7 @@ import hashlib, torch
 from suite.model.sequence_model import build_model
 torch.set_num_threads(1)
 digest = hashlib.sha256()
-for name in ("rnn", "lstm", "lstm_coupled", "lstm_peephole", "gru", "indrnn", "orthogonal_rnn", "tcn"):
+for name in ("rnn", "lstm", "lstm_coupled", "lstm_peephole", "gru", "indrnn", "orthogonal_rnn", "tcn", "mamba", "slstm", "lem"):
     model = build_model(name, {}, 3, 13, 2, depth=2, bidirectional=True, seed=1)
     optimiser = torch.optim.Adam(model.parameters(), 1e-2)
     inputs = torch.randn(5, 30, 3, generator=torch.Generator().manual_seed(2))
