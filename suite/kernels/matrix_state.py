@@ -8,7 +8,7 @@ ways, and it first computes the states of a segment of steps once more, with vec
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -263,8 +263,8 @@ class MatrixState(Function):
             else:
                 torch.mm(x[block].flatten(0, 1), W.t(), out=u[block].flatten(0, 1))
             q_k_v = convolution.forward(u[block], weights) if convolution and weights is not None else u[block]
-            parts = (_part(tensor, block) for tensor in (o, r, states, kept, q_k_v, alpha, beta))
-            _forward(*parts, room, len(q_k_v), *ctx.sizes)
+            parts, gates = _parts((o, r, states, kept), block), _parts((alpha, beta), block)
+            _forward(*parts, q_k_v, *gates, room, len(q_k_v), *ctx.sizes)
         ctx.save_for_backward(x, W, u, r, kept, alpha, beta, weights)
         ctx.set_materialize_grads(False)
         ctx.convolution, ctx.window = convolution, window
@@ -287,8 +287,8 @@ class MatrixState(Function):
         for block in _blocks(B, T):
             q_k_v = convolution.forward(u[block], weights) if convolution else u[block]
             d = q_k_v if convolution else du[block]
-            parts = (_part(tensor, block) for tensor in (dalpha, dbeta, d_states, do, r, kept, q_k_v, alpha, beta))
-            _backward(d, *parts, room, len(q_k_v), *ctx.sizes, ctx.needs_input_grad[3])
+            parts, gates = _parts((dalpha, dbeta, d_states, do, r, kept), block), _parts((alpha, beta), block)
+            _backward(d, *parts, q_k_v, *gates, room, len(q_k_v), *ctx.sizes, ctx.needs_input_grad[3])
             if convolution:
                 d = convolution.backward(d, u[block], weights, d_weights)
                 if d_window is not None:
@@ -308,9 +308,9 @@ def _blocks(batch: int, time: int) -> Iterator[slice]:
     return (slice(start, min(start + rows, batch)) for start in range(0, batch, rows))
 
 
-def _part(tensor: Tensor, block: slice) -> Tensor:
-    """Return the part of a tensor that belongs to a block of the batch. A constant belongs to all."""
-    return tensor[block] if tensor.dim() > 2 else tensor
+def _parts(tensors: Sequence[Tensor], block: slice) -> list[Tensor]:
+    """Return what belongs to a block of the batch. A constant, which has one dimension, belongs to all."""
+    return [tensor[block] if tensor.dim() > 1 else tensor for tensor in tensors]
 
 
 def matrix_state(
