@@ -25,7 +25,7 @@ from suite.kernels._math import ONE, ZERO
 from suite.kernels._transpose import transpose
 from suite.kernels._vector import LANES, load, load_part, numbers, spread, store, store_part, total
 
-SEGMENT = 16
+SEGMENT = 32
 """The forward pass keeps the state before every so manieth step."""
 EPSILON = np.float32(1e-6)
 """It is added to |q|² and |k|² in the delta rule."""
@@ -106,13 +106,16 @@ def _forward(  # type: ignore[no-untyped-def]
                     w = w - x[2 * P] * recalled
                     store_part(r, at + j, V - j, w)
                 # S_t = α_t S_{t−1} + β_t k_t r_tᵀ;  o_t = S_tᵀ q_t
-                w, answer, place = strength * w, spread(ZERO), state + j
-                for i in range(D):
+                w, answer, more, place = strength * w, spread(ZERO), spread(ZERO), state + j
+                for i in range(0, D, 2):
                     new = x[2 * P + i] * load(S, place) + x[P + i] * w
                     store(S, place, new)
                     answer = answer + x[i] * new
-                    place += W
-                store_part(o, at + j, V - j, answer)
+                    new = x[2 * P + i + 1] * load(S, place + W) + x[P + i + 1] * w
+                    store(S, place + W, new)
+                    more = more + x[i + 1] * new
+                    place += 2 * W
+                store_part(o, at + j, V - j, answer + more)
 
 
 @compiled
@@ -122,13 +125,11 @@ def _backward(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Fill in the gradients. ``dS`` enters as that of the last states and ends as that of the first ones.
 
-    The gradient of log α_t is the sum over d_v of dS ⊙ S between the steps t − 1 and t, and this sum changes from step
-    to step by products of q, k and their gradients alone. ``dqkv`` may be ``qkv``.
+    ``dqkv`` may be ``qkv``. ``dalpha`` is the gradient of log α, which is α dα.
     """
     x, size, row = numbers(room), P * W, 4 * P + 3 * W
-    turned = row * SEGMENT
-    states, move = turned + size, size if delta else 0
-    inner = states + size * (SEGMENT + 1)
+    turned, past = row * SEGMENT, delta or with_alpha
+    states, move = turned + size, size if past else 0
     for n in range(B * H):
         h, d_state = n % H, n * size
         transpose(room, turned, P, dS, d_state, W, P, W)
@@ -151,18 +152,16 @@ def _backward(  # type: ignore[no-untyped-def]
                 strength = numbers(beta)[step * b_step + h * b_head]
                 for j in range(0, P, LANES):
                     k, a, dq, place = strength * load(room, at + P + j), load(room, at + 2 * P + j), spread(ZERO), before + j
-                    for c in range(V):
+                    more = spread(ZERO)
+                    for c in range(0, V, 2):
                         new = a * load(room, place) + x[r_at + c] * k
                         store(room, place + move, new)
                         dq = dq + x[g + c] * new
-                        place += P
-                    store(room, at + 3 * P + j, dq)
-            if with_alpha:
-                for j in range(0, P, LANES):
-                    sums = spread(ZERO)
-                    for c in range(j, j + V * P, P):
-                        sums = sums + load(room, turned + c) * load(room, states + count * move + c)
-                    store(room, inner + j, sums)
+                        new = a * load(room, place + P) + x[r_at + c + 1] * k
+                        store(room, place + P + move, new)
+                        more = more + x[g + c + 1] * new
+                        place += 2 * P
+                    store(room, at + 3 * P + j, dq + more)
             for t in range(count - 1, -1, -1):
                 step, at, before = start + t, t * row, states + t * move
                 r_at, g, dr = at + 4 * P, at + 4 * P + W, at + 4 * P + 2 * W
@@ -170,12 +169,16 @@ def _backward(  # type: ignore[no-untyped-def]
                 # o_t = S_tᵀ q_t;  S_t = α_t S_{t−1} + β_t k_t r_tᵀ;  r_t = v_t − α_t S_{t−1}ᵀ k_t
                 strength, along = numbers(beta)[b_at], spread(ZERO)
                 for j in range(0, V, LANES):
-                    up, dw, place = load(room, g + j), spread(ZERO), d_state + j
-                    for i in range(at, at + D):
+                    up, dw, more, place = load(room, g + j), spread(ZERO), spread(ZERO), d_state + j
+                    for i in range(at, at + D, 2):
                         d = load(dS, place) + x[i] * up
                         dw = dw + x[P + i] * d
                         store(dS, place, x[2 * P + i] * d)
-                        place += W
+                        d = load(dS, place + W) + x[i + 1] * up
+                        more = more + x[P + i + 1] * d
+                        store(dS, place + W, x[2 * P + i + 1] * d)
+                        place += 2 * W
+                    dw = dw + more
                     along = along + dw * load(room, r_at + j)
                     dw = strength * dw
                     store(room, dr + j, dw)
@@ -189,23 +192,33 @@ def _backward(  # type: ignore[no-untyped-def]
                 changes = spread(ZERO)
                 for j in range(0, P, LANES):
                     q, k, a = load(room, at + j), load(room, at + P + j), load(room, at + 2 * P + j)
-                    written, erased, place = spread(ZERO), spread(ZERO), turned + j
-                    for c in range(V):
-                        d = load(room, place) + x[g + c] * q
-                        written = written + x[r_at + c] * d
-                        if delta:
-                            erased = erased + x[dr + c] * load(room, place + before - turned)
-                            d = d - x[dr + c] * k
-                        store(room, place, a * d)
-                        place += P
-                    written, erased = strength * written, a * erased
-                    store(room, at + P + j, written - erased)
-                    if with_alpha:
-                        change = load(room, inner + j) + q * load(room, at + 3 * P + j) - k * (written + erased)
-                        store(room, inner + j, change)
-                        changes = changes + change
-                        if a_key:
-                            store_part(dalpha, a_at + j, D - j, change)
+                    written, erased, change, place = spread(ZERO), spread(ZERO), spread(ZERO), turned + j
+                    if past:
+                        for c in range(V):
+                            d = load(room, place) + x[g + c] * q
+                            written = written + x[r_at + c] * d
+                            s = load(room, place + before - turned)
+                            if delta:
+                                erased = erased + x[dr + c] * s
+                                d = d - x[dr + c] * k
+                            change = change + d * s
+                            store(room, place, a * d)
+                            place += P
+                    else:
+                        more = spread(ZERO)
+                        for c in range(0, V, 2):
+                            d = load(room, place) + x[g + c] * q
+                            written = written + x[r_at + c] * d
+                            store(room, place, a * d)
+                            d = load(room, place + P) + x[g + c + 1] * q
+                            more = more + x[r_at + c + 1] * d
+                            store(room, place + P, a * d)
+                            place += 2 * P
+                        written = written + more
+                    store(room, at + P + j, strength * written - a * erased)
+                    if a_key and with_alpha:
+                        store_part(dalpha, a_at + j, D - j, a * change)
+                    changes = changes + a * change
                 if with_alpha and not a_key:
                     numbers(dalpha)[a_at] = total(changes)
                 _write(dqkv, room + 4 * (at + 3 * P), qkv, step * R + h * D, D, delta)
@@ -283,7 +296,7 @@ class MatrixState(Function):
         dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         d_before, d_weights = x.new_empty(B, window, len(W)), None if weights is None else torch.zeros_like(weights)
         du = u if convolution else layout.gate_gradient(u)
-        room = x.new_zeros((4 * P + 3 * width) * SEGMENT + P * width * (SEGMENT + 2) + P)
+        room = x.new_zeros((4 * P + 3 * width) * SEGMENT + P * width * (SEGMENT + 2))
         for block in _blocks(B, T):
             q_k_v = convolution.forward(u[block], weights) if convolution else u[block]
             d = q_k_v if convolution else du[block]
@@ -304,7 +317,7 @@ class MatrixState(Function):
 
 def _blocks(batch: int, time: int) -> Iterator[slice]:
     """Yield parts of a batch of about 256 steps each."""
-    rows = max(1, 256 // time)
+    rows = max(1, 100000 // time)
     return (slice(start, min(start + rows, batch)) for start in range(0, batch, rows))
 
 
