@@ -27,19 +27,19 @@ def gather(window, uz, row, t, steps, first, past, P, K):  # type: ignore[no-unt
 
     A sequence begins at ``row`` in ``uz``, and the K − 1 steps before it at ``past`` in ``first``.
     """
-    for l in range(K - 1 + steps):
-        place = t - K + 1 + l
+    for m in range(K - 1 + steps):
+        place = t - K + 1 + m
         for j in range(0, P, LANES):
-            u = load(uz, (row + place) * 2 * P + j) if place >= 0 else load(first, past + (t + l) * P + j)
-            store(window, l * P + j, u)
+            u = load(uz, (row + place) * 2 * P + j) if place >= 0 else load(first, past + (t + m) * P + j)
+            store(window, m * P + j, u)
 
 
 @njit  # type: ignore[untyped-decorator]
-def convolved(window, w, b, l, j, P, K):  # type: ignore[no-untyped-def]
-    """Return Σ_k w_k ⊙ u_{t−K+1+k} + b of one vector of channels, at step ``l`` of a chunk."""
+def convolved(window, w, b, m, j, P, K):  # type: ignore[no-untyped-def]
+    """Return Σ_k w_k ⊙ u_{t−K+1+k} + b of one vector of channels, at step ``m`` of a chunk."""
     a = load(b, j)
     for k in range(K):
-        a = a + load(w, k * P + j) * load(window, (l + k) * P + j)
+        a = a + load(w, k * P + j) * load(window, (m + k) * P + j)
     return a
 
 
@@ -48,20 +48,20 @@ def prepare(notes, x, x_at, uz, s, row, W, b, j, steps, P, R, S):  # type: ignor
     """Note Δ_t = softplus(W r_t + b) with its slope, the gate and Δ_t ⊙ x_t of a chunk. The sum h_t C_t begins at 0."""
     r = numbers(s)
     # The loops are short, so that the processor works on several steps at once.
-    for l in range(steps):
+    for m in range(steps):
         a = load(b, j)
         for i in range(R):
-            a = a + load(W, i * P + j) * r[(row + l) * S + i]
-        store(notes, l * LANES + DELTA, a)
-        store(notes, l * LANES + READ, ZERO)
-    for l in range(steps):
-        note = l * LANES
+            a = a + load(W, i * P + j) * r[(row + m) * S + i]
+        store(notes, m * LANES + DELTA, a)
+        store(notes, m * LANES + READ, ZERO)
+    for m in range(steps):
+        note = m * LANES
         delta, slope = softplus(load(notes, note + DELTA))
         store(notes, note + DELTA, delta)
         store(notes, note + SLOPE, slope)
-        store(notes, note + WRITTEN, delta * load(x, x_at + l * P + j))
-    for l in range(steps):
-        store(notes, l * LANES + GATE, sigmoid(load(uz, (row + l) * 2 * P + P + j)))
+        store(notes, note + WRITTEN, delta * load(x, x_at + m * P + j))
+    for m in range(steps):
+        store(notes, m * LANES + GATE, sigmoid(load(uz, (row + m) * 2 * P + P + j)))
 
 
 @compiled_once
@@ -75,8 +75,8 @@ def selective_states(h, h_at, kept, kept_at, notes, A, A_at, s, B_at, S, steps, 
         store(kept, kept_at + i * LANES + LANES, two)
         prefetch(kept, kept_at + N * P + i * LANES)
         prefetch(kept, kept_at + N * P + i * LANES + LANES)
-        for l in range(steps):
-            note, at = l * LANES, B_at + l * S + i
+        for m in range(steps):
+            note, at = m * LANES, B_at + m * S + i
             # h_t = e^{Δ_t A} ⊙ h_{t−1} + (Δ_t ⊙ x_t) B_tᵀ
             delta, written = load(notes, note + DELTA), load(notes, note + WRITTEN)
             one = multiply_add(exp2_of_product(delta, one_exponent), one, written * of[at])
@@ -100,8 +100,8 @@ def selective_states_back(dh, dh_at, dA, sums, h, kept, kept_at, notes, A, A_at,
         prefetch(kept, kept_at - N * P + i * LANES + LANES)
         store(h, 0, one)
         store(h, LANES, two)
-        for l in range(steps):
-            note, at, step = l * LANES, B_at + l * S + i, 4 * l * LANES
+        for m in range(steps):
+            note, at, step = m * LANES, B_at + m * S + i, 4 * m * LANES
             # h_t = e^{Δ_t A} ⊙ h_{t−1} + (Δ_t ⊙ x_t) B_tᵀ
             delta, written = load(notes, note + DELTA), load(notes, note + WRITTEN)
             one_decay, two_decay = exp2_of_product(delta, one_exponent), exp2_of_product(delta, two_exponent)
@@ -114,9 +114,9 @@ def selective_states_back(dh, dh_at, dA, sums, h, kept, kept_at, notes, A, A_at,
             store(h, step + 5 * LANES, two)
         one_before, d_one_A = load(dh, dh_at + i * P), load(dA, A_at + i * P)
         two_before, d_two_A = load(dh, dh_at + i * P + P), load(dA, A_at + i * P + P)
-        for l in range(steps - 1, -1, -1):
-            note, at, step = l * LANES, B_at + l * S + i, 4 * l * LANES
-            dB = i * LINE + l * LANES
+        for m in range(steps - 1, -1, -1):
+            note, at, step = m * LANES, B_at + m * S + i, 4 * m * LANES
+            dB = i * LINE + m * LANES
             dC = dB + N * LINE
             # y_t = h_t C_t
             d_read, delta, written = load(notes, note + D_READ), load(notes, note + DELTA), load(notes, note + WRITTEN)

@@ -89,7 +89,12 @@ class _LEM(Function):
     def forward(ctx: Any, x: Tensor, y: Tensor, z: Tensor, V: Tensor, W: Tensor, b: Tensor, dt: float) -> Any:
         (B, T, size), H = x.shape, W.shape[1]
         P, X = layout.padded(H), size + 1
-        s, zs, a, longest = layout.rows(x, V, W, y, z), layout.history(z, T), x.new_empty(T, B, 4 * P), x.new_tensor([dt])
+        s, zs, a, longest = (
+            layout.rows(x, V, W, y, z),
+            layout.history(z, T),
+            x.new_empty(T, B, 4 * P),
+            x.new_tensor([dt]),
+        )
         VbW = layout.pack_forward(3, V[: 3 * H], b[: 3 * H], W[: 3 * H])
         Vb_y, W_y = layout.pack_forward(1, V[3 * H :], b[3 * H :]), layout.pack_forward(1, W[3 * H :])
         _forward(a, s, zs, longest, VbW, Vb_y, W_y, T, B, X, H, P)

@@ -20,7 +20,7 @@ BLOCK = 128
 
 
 @compiled
-def _forward(y, a, s, x, h, B, C, D, l, sequences, T, X, N, P, H, Q, wide, squashed):  # type: ignore[no-untyped-def]
+def _forward(y, a, s, x, h, B, C, D, lam, sequences, T, X, N, P, H, Q, wide, squashed):  # type: ignore[no-untyped-def]
     """Fill in the states ``s``, the outputs ``y`` = φ(a), and in ``a``, where φ is the GELU, its slopes φ′(a).
 
     A state has its ``P`` real parts beside its imaginary ones. ``wide`` says that D is a matrix.
@@ -36,7 +36,7 @@ def _forward(y, a, s, x, h, B, C, D, l, sequences, T, X, N, P, H, Q, wide, squas
                 prefetch(s, at + BLOCK * 2 * P + j)
                 prefetch(s, at + BLOCK * 2 * P + P + j)
                 # h_t = λ ⊙ h_{t−1} + B x_t
-                l_re, l_im = load(l, j), load(l, P + j)
+                l_re, l_im = load(lam, j), load(lam, P + j)
                 re, im = load(before, before_at + j), load(before, before_at + P + j)
                 store(s, at + j, l_re * re - l_im * im + load(s, at + j))
                 store(s, at + P + j, l_re * im + l_im * re + load(s, at + P + j))
@@ -61,7 +61,7 @@ def _forward(y, a, s, x, h, B, C, D, l, sequences, T, X, N, P, H, Q, wide, squas
 
 @compiled
 def _backward(
-    dx, dB, dC, dD, dl, dh, ds, da, a, s, x, h, B, C, D, l, dy,
+    dx, dB, dC, dD, dl, dh, ds, da, a, s, x, h, B, C, D, lam, dy,
     sequences, T, X, N, P, H, Q, wide, squashed, dy_step, dy_sequence, wants_dx,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Add to ``dB``, ``dC``, ``dD`` and ``dl``, and fill ``dx``. ``dh`` enters as the gradient of the last state and ends as that of the first.
@@ -92,7 +92,7 @@ def _backward(
             before, before_at = (h, d) if m == n * T else (s, (m - 1) * 2 * P)
             for j in range(0, P, LANES):
                 # h_t = λ ⊙ h_{t−1} + B x_t
-                l_re, l_im = load(l, j), load(l, P + j)
+                l_re, l_im = load(lam, j), load(lam, P + j)
                 re, im = load(before, before_at + j), load(before, before_at + P + j)
                 d_re, d_im = load(dh, d + j) + load(ds, at + j), load(dh, d + P + j) + load(ds, at + P + j)
                 store(ds, at + j, d_re)
@@ -129,19 +129,23 @@ class _LRU(Function):
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         (batch, T, X), N, H, wide = x.shape, len(nu), len(C), D.dim() > 1
         P, Q = layout.padded(N), layout.padded(H)
-        l, scaled_B, real_C = x.new_zeros(2, P), x.new_zeros(2, P, X), x.new_zeros(H, 2, P)
+        lam, scaled_B, real_C = x.new_zeros(2, P), x.new_zeros(2, P, X), x.new_zeros(H, 2, P)
         # λ = exp(−e^ν + i e^θ)
         size, phase = torch.exp(-nu.exp()), theta.exp()
-        torch.mul(size, phase.cos(), out=l[0, :N])
-        torch.mul(size, phase.sin(), out=l[1, :N])
+        torch.mul(size, phase.cos(), out=lam[0, :N])
+        torch.mul(size, phase.sin(), out=lam[1, :N])
         # e^γ ⊙ B, and the matrix Re C, −Im C that maps the parts of h to Re(C h)
         torch.mul(gamma.exp().unsqueeze(1), B.view(2, N, X), out=scaled_B[:, :N])
         real_C[:, 0, :N], real_C[:, 1, :N] = C[:, :N], -C[:, N:]
         x, s, a = x.contiguous(), x.new_empty(batch, T, 2, P), x.new_empty(batch, T, Q)
         y, first, D = torch.empty_like(a) if squashed else a, _padded(h.transpose(1, 2), P), D.contiguous()
-        of_B, of_C, of_D = scaled_B.permute(2, 0, 1).contiguous(), _padded(real_C.permute(1, 2, 0), Q), _padded(D.t(), Q)
-        _forward(y, a, s, x, first, of_B, of_C, of_D, l, batch, T, X, N, P, H, Q, wide, squashed)
-        ctx.save_for_backward(a if squashed else x, s, x, first, nu, theta, l, gamma, scaled_B, real_C, D)
+        of_B, of_C, of_D = (
+            scaled_B.permute(2, 0, 1).contiguous(),
+            _padded(real_C.permute(1, 2, 0), Q),
+            _padded(D.t(), Q),
+        )
+        _forward(y, a, s, x, first, of_B, of_C, of_D, lam, batch, T, X, N, P, H, Q, wide, squashed)
+        ctx.save_for_backward(a if squashed else x, s, x, first, nu, theta, lam, gamma, scaled_B, real_C, D)
         ctx.set_materialize_grads(False)
         ctx.squashed = squashed
         return y[:, :, :H], s[:, -1, :, :N].transpose(1, 2).contiguous()
@@ -149,20 +153,20 @@ class _LRU(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor | None, d_last: Tensor | None) -> tuple[Tensor | None, ...]:
-        a, s, x, h, nu, theta, l, gamma, B, C, D = ctx.saved_tensors
+        a, s, x, h, nu, theta, lam, gamma, B, C, D = ctx.saved_tensors
         (batch, T, X), N, P, H, wide = x.shape, len(nu), h.shape[2], len(C), D.dim() > 1
         Q = layout.padded(H)
         dy, step, sequence = layout.output_gradient(dy, H, x)
         dh = torch.zeros_like(h) if d_last is None else _padded(d_last.transpose(1, 2), P)
         dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         D = D if wide else _padded(D, Q)
-        dB, dC, dD, dl = torch.zeros_like(B), torch.zeros_like(C), torch.zeros_like(D), torch.zeros_like(l)
+        dB, dC, dD, dl = torch.zeros_like(B), torch.zeros_like(C), torch.zeros_like(D), torch.zeros_like(lam)
         ds, da = x.new_empty(BLOCK, 2 * P), x.new_empty(BLOCK, Q)
         _backward(
-            x if dx is None else dx, dB, dC, dD, dl, dh, ds, da, a, s, x, h, B, C, D, l, dy,
+            x if dx is None else dx, dB, dC, dD, dl, dh, ds, da, a, s, x, h, B, C, D, lam, dy,
             batch, T, X, N, P, H, Q, wide, ctx.squashed, step, sequence, dx is not None,
         )  # fmt: skip
-        dB, B, dC, (l_re, l_im), (d_re, d_im) = dB[:, :N], B[:, :N], dC[:, :, :N], l[:, :N], dl[:, :N]
+        dB, B, dC, (l_re, l_im), (d_re, d_im) = dB[:, :N], B[:, :N], dC[:, :, :N], lam[:, :N], dl[:, :N]
         d_nu = -nu.exp() * (d_re * l_re + d_im * l_im)
         d_theta = theta.exp() * (d_im * l_re - d_re * l_im)
         d_gamma, dB = (dB * B).sum((0, 2)), (gamma.exp().unsqueeze(1) * dB).flatten(0, 1)
@@ -178,7 +182,15 @@ def _padded(tensor: Tensor, size: int) -> Tensor:
 
 
 def lru(
-    inputs: Tensor, h: Tensor, nu: Tensor, theta: Tensor, gamma: Tensor, B: Tensor, C: Tensor, D: Tensor, activation: str
+    inputs: Tensor,
+    h: Tensor,
+    nu: Tensor,
+    theta: Tensor,
+    gamma: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    activation: str,
 ) -> tuple[Tensor, Tensor]:
     """Compute ``LRU.forward``: inputs ``[batch, time, input]`` → outputs ``[batch, time, hidden]``, h."""
     layout.check_sizes(inputs, B.shape[1], [h], len(nu), 2)

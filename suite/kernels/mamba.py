@@ -15,8 +15,23 @@ from suite.kernels import _layout as layout
 from suite.kernels._compiled import compiled
 from suite.kernels._math import LN_2, LOG2_E, ONE, ZERO, copy_row, sigmoid
 from suite.kernels._product import outer_product, pack, product
-from suite.kernels._selective import D_EXPONENT, D_READ, D_WRITTEN, DELTA, GATE, LINE, NOTES, READ, SLOPE, STEPS
-from suite.kernels._selective import convolved, gather, prepare, selective_states, selective_states_back
+from suite.kernels._selective import (
+    D_EXPONENT,
+    D_READ,
+    D_WRITTEN,
+    DELTA,
+    GATE,
+    LINE,
+    NOTES,
+    READ,
+    SLOPE,
+    STEPS,
+    convolved,
+    gather,
+    prepare,
+    selective_states,
+    selective_states_back,
+)
 from suite.kernels._vector import LANES, load, numbers, prefetch, spread, store, total
 
 SPAN = 4 * STEPS
@@ -32,7 +47,7 @@ def _parameters(c, P, N, R, K):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _forward(y, uz, s, kept, last, work, inputs, first, w, W_in, W_x, B, T, I, E, P, N, R, S, K):  # type: ignore[no-untyped-def]
+def _forward(y, uz, s, kept, last, work, inputs, first, w, W_in, W_x, B, T, X, E, P, N, R, S, K):  # type: ignore[no-untyped-def]
     """Fill the outputs ``y``, the states ``last``, and ``uz``, ``s`` and ``kept`` for the backward pass.
 
     ``uz`` has the rows (u_t, z_t), ``s`` has (r_t, B_t, C_t), and ``w`` begins all parameters by channel, with A in
@@ -51,13 +66,13 @@ def _forward(y, uz, s, kept, last, work, inputs, first, w, W_in, W_x, B, T, I, E
             t, steps = chunk * STEPS, min(STEPS, T - chunk * STEPS)
             row = n * T + t
             # u_t = W_u i_t;  z_t = W_z i_t
-            product(uz, inputs, W_in, row * 2 * P, 2 * P, row * I, I, steps, I, 2 * P, 0)
+            product(uz, inputs, W_in, row * 2 * P, 2 * P, row * X, X, steps, X, 2 * P, 0)
             gather(window, uz, n * T, t, steps, first, past, P, K)
-            for l in range(steps):
+            for m in range(steps):
                 for j in range(0, P, LANES):
                     # x_t = silu(Σ_k w_k ⊙ u_{t−K+1+k} + b)
-                    a = convolved(window, w, b, l, j, P, K)
-                    store(x, l * P + j, a * sigmoid(a))
+                    a = convolved(window, w, b, m, j, P, K)
+                    store(x, m * P + j, a * sigmoid(a))
             # r_t, B_t, C_t = W_x x_t
             product(s, x, W_x, row * S, S, 0, P, steps, E, S, 0)
             for j in range(0, P, LANES):
@@ -66,23 +81,23 @@ def _forward(y, uz, s, kept, last, work, inputs, first, w, W_in, W_x, B, T, I, E
                 selective_states(last, h + j, kept, kept_at, notes, A, j, s, row * S + R, S, steps, N, P)
                 is_whole = j + LANES <= E
                 to, to_at, to_step = (y, row * E + j, E) if is_whole else (part, 0, LANES)
-                for l in range(steps):
+                for m in range(steps):
                     # y_t = (h_t C_t + D ⊙ x_t) ⊙ silu(z_t)
-                    read = load(notes, l * LANES + READ) + load(D, j) * load(x, l * P + j)
-                    gate = load(uz, (row + l) * 2 * P + P + j) * load(notes, l * LANES + GATE)
-                    store(to, to_at + l * to_step, read * gate)
-                    prefetch(uz, (row + STEPS + l) * 2 * P + j)
-                    prefetch(uz, (row + STEPS + l) * 2 * P + P + j)
-                    prefetch(y, (row + STEPS + l) * E + j)
-                for l in range(0 if is_whole else steps):
-                    copy_row(y, (row + l) * E + j, part, l * LANES, E - j)
+                    read = load(notes, m * LANES + READ) + load(D, j) * load(x, m * P + j)
+                    gate = load(uz, (row + m) * 2 * P + P + j) * load(notes, m * LANES + GATE)
+                    store(to, to_at + m * to_step, read * gate)
+                    prefetch(uz, (row + STEPS + m) * 2 * P + j)
+                    prefetch(uz, (row + STEPS + m) * 2 * P + P + j)
+                    prefetch(y, (row + STEPS + m) * E + j)
+                for m in range(0 if is_whole else steps):
+                    copy_row(y, (row + m) * E + j, part, m * LANES, E - j)
         gather(last + past * NUMBER, uz, n * T, T, 0, first, past, P, K)
 
 
 @compiled
 def _backward(
     d_inputs, dW_in, dW_x, dw, d, work, dy, inputs, uz, s, kept, first, w, W_in, W_x,
-    wanted, B, T, I, E, P, N, R, S, Q, K,
+    wanted, B, T, X, E, P, N, R, S, Q, K,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Fill ``d_inputs`` if it is ``wanted``, and add to the next three, where dW_in is transposed.
 
@@ -108,39 +123,39 @@ def _backward(
             row, place = n * T + t, t % SPAN
             following = row - STEPS if chunk else (n + 1) * T + (chunks - 1) * STEPS
             gather(window, uz, n * T, t, steps, first, past, P, K)
-            for l in range(steps):
+            for m in range(steps):
                 for j in range(0, P, LANES):
                     # x_t = silu(a_t)
-                    a = convolved(window, w, b, l, j, P, K)
+                    a = convolved(window, w, b, m, j, P, K)
                     gate = sigmoid(a)
-                    store(x, (place + l) * P + j, a * gate)
-                    store(slope, l * P + j, gate * (ONE + a * (ONE - gate)))
+                    store(x, (place + m) * P + j, a * gate)
+                    store(slope, m * P + j, gate * (ONE + a * (ONE - gate)))
             for j in range(0, P, LANES):
                 prepare(notes, x, place * P, uz, s, row, W, b_dt, j, steps, P, R, S)
                 is_whole = j + LANES <= E
-                for l in range(0 if is_whole else steps):
-                    copy_row(part, l * LANES, dy, (row + l) * E + j, E - j)
+                for m in range(0 if is_whole else steps):
+                    copy_row(part, m * LANES, dy, (row + m) * E + j, E - j)
                 up, up_at, up_step = (dy, row * E + j, E) if is_whole else (part, 0, LANES)
-                for l in range(steps):
+                for m in range(steps):
                     # y_t = (h_t C_t + D ⊙ x_t) ⊙ silu(z_t)
-                    note, z = l * LANES, load(uz, (row + l) * 2 * P + P + j)
-                    prefetch(uz, (following + l) * 2 * P + j)
-                    prefetch(uz, (following + l) * 2 * P + P + j)
-                    prefetch(dy, (following + l) * E + j)
-                    store(notes, note + D_READ, load(up, up_at + l * up_step) * (z * load(notes, note + GATE)))
+                    note, z = m * LANES, load(uz, (row + m) * 2 * P + P + j)
+                    prefetch(uz, (following + m) * 2 * P + j)
+                    prefetch(uz, (following + m) * 2 * P + P + j)
+                    prefetch(dy, (following + m) * E + j)
+                    store(notes, note + D_READ, load(up, up_at + m * up_step) * (z * load(notes, note + GATE)))
                     store(notes, note + D_WRITTEN, ZERO)
                     store(notes, note + D_EXPONENT, ZERO)
                 kept_at, d_at = ((n * chunks + chunk) * P + j) * N, past + (K - 1) * P + j
                 selective_states_back(d, d_at, dA, sums, h, kept, kept_at, notes, A, j, s, row * S + R, S, steps, N, P)
                 skip, d_skip, d_bias = load(D, j), load(dD, j), load(db_dt, j)
-                for l in range(steps):
-                    note, at = l * LANES, (place + l) * P + j
+                for m in range(steps):
+                    note, at = m * LANES, (place + m) * P + j
                     # y_t = (h_t C_t + D ⊙ x_t) ⊙ silu(z_t)
-                    x_t, z, gate = load(x, at), load(uz, (row + l) * 2 * P + P + j), load(notes, note + GATE)
+                    x_t, z, gate = load(x, at), load(uz, (row + m) * 2 * P + P + j), load(notes, note + GATE)
                     d_read, d_written = load(notes, note + D_READ), load(notes, note + D_WRITTEN)
-                    d_silu = load(up, up_at + l * up_step) * (load(notes, note + READ) + skip * x_t)
-                    store(duz, (place + l) * 2 * P + P + j, d_silu * gate * (ONE + z * (ONE - gate)))
-                    store(dx, l * P + j, d_read * skip + d_written * load(notes, note + DELTA))
+                    d_silu = load(up, up_at + m * up_step) * (load(notes, note + READ) + skip * x_t)
+                    store(duz, (place + m) * 2 * P + P + j, d_silu * gate * (ONE + z * (ONE - gate)))
+                    store(dx, m * P + j, d_read * skip + d_written * load(notes, note + DELTA))
                     # Δ_t = softplus(W_Δ r_t + b_Δ)
                     d_a = (load(notes, note + D_EXPONENT) * LN_2 + d_written * x_t) * load(notes, note + SLOPE)
                     store(notes, note + D_EXPONENT, d_a)
@@ -149,16 +164,16 @@ def _backward(
                 store(db_dt, j, d_bias)
                 for i in range(R):
                     weight, d_weight = load(W, i * P + j), load(dW, i * P + j)
-                    for l in range(steps):
-                        d_a, at = load(notes, l * LANES + D_EXPONENT), (2 * N + i) * LINE + l * LANES
-                        d_weight = d_weight + d_a * s_of[(row + l) * S + i]
+                    for m in range(steps):
+                        d_a, at = load(notes, m * LANES + D_EXPONENT), (2 * N + i) * LINE + m * LANES
+                        d_weight = d_weight + d_a * s_of[(row + m) * S + i]
                         store(sums, at, load(sums, at) + d_a * weight)
                     store(dW, i * P + j, d_weight)
             for i in range(M):
                 column = R + i if i < 2 * N else i - 2 * N
-                for l in range(steps):
-                    ds_to[(place + l) * M + column] = total(load(sums, i * LINE + l * LANES))
-                    store(sums, i * LINE + l * LANES, ZERO)
+                for m in range(steps):
+                    ds_to[(place + m) * M + column] = total(load(sums, i * LINE + m * LANES))
+                    store(sums, i * LINE + m * LANES, ZERO)
             # r_t, B_t, C_t = W_x x_t
             product(dx, ds, W_x, 0, P, place * M, M, steps, M, P, 1)
             # x_t = silu(a_t), where the gradients of a_t of the K − 1 steps after the chunk are moved behind its own
@@ -169,18 +184,18 @@ def _backward(
             for j in range(0, P, LANES):
                 # a_t = Σ_k w_k ⊙ u_{t−K+1+k} + b
                 d_bias = load(db, j)
-                for l in range(steps):
-                    d_bias = d_bias + load(da, l * P + j)
-                    after = T - 1 - t - l  # The last K − 1 of u are in the last state, too.
+                for m in range(steps):
+                    d_bias = d_bias + load(da, m * P + j)
+                    after = T - 1 - t - m  # The last K − 1 of u are in the last state, too.
                     du = load(d, past + (K - 2 - after) * P + j) if after < K - 1 else spread(ZERO)
                     for k in range(K):
-                        du = du + load(w, k * P + j) * load(da, (l + K - 1 - k) * P + j)
-                    store(duz, (place + l) * 2 * P + j, du)
+                        du = du + load(w, k * P + j) * load(da, (m + K - 1 - k) * P + j)
+                    store(duz, (place + m) * 2 * P + j, du)
                 store(db, j, d_bias)
                 for k in range(K):
                     d_weight = load(dw, k * P + j)
-                    for l in range(steps):
-                        d_weight = d_weight + load(da, l * P + j) * load(window, (l + k) * P + j)
+                    for m in range(steps):
+                        d_weight = d_weight + load(da, m * P + j) * load(window, (m + k) * P + j)
                     store(dw, k * P + j, d_weight)
             # u_t = W_u i_t;  z_t = W_z i_t
             if wanted:
@@ -188,13 +203,13 @@ def _backward(
             if place == 0:
                 span = min(SPAN, T - t)
                 outer_product(dW_x, ds, x, 0, P, 0, M, 0, P, span, M, P)
-                outer_product(dW_in, inputs, duz, 0, 2 * P, row * I, I, 0, 2 * P, span, I, 2 * P)
-        for l in range(K - 2, -1, -1):
+                outer_product(dW_in, inputs, duz, 0, 2 * P, row * X, X, 0, 2 * P, span, X, 2 * P)
+        for m in range(K - 2, -1, -1):
             for j in range(0, P, LANES):
-                du = load(d, past + (l - T) * P + j) if l >= T else spread(ZERO)
-                for k in range(l + 1):
-                    du = du + load(w, k * P + j) * load(da, (l - k) * P + j)
-                store(d, past + l * P + j, du)
+                du = load(d, past + (m - T) * P + j) if m >= T else spread(ZERO)
+                for k in range(m + 1):
+                    du = du + load(w, k * P + j) * load(da, (m - k) * P + j)
+                store(d, past + m * P + j, du)
 
 
 class _Mamba(Function):
@@ -209,7 +224,7 @@ class _Mamba(Function):
         ctx: Any, inputs: Tensor, before: Tensor, h: Tensor, W_in: Tensor, w: Tensor, b: Tensor, W_x: Tensor,
         W: Tensor, b_dt: Tensor, A: Tensor, D: Tensor,
     ) -> tuple[Tensor, ...]:  # fmt: skip
-        (B, T, I), (E, N), R, K = inputs.shape, A.shape, W.shape[1], w.shape[1]
+        (B, T, X), (E, N), R, K = inputs.shape, A.shape, W.shape[1], w.shape[1]
         P, S = layout.padded(E), layout.padded(len(W_x))
         inputs, first = inputs.contiguous(), _by_channel(P, before, h)
         w = _by_channel(P, w, b[:, None], W, b_dt[:, None], A * LOG2_E, D[:, None])
@@ -217,7 +232,7 @@ class _Mamba(Function):
         y, last = inputs.new_empty(B, T, E), torch.empty_like(first)
         uz, s, kept = (inputs.new_empty(B, size) for size in (T * 2 * P, T * S, -(-T // STEPS) * N * P))
         work = inputs.new_empty((2 * STEPS + K - 1) * P + NOTES + LINE)
-        _forward(y, uz, s, kept, last, work, inputs, first, w, *packed, B, T, I, E, P, N, R, S, K)
+        _forward(y, uz, s, kept, last, work, inputs, first, w, *packed, B, T, X, E, P, N, R, S, K)
         ctx.save_for_backward(inputs, uz, s, kept, first, w, W_in, W_x)
         ctx.set_materialize_grads(False)
         ctx.sizes = E, N, R, K
@@ -228,8 +243,8 @@ class _Mamba(Function):
     @once_differentiable
     def backward(ctx: Any, dy: Tensor | None, d_before: Tensor | None, dh: Tensor | None) -> tuple[Any, ...]:
         inputs, uz, s, kept, first, w, W_in, W_x = ctx.saved_tensors
-        (B, T, I), (E, N, R, K), M, P = inputs.shape, ctx.sizes, len(W_x), w.shape[1]
-        S, Q, wanted = layout.padded(M), layout.padded(I), ctx.needs_input_grad[0]
+        (B, T, X), (E, N, R, K), M, P = inputs.shape, ctx.sizes, len(W_x), w.shape[1]
+        S, Q, wanted = layout.padded(M), layout.padded(X), ctx.needs_input_grad[0]
         dy = uz.new_zeros(B, T, E) if dy is None else dy.contiguous()
         if d_before is None and dh is None:
             d = torch.zeros_like(first)
@@ -238,18 +253,21 @@ class _Mamba(Function):
             d = _by_channel(P, *(uz.new_zeros(B, E, n) if part is None else part for part, n in given))
         W_in_packed, W_x_packed = uz.new_zeros(2 * P * Q if wanted else 0), uz.new_zeros(M * P)
         for half in range(2 if wanted else 0):
-            pack(W_in_packed, W_in, half * E * I, 2 * P, Q, half * P, 0, E, I, I, 1)
+            pack(W_in_packed, W_in, half * E * X, 2 * P, Q, half * P, 0, E, X, X, 1)
         pack(W_x_packed, W_x, 0, M, P, 0, 0, M, E, E, 1)
-        d_inputs, dW_in, dW_x = uz.new_empty(B, T, Q) if wanted else uz, uz.new_zeros(I, 2, P), uz.new_zeros(M, P)
-        dw, work = torch.zeros_like(w), uz.new_zeros((4 * STEPS + 3 * SPAN + 2 * K - 2) * P + NOTES + (M + 6) * LINE + M * SPAN)
+        d_inputs, dW_in, dW_x = uz.new_empty(B, T, Q) if wanted else uz, uz.new_zeros(X, 2, P), uz.new_zeros(M, P)
+        dw, work = (
+            torch.zeros_like(w),
+            uz.new_zeros((4 * STEPS + 3 * SPAN + 2 * K - 2) * P + NOTES + (M + 6) * LINE + M * SPAN),
+        )
         _backward(
             d_inputs, dW_in, dW_x, dw, d, work, dy, inputs, uz, s, kept, first, w, W_in_packed, W_x_packed,
-            wanted, B, T, I, E, P, N, R, S, Q, K,
+            wanted, B, T, X, E, P, N, R, S, Q, K,
         )  # fmt: skip
         dw, db, dW, db_dt, dA, dD = dw[:, :E].t().split([K, 1, R, 1, N, 1], dim=1)
         d_before, dh = d[..., :E].transpose(1, 2).split([K - 1, N], dim=2)
         return (
-            d_inputs[..., :I] if wanted else None, d_before, dh, dW_in[:, :, :E].flatten(1).t(), dw, db[:, 0],
+            d_inputs[..., :X] if wanted else None, d_before, dh, dW_in[:, :, :E].flatten(1).t(), dw, db[:, 0],
             dW_x[:, :E], dW, db_dt[:, 0], dA, dD[:, 0],
         )  # fmt: skip
 

@@ -151,7 +151,12 @@ def _backward(  # type: ignore[no-untyped-def]
                 # S_t = α_t S_{t−1} + β_t k_t r_tᵀ;  o_t = S_tᵀ q_t
                 strength = numbers(beta)[step * b_step + h * b_head]
                 for j in range(0, P, LANES):
-                    k, a, dq, place = strength * load(room, at + P + j), load(room, at + 2 * P + j), spread(ZERO), before + j
+                    k, a, dq, place = (
+                        strength * load(room, at + P + j),
+                        load(room, at + 2 * P + j),
+                        spread(ZERO),
+                        before + j,
+                    )
                     more = spread(ZERO)
                     for c in range(0, V, 2):
                         new = a * load(room, place) + x[r_at + c] * k

@@ -158,7 +158,9 @@ class _Minimal(Function):
         dx = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         dW, db, da = torch.zeros_like(W), W.new_zeros(gates, P), W.new_empty(BLOCK, gates * P)
         wanted = int(dx is not None)
-        _backward(x if dx is None else dx, dW, db, da, dh, a, x, y, h, W, dy, B, T, X, H, P, gates > 2, step, sequence, wanted)
+        _backward(
+            x if dx is None else dx, dW, db, da, dh, a, x, y, h, W, dy, B, T, X, H, P, gates > 2, step, sequence, wanted
+        )
         return dx, dh[:, :H], dW, db[:, :H].flatten()
 
 

@@ -61,7 +61,11 @@ class _RunningMaximum(Function):
     @once_differentiable
     def backward(ctx: Any, d_all: Tensor) -> tuple[Tensor, ...]:
         all_m, log_f, i = ctx.saved_tensors
-        d_log_f, di, dm = torch.empty_like(log_f), torch.empty_like(i), d_all.clone(memory_format=torch.contiguous_format)
+        d_log_f, di, dm = (
+            torch.empty_like(log_f),
+            torch.empty_like(i),
+            d_all.clone(memory_format=torch.contiguous_format),
+        )
         _backward(d_log_f, di, dm, all_m, log_f, i, *log_f.shape)
         return d_log_f, di, dm[:, 0]
 

@@ -16,7 +16,17 @@ from suite.kernels import _layout as layout
 from suite.kernels._compiled import compiled
 from suite.kernels._math import HALF, ONE, TWO, ZERO, exp, sigmoid
 from suite.kernels._product import matmul
-from suite.kernels._vector import LANES, load, load_part, numbers, prefetch, square_root, store, store_part, where_at_least
+from suite.kernels._vector import (
+    LANES,
+    load,
+    load_part,
+    numbers,
+    prefetch,
+    square_root,
+    store,
+    store_part,
+    where_at_least,
+)
 
 BLOCK = 128
 """The number of steps whose gates are computed, and used, while they are in the cache."""
@@ -118,7 +128,22 @@ def _backward(
         for head in range(heads):
             for gate in range(2):
                 of_a, of_G = gate * P + head * D, (gate * heads + head) * D * E
-                matmul(dG, of_G, E, da, of_a, 1, 2 * P, u, first * S + head * D, S, D, rows, E if heads == 1 and X else D, 1)
+                matmul(
+                    dG,
+                    of_G,
+                    E,
+                    da,
+                    of_a,
+                    1,
+                    2 * P,
+                    u,
+                    first * S + head * D,
+                    S,
+                    D,
+                    rows,
+                    E if heads == 1 and X else D,
+                    1,
+                )
                 if X or wants_dx:
                     matmul(du, head * D, P, da, of_a, 2 * P, 1, G, of_G, E, rows, D, E if heads == 1 else D, 1)
         if X:

@@ -124,7 +124,12 @@ def _forward(y, a, states, u, work, modes, D, H, B, T, N, P, given, squashed):  
                     for j in range(0, P, LANES):
                         # h ← p_l h
                         to, p_at = of + S + j, steps * 2 * P + j
-                        p_re, p_im, re, im = load(p, p_at), load(p, p_at + P), load(states, of + j), load(states, of + P + j)
+                        p_re, p_im, re, im = (
+                            load(p, p_at),
+                            load(p, p_at + P),
+                            load(states, of + j),
+                            load(states, of + P + j),
+                        )
                         store(states, to, load(states, to) + p_re * re - p_im * im)
                         store(states, to + P, load(states, to + P) + p_re * im + p_im * re)
         for m in range(0, M, LANES):

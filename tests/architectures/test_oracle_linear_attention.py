@@ -104,7 +104,9 @@ def test_the_first_decays_are_those_of_the_sources() -> None:
 
 @pytest.mark.parametrize(("heads", "accepted"), [(0, 1), (5, 5), (-1, 1)])
 def test_heads_that_do_not_divide_are_refused(heads: int, accepted: int) -> None:
-    with pytest.raises(ValueError, match=rf"heads must divide hidden_size; got heads = {heads} .* multiple of {accepted}$"):
+    with pytest.raises(
+        ValueError, match=rf"heads must divide hidden_size; got heads = {heads} .* multiple of {accepted}$"
+    ):
         LinearAttention(INPUT, 24, heads=heads)
 
 

@@ -34,9 +34,7 @@ def test_the_linear_cells_have_a_parallel_form() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 @pytest.mark.parametrize("make", [case for case in forms() if has_parallel_form(case.values[0])])
-def test_as_the_definition_with_all_gradients(
-    make: Any, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_as_the_definition_with_all_gradients(make: Any, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMSPAN_KERNELS", "parallel")
     for time in LENGTHS:
         cell: Cell[Any] = make(3, 4).to(dtype)
