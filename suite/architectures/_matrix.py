@@ -35,7 +35,7 @@ def head_size(hidden_size: int, heads: int) -> int:
 
 def by_head(tensor: Tensor, heads: int) -> Tensor:
     """Cut ``[…, heads·d]`` into ``[…, heads, d]``."""
-    return tensor.unflatten(-1, (heads, -1))
+    return torch.unflatten(tensor, -1, (heads, -1))
 
 
 def decayed(S: Tensor, log_alpha: Tensor | None) -> Tensor:

@@ -51,7 +51,7 @@ class LEM(Cell[tuple[Tensor, Tensor]]):
 
     def step(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         y, z = state
-        W_12z, W_y = self.W.split([3 * self.hidden_size, self.hidden_size])
+        W_12z, W_y = torch.split(self.W, [3 * self.hidden_size, self.hidden_size])
         one, two, to_z, to_y = linear(x, self.V, self.b).chunk(4, dim=-1)
         from_one, from_two, from_y = linear(y, W_12z).chunk(3, dim=-1)
         # Δ_t = Δt σ(W_1 y_{t−1} + V_1 x_t + b_1);  Δ̄_t = Δt σ(W_2 y_{t−1} + V_2 x_t + b_2)

@@ -26,18 +26,18 @@ class LRU(Cell[Tensor]):
     There are as many modes as hidden units, N = H = ``hidden_size``. λ, B, C and h are complex. They are kept as pairs
     of real numbers: B is ``[2N, input_size]`` with its real parts above the imaginary ones, and C is ``[H, 2N]`` with
     its real parts to the left. D ⊙ x_t takes the place of D x_t where the input is as wide as the output, as in a
-    residual block; this is the form of the source.
+    residual block, and this is the form of the source.
 
     φ is the GELU (``activation = "gelu"``) or the identity (``"none"``). The recurrence is linear in x, and without a
     nonlinearity a stack of such layers would be one linear map. The source puts GELU and a gated linear unit behind
     each. There is no matrix behind φ here, because the residual block's projection, or the decoder, is one.
 
     |λ|² is uniform in [``r_min``², ``r_max``²] at the start, so that λ is uniform on the ring, and the phase is uniform
-    in [0, ``max_phase``]. The form exp(−e^ν) keeps \\|λ\\| below 1 throughout. e^γ starts at √(1 − \\|λ\\|²), which gives
-    every mode of white noise the same variance, however slowly it forgets; γ is learnt. The elements of B have standard
-    deviation 1/√(2 input_size) in each part, so that B x has the size of x. Those of C have 1/√N in each part, as at the
-    source. D is standard normal where it is a vector, and 1/√input_size of that where it is a matrix. Weight decay does
-    not touch ν, θ and γ.
+    in [0, ``max_phase``]. The form exp(−e^ν) keeps |λ| below 1 throughout. e^γ starts at √(1 − |λ|²), which gives every
+    mode of white noise the same variance, however slowly it forgets, and γ is learnt. The elements of B have standard
+    deviation 1/√(2 input_size) in each part, so that B x has the size of x. Those of C have 1/√N in each part, as at
+    the source. D is standard normal where it is a vector, and 1/√input_size of that where it is a matrix. Weight decay
+    does not touch ν, θ and γ.
 
     State: h, ``[batch, hidden_size, 2]``, real and imaginary parts.
 
@@ -84,22 +84,22 @@ class LRU(Cell[Tensor]):
         # λ = exp(−e^ν + i e^θ)
         l_re, l_im = self._factors()
         # h_t = λ ⊙ h_{t−1} + e^γ ⊙ (B x_t)
-        b_re, b_im = linear(x, self._scaled_B()).chunk(2, dim=-1)
+        b_re, b_im = linear(x, self._scaled_b()).chunk(2, dim=-1)
         re, im = state.unbind(-1)
         re, im = l_re * re - l_im * im + b_re, l_re * im + l_im * re + b_im
         # y_t = φ(Re(C h_t) + D x_t)
-        return self._output(linear(torch.cat([re, im], dim=-1), self._real_C()), x), torch.stack([re, im], dim=-1)
+        return self._output(linear(torch.cat([re, im], dim=-1), self._real_c()), x), torch.stack([re, im], dim=-1)
 
     def _factors(self) -> Tensor:
         """Return the real and the imaginary parts of λ, ``[2, modes]``."""
         phase = self.theta.exp()
         return torch.exp(-self.nu.exp()) * torch.stack([phase.cos(), phase.sin()])
 
-    def _scaled_B(self) -> Tensor:
+    def _scaled_b(self) -> Tensor:
         """Return e^γ B, with the real parts above the imaginary ones."""
         return self.gamma.exp().repeat(2).unsqueeze(1) * self.B
 
-    def _real_C(self) -> Tensor:
+    def _real_c(self) -> Tensor:
         """Return [Re C, −Im C], which maps the parts of h side by side to Re(C h)."""
         C_re, C_im = self.C.chunk(2, dim=1)
         return torch.cat([C_re, -C_im], dim=1)
@@ -116,8 +116,8 @@ class LRU(Cell[Tensor]):
         if kernel is not None:
             return kernel(inputs, h, *parameters, self.activation)  # type: ignore[no-any-return]
         if kernels.parallel(inputs):
-            b = torch.complex(*linear(inputs, self._scaled_B()).chunk(2, dim=-1))
+            b = torch.complex(*linear(inputs, self._scaled_b()).chunk(2, dim=-1))
             states = kernels.diagonal_recurrence(torch.complex(*self._factors()), b, torch.complex(*h.unbind(-1)))
-            read = linear(torch.cat([states.real, states.imag], dim=-1), self._real_C())
+            read = linear(torch.cat([states.real, states.imag], dim=-1), self._real_c())
             return self._output(read, inputs), torch.view_as_real(states[:, -1])
         return super().forward(inputs, h)

@@ -94,7 +94,7 @@ class Mamba(Cell[tuple[Tensor, Tensor]]):
         window = torch.cat([before, u.unsqueeze(2)], dim=2)
         x = silu((window * self.W_conv).sum(dim=2) + self.b_conv)
         # r_t, B_t, C_t = W_x x_t
-        r, B, C = linear(x, self.W_x).split([self.rank, self.d_state, self.d_state], dim=-1)
+        r, B, C = torch.split(linear(x, self.W_x), [self.rank, self.d_state, self.d_state], dim=-1)
         # Δ_t = softplus(W_Δ r_t + b_Δ)
         delta = softplus(linear(r, self.W_dt, self.b_dt))
         # h_t = e^{Δ_t A} ⊙ h_{t−1} + (Δ_t ⊙ x_t) B_tᵀ
@@ -122,7 +122,7 @@ class Mamba(Cell[tuple[Tensor, Tensor]]):
         u = torch.cat([before.transpose(1, 2), u], dim=1)
         windows = u.unfold(1, self.conv, 1)  # [batch, time, E, conv]
         x = silu((windows * self.W_conv).sum(dim=3) + self.b_conv)
-        r, B, C = linear(x, self.W_x).split([self.rank, self.d_state, self.d_state], dim=-1)
+        r, B, C = torch.split(linear(x, self.W_x), [self.rank, self.d_state, self.d_state], dim=-1)
         delta = softplus(linear(r, self.W_dt, self.b_dt))
         y, h = selective_scan(delta, x, -self.A_log.exp(), B, C, h)
         return (y + self.D * x) * silu(z), (u[:, inputs.shape[1] :].transpose(1, 2), h)

@@ -32,8 +32,8 @@ class MinGRU(Cell[Tensor]):
     The elements of W are uniform in ±1/√input_size, as in torch's linear maps, because nothing but the input is added
     up. The biases start at 0, so that every gate is half open.
 
-    From a state that is not negative, all states are positive, because g is. The paper's parallel form needs that, since
-    it adds up logarithms. Neither `step` nor the forms here do, and so a given state may be any.
+    From a state that is not negative, all states are positive, because g is. The paper's parallel form needs that,
+    since it adds up logarithms. Neither `step` nor the forms here need it, and so a given state may be any.
 
     State: h, ``[batch, hidden_size]``, which is also the output. It starts at 0. The order of the gates in W and b is
     z, h.

@@ -80,7 +80,7 @@ class RGLRU(Cell[tuple[Tensor, Tensor]]):
         """Return a_t and √(1 − a_t²) ⊙ i_t ⊙ u_t for the inputs of a step, or of all steps."""
         u = x if self.W is None else linear(x, self.W)
         # r_t = σ(W_r u_t + b_r);  i_t = σ(W_i u_t + b_i)
-        by_head = u.unflatten(-1, (self.G.shape[1], -1))
+        by_head = torch.unflatten(u, -1, (self.G.shape[1], -1))
         products = torch.einsum("...hk,ghjk->...ghj", by_head, self.G).flatten(-2)
         r, i = sigmoid(products + self.b).unbind(-2)
         # log a_t = −8 softplus(Λ) ⊙ r_t

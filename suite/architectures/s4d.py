@@ -45,8 +45,8 @@ class S4D(Cell[Tensor]):
 
     State: h, ``[batch, hidden_size, d_state, 2]``, real and imaginary parts.
 
-    Source: Gu et al. 2022, On the parameterization and initialization of diagonal state space models (sections 3 and 4);
-    state-spaces/s4, models/s4/s4d.py.
+    Source: Gu et al. 2022, On the parameterization and initialization of diagonal state space models (sections 3 and
+    4); state-spaces/s4, models/s4/s4d.py.
     """
 
     family = "linear"
@@ -130,7 +130,7 @@ class S4D(Cell[Tensor]):
         u = inputs if self.W is None else linear(inputs, self.W)
         (batch, time, channels), (_, modes, _) = u.shape, self.C.shape
         chunks, steps = -(-time // CHUNK), (time - 1) % CHUNK + 1  # How many there are, and the steps of the last one.
-        parts = pad(u.transpose(1, 2), (0, chunks * CHUNK - time)).unflatten(2, (chunks, CHUNK))
+        parts = pad(u.transpose(1, 2), (0, chunks * CHUNK - time)).view(batch, channels, chunks, CHUNK)
         w = torch.complex(*self._discrete()[1].unbind(1))
         # p_t = Λ̄^t = e^{tΔΛ}
         L, dt = torch.complex(-self.log_decay.exp(), self.frequency), self.log_dt.exp().unsqueeze(1)
@@ -145,7 +145,7 @@ class S4D(Cell[Tensor]):
         h, before = torch.view_as_complex(h.contiguous()), []
         if chunks > 1:
             whole, sums = p[..., CHUNK].flatten(), added[:, :-1].flatten(2)
-            before = [kernels.diagonal_recurrence(whole, sums, h.flatten(1)).unflatten(2, (channels, modes))]
+            before = [kernels.diagonal_recurrence(whole, sums, h.flatten(1)).view(batch, -1, channels, modes)]
         starts = torch.cat([h.unsqueeze(1), *before], dim=1)
         # y_t = Σ_s K_{t−s} u_s + Re(Σ_n w_n p_{t+1} h_n) + D u_t
         read = torch.einsum("bchn,hnt->bhct", starts, w.unsqueeze(2) * p[..., 1:]).real

@@ -33,9 +33,9 @@ class SLSTM(Cell[State]):
     source takes ĩ_t only if n_{t−1} = 0 in the whole batch. Here each unit of each sequence decides by itself.
 
     The units are cut into ``heads`` of equal size, and U is block-diagonal, ``[4 · hidden, hidden / heads]``. One head,
-    the default, is a full matrix as in the LSTM, so that a comparison of the two changes the gates and nothing else. The
-    source has 4. The layer of the source has more around the cell, which is not here: a convolution before the input
-    and forget gates, and a group norm of the heads.
+    the default, is a full matrix as in the LSTM, so that a comparison of the two changes the gates and nothing else.
+    The source has 4. The layer of the source has more around the cell, which is not here: a convolution before the
+    input and forget gates, and a group norm of the heads.
 
     b_f rises evenly from 3 to 6 over the units of a head, which the source calls "small_init" and also uses in the
     mLSTM. (Its default falls from 5 to −7, so that the units of its first block mostly forget at once.) The other
@@ -93,5 +93,5 @@ class SLSTM(Cell[State]):
 
     def _mixed(self, h: Tensor) -> Tensor:
         """Return U h for all gates, ``[batch, 4 · hidden]``, head by head."""
-        by_head, size = h.unflatten(-1, (self.heads, -1)), self.hidden_size // self.heads
+        by_head, size = torch.unflatten(h, -1, (self.heads, -1)), self.hidden_size // self.heads
         return torch.einsum("bhk,ghjk->bghj", by_head, self.U.view(4, self.heads, size, size)).flatten(1)

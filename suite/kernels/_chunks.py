@@ -27,7 +27,9 @@ def selective_scan(delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor, h:
     # torch.func has no hooks for what a checkpoint computes again.
     again = torch.is_grad_enabled() and not torch._C._are_functorch_transforms_active()
     outputs = []
-    for parts in zip(*(tensor.split(CHUNK, dim=1) for tensor in (delta, x, B, C)), strict=True):
+    for first in range(0, x.shape[1], CHUNK):
+        now = slice(first, first + CHUNK)
+        parts = delta[:, now], x[:, now], B[:, now], C[:, now]
         if again:
             y, h = checkpoint(_chunk, *parts, A, h, use_reentrant=False, preserve_rng_state=False)
         else:

@@ -57,19 +57,19 @@ def _in_chunks(
     Sources: Yang et al. 2023, §4 (with decays); Yang et al. 2024, §3 (the delta rule).
     """
     (batch, time, _), (_, heads, d, d_v) = q_k_v.shape, S.shape
-    q, k, v = (part.unflatten(2, (heads, d)) for part in q_k_v.split(heads * d, dim=2))
+    q, k, v = (torch.unflatten(part, 2, (heads, d)) for part in q_k_v.chunk(3, dim=2))
     if delta:
         q, k = (part * torch.rsqrt(part.square().sum(dim=3, keepdim=True) + EPSILON) for part in (q, k))
     if d_v > d:
         v = pad(v, (0, 1), value=1.0)
-    decays = v.new_zeros(heads, 1) if log_alpha is None else log_alpha.unflatten(-1, (heads, -1))
+    decays = v.new_zeros(heads, 1) if log_alpha is None else torch.unflatten(log_alpha, -1, (heads, -1))
     decays = decays.expand(batch, time, heads, decays.shape[-1])
     strength = (v.new_ones(1) if beta is None else beta.unsqueeze(3)).expand(batch, time, heads, 1)
 
     size = max(1, min(CHUNK if decays.shape[3] == 1 else SMALL_CHUNK, time))
     # [batch, heads, chunks, steps of a chunk, …]; the steps that fill the last chunk write nothing and forget nothing
     q, k, v, decays, strength = (
-        pad(part, (0, 0, 0, 0, 0, -time % size)).unflatten(1, (-1, size)).permute(0, 3, 1, 2, 4)
+        torch.unflatten(pad(part, (0, 0, 0, 0, 0, -time % size)), 1, (-1, size)).permute(0, 3, 1, 2, 4)
         for part in (q, k, v, decays, strength)
     )
     log_G = decays.cumsum(dim=3)
@@ -82,7 +82,7 @@ def _in_chunks(
         system = strength * _weights(k, k, log_G).tril(-1)
         sides = torch.cat([w, strength * G * k], dim=4)
         solved = torch.linalg.solve_triangular(system, sides, upper=False, unitriangular=True)
-        w, recalled = solved.split([d_v, d], dim=4)
+        w, recalled = torch.split(solved, [d_v, d], dim=4)
 
     outputs = []
     for chunk in range(q.shape[2]):
@@ -152,6 +152,6 @@ def stabilised(
     states = torch.cat([C, n.unsqueeze(3)], dim=3)
     outputs, states = recurrence(x, W, states, log_f + m_before - m, torch.exp(i - m) / sqrt(d))
     # h_t = C_tᵀ q_t / (max(|n_t · q_t|, e^{−m_t}) + 1e-6)
-    above, inner = outputs.unflatten(2, (heads, d + 1)).split([d, 1], dim=3)
+    above, inner = torch.split(torch.unflatten(outputs, 2, (heads, d + 1)), [d, 1], dim=3)
     h = above / (torch.maximum(inner.abs(), torch.exp(-m).unsqueeze(3)) + EPSILON)
     return h.flatten(2), (states[..., :d], states[..., d], m[:, -1])

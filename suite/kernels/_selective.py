@@ -21,7 +21,7 @@ LINE = (STEPS + 1) * LANES  # One vector more than the steps, or all lines would
 DELTA, SLOPE, GATE, WRITTEN, READ, D_READ, D_WRITTEN, D_EXPONENT, NOTES = range(0, 9 * LINE, LINE)
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit
 def gather(window, uz, row, t, steps, first, past, P, K):  # type: ignore[no-untyped-def]
     """Put u of the K − 1 steps before t and of the ``steps`` from t on into the rows of ``window``.
 
@@ -34,7 +34,7 @@ def gather(window, uz, row, t, steps, first, past, P, K):  # type: ignore[no-unt
             store(window, m * P + j, u)
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit
 def convolved(window, w, b, m, j, P, K):  # type: ignore[no-untyped-def]
     """Return Σ_k w_k ⊙ u_{t−K+1+k} + b of one vector of channels, at step ``m`` of a chunk."""
     a = load(b, j)
@@ -43,7 +43,7 @@ def convolved(window, w, b, m, j, P, K):  # type: ignore[no-untyped-def]
     return a
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit
 def prepare(notes, x, x_at, uz, s, row, W, b, j, steps, P, R, S):  # type: ignore[no-untyped-def]
     """Note Δ_t = softplus(W r_t + b) with its slope, the gate and Δ_t ⊙ x_t of a chunk. The sum h_t C_t begins at 0."""
     r = numbers(s)

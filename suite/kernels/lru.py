@@ -60,13 +60,13 @@ def _forward(y, a, s, x, h, B, C, D, lam, sequences, T, X, N, P, H, Q, wide, squ
 
 
 @compiled
-def _backward(
+def _backward(  # type: ignore[no-untyped-def]
     dx, dB, dC, dD, dl, dh, ds, da, a, s, x, h, B, C, D, lam, dy,
     sequences, T, X, N, P, H, Q, wide, squashed, dy_step, dy_sequence, wants_dx,
-):  # type: ignore[no-untyped-def]  # fmt: skip
-    """Add to ``dB``, ``dC``, ``dD`` and ``dl``, and fill ``dx``. ``dh`` enters as the gradient of the last state and ends as that of the first.
+):  # fmt: skip
+    """Add to ``dB``, ``dC``, ``dD`` and ``dl``, and fill ``dx``. ``ds`` and ``da`` have room for a block.
 
-    ``ds`` and ``da`` have room for a block.
+    ``dh`` enters as the gradient of the last state and ends as that of the first.
     """
     M = sequences * T
     for first in range((M - 1) // BLOCK * BLOCK, -1, -BLOCK):

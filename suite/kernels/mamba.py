@@ -39,9 +39,9 @@ SPAN = 4 * STEPS
 NUMBER = 4  # the bytes of a number, in which addresses are moved
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit
 def _parameters(c, P, N, R, K):  # type: ignore[no-untyped-def]
-    """Return where b, W_Δ, b_Δ, A and D are in ``c``, whose rows are parameters by channel, and the first of which w."""
+    """Return where b, W_Δ, b_Δ, A and D are in ``c``, which holds the parameters by channel and begins with w."""
     row = P * NUMBER
     return c + K * row, c + (K + 1) * row, c + (K + 1 + R) * row, c + (K + 2 + R) * row, c + (K + 2 + R + N) * row
 
@@ -95,10 +95,10 @@ def _forward(y, uz, s, kept, last, work, inputs, first, w, W_in, W_x, B, T, X, E
 
 
 @compiled
-def _backward(
+def _backward(  # type: ignore[no-untyped-def]
     d_inputs, dW_in, dW_x, dw, d, work, dy, inputs, uz, s, kept, first, w, W_in, W_x,
     wanted, B, T, X, E, P, N, R, S, Q, K,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Fill ``d_inputs`` if it is ``wanted``, and add to the next three, where dW_in is transposed.
 
     ``d`` enters as the gradient of the last states and ends as that of the first, and ``work`` enters as zeros. ``Q``
@@ -227,7 +227,7 @@ class _Mamba(Function):
         (B, T, X), (E, N), R, K = inputs.shape, A.shape, W.shape[1], w.shape[1]
         P, S = layout.padded(E), layout.padded(len(W_x))
         inputs, first = inputs.contiguous(), _by_channel(P, before, h)
-        w = _by_channel(P, w, b[:, None], W, b_dt[:, None], A * LOG2_E, D[:, None])
+        w = _by_channel(P, w, b[:, None], W, b_dt[:, None], A * float(LOG2_E), D[:, None])
         packed = layout.pack_forward(2, W_in), layout.pack_forward(1, W_x)
         y, last = inputs.new_empty(B, T, E), torch.empty_like(first)
         uz, s, kept = (inputs.new_empty(B, size) for size in (T * 2 * P, T * S, -(-T // STEPS) * N * P))
@@ -236,7 +236,7 @@ class _Mamba(Function):
         ctx.save_for_backward(inputs, uz, s, kept, first, w, W_in, W_x)
         ctx.set_materialize_grads(False)
         ctx.sizes = E, N, R, K
-        before, h = last[..., :E].transpose(1, 2).split([K - 1, N], dim=2)
+        before, h = torch.split(last[..., :E].transpose(1, 2), [K - 1, N], dim=2)
         return y, before, h
 
     @staticmethod
@@ -264,8 +264,8 @@ class _Mamba(Function):
             d_inputs, dW_in, dW_x, dw, d, work, dy, inputs, uz, s, kept, first, w, W_in_packed, W_x_packed,
             wanted, B, T, X, E, P, N, R, S, Q, K,
         )  # fmt: skip
-        dw, db, dW, db_dt, dA, dD = dw[:, :E].t().split([K, 1, R, 1, N, 1], dim=1)
-        d_before, dh = d[..., :E].transpose(1, 2).split([K - 1, N], dim=2)
+        dw, db, dW, db_dt, dA, dD = torch.split(dw[:, :E].t(), [K, 1, R, 1, N, 1], dim=1)
+        d_before, dh = torch.split(d[..., :E].transpose(1, 2), [K - 1, N], dim=2)
         return (
             d_inputs[..., :X] if wanted else None, d_before, dh, dW_in[:, :, :E].flatten(1).t(), dw, db[:, 0],
             dW_x[:, :E], dW, db_dt[:, 0], dA, dD[:, 0],

@@ -2,8 +2,8 @@
 
 The state of a head is a matrix ``[d_k, d_v]`` of a few thousand bytes, so one head of one sequence after the other goes
 through all steps, and its state stays in the cache. Vectors run over d_v where a sum over d_k is wanted, and over d_k
-where a sum over d_v is, so no loop adds up the numbers of a vector. The backward pass therefore keeps its gradient dS both
-ways, and it first computes the states of a segment of steps once more, with vectors over d_k.
+where a sum over d_v is, so no loop adds up the numbers of a vector. The backward pass therefore keeps its gradient dS
+both ways, and it first computes the states of a segment of steps once more, with vectors over d_k.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EPSILON = np.float32(1e-6)
 """It is added to |q|² and |k|² in the delta rule."""
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit
 def _factor(of, at, size):  # type: ignore[no-untyped-def]
     """Return the factor that gives ``of[at : at + size]`` the length 1."""
     squares = spread(ZERO)
@@ -65,7 +65,7 @@ def _write(to, d, of, at, size, unit):  # type: ignore[no-untyped-def]
         store_part(to, at + j, size - j, gradient)
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit
 def _read_keys(room, at, qkv, alpha, step, h, H, D, P, R, a_step, a_head, a_key, delta):  # type: ignore[no-untyped-def]
     """Write q_t, k_t and α_t of a head one after the other into ``room``, each padded to P numbers."""
     decay = step * a_step + h * a_head

@@ -78,9 +78,9 @@ def _forward(y, a, x, h, W, b, B, T, X, P, lstm):  # type: ignore[no-untyped-def
 
 @compiled
 def _backward(dx, dW, db, da, dh, a, x, y, h, W, dy, B, T, X, H, P, lstm, dy_step, dy_sequence, wants_dx):  # type: ignore[no-untyped-def]
-    """Add to ``dW`` and ``db``, and fill ``dx``. ``dh`` enters as the gradient of the last state and ends as that of the first.
+    """Add to ``dW`` and ``db``, and fill ``dx``. ``da`` has room for the gates of a block.
 
-    ``da`` has room for the gates of a block.
+    ``dh`` enters as the gradient of the last state and ends as that of the first.
     """
     G, M = (3 * P if lstm else 2 * P), B * T
     for first in range((M - 1) // BLOCK * BLOCK, -1, -BLOCK):

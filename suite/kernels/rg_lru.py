@@ -80,10 +80,10 @@ def _forward(y, a, u, x, h, started, W, G, b, rate, B, T, X, S, P, D, E, heads):
 
 
 @compiled
-def _backward(
+def _backward(  # type: ignore[no-untyped-def]
     dx, dW, dG, db, d_rate, dh, da, du, y, a, u, x, h, started, W, G, rate, dy,
     B, T, X, S, H, P, D, E, heads, dy_step, dy_sequence, wants_dx,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Add to ``dW``, ``dG``, ``db`` and ``d_rate``, and fill ``dx``. ``da`` and ``du`` have room for a block.
 
     ``dh`` enters as the gradient of the last state and ends as that of the first.

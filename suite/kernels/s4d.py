@@ -35,7 +35,7 @@ BYTES = 4
 
 
 def _room_size(P: int, M: int) -> int:
-    """Return how many numbers `_room` divides: those of a group of channels, of one channel, and of one of its tables."""
+    """Return how many numbers `_room` divides: those of a group of channels, of a channel, and of its tables."""
     return 2 * LANES * M + (5 * CHUNK + 3) * 2 * P + 3 * (CHUNK + PANEL) + 2 * PANEL * PANEL
 
 
@@ -145,9 +145,9 @@ def _forward(y, a, states, u, work, modes, D, H, B, T, N, P, given, squashed):  
 
 
 @compiled
-def _backward(
+def _backward(  # type: ignore[no-untyped-def]
     dx, dW, d_modes, dD, dh, a, states, u, x, work, modes, D, W, dy, H, B, T, X, N, P, given, squashed, ended, wants_dx
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Fill ``d_modes`` and ``dD``, and add to ``dW`` and ``dx``, or fill ``dx`` if there is no W: ``X`` is 0.
 
     ``dh`` enters as the gradient of the last state, if it has one (``ended``), and ends as that of the first state if
@@ -295,7 +295,8 @@ class _S4D(Function):
         d_modes, dD, work = x.new_empty(H, 2, 2, P), torch.empty_like(D), x.new_empty(_room_size(P, B * T))
         _backward(
             x if dx is None else dx, x if dW is None else dW, d_modes, dD, dh, a, states, u, x, work, modes, D,
-            x if W is None else W, dy, H, B, T, 0 if W is None else X, N, P, ctx.given, ctx.squashed, ended, dx is not None,
+            x if W is None else W, dy, H, B, T, 0 if W is None else X, N, P, ctx.given, ctx.squashed, ended,
+            dx is not None,
         )  # fmt: skip
         gradients = [torch.empty_like(each) for each in parameters]
         discretise_backward(*gradients, d_modes, modes, *parameters, H, N, P)
@@ -312,7 +313,7 @@ def s4d(
     inputs: Tensor, h: Tensor | None, log_decay: Tensor, frequency: Tensor, log_dt: Tensor, C: Tensor, D: Tensor,
     W: Tensor | None, activation: str,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Compute ``S4D.forward``: inputs ``[batch, time, input]`` → outputs ``[batch, time, hidden]``, h. None is zeros."""
+    """Compute ``S4D.forward``: inputs ``[batch, time, input]`` → outputs ``[batch, time, hidden]``, h. None is 0."""
     layout.check_sizes(inputs, len(D) if W is None else W.shape[1], [] if h is None else [h], *C.shape)
     first = None if h is None or not (h.requires_grad or h.any()) else h
     squashed, parameters = activation == "gelu", (log_decay, frequency, log_dt, C)

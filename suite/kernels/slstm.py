@@ -25,12 +25,12 @@ NUMBER = 4  # the bytes of a number, in which addresses are moved
 GATES = 5  # i, f, z, o and the slope of log σ(f̃)
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit
 def _where_zero(x, then, otherwise):  # type: ignore[no-untyped-def]
     return where_at_least(ZERO, x, where_at_least(x, ZERO, then, otherwise), otherwise)
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit
 def _larger(x, y):  # type: ignore[no-untyped-def]
     """Return the larger of two numbers, and NaN if one is NaN."""
     return where_at_least(x, x, where_at_least(x, y, x, y), x)
@@ -106,7 +106,7 @@ def _backward(da, dh, dc, dn, dm, a, cs, ns, U, dy, T, B, heads, H, P, dy_step, 
                     d_f = (d_c * load(cs, before + j) + d_n * load(ns, before + j)) * f
                     store(dc, at + j, d_c * f)
                     store(dn, at + j, d_n * f)
-                    # m_t is ĩ_t where i_t = 1, and log σ(f̃_t) + m_{t−1} elsewhere; the gate that is 1 does not depend on it
+                    # m_t is ĩ_t where i_t = 1, and log σ(f̃_t) + m_{t−1} elsewhere. The gate that is 1 is a constant.
                     d_m = load(dm, at + j)
                     d_kept = where_at_least(i, ONE, d_f, d_m - d_i)
                     store(da, gates + j, where_at_least(i, ONE, d_m - d_f, d_i))
@@ -120,7 +120,7 @@ def _backward(da, dh, dc, dn, dm, a, cs, ns, U, dy, T, B, heads, H, P, dy_step, 
 
 
 class _SLSTM(Function):
-    """x ``[batch, time, input]``, h, c, n, m ``[batch, hidden]``, W, U, b → outputs ``[batch, time, hidden]``, h, c, n, m.
+    """x ``[batch, time, input]``, states ``[batch, hidden]``, W, U, b → outputs ``[batch, time, hidden]``, h, c, n, m.
 
     The backward pass needs 8 numbers per unit and step (i, f, z, o, the slope of log σ(f̃), c, n, h), and the inputs.
     """
@@ -149,41 +149,41 @@ class _SLSTM(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_outputs: Tensor | None, *d_states: Tensor | None) -> tuple[Any, ...]:
+    def backward(ctx: Any, d_outputs: Tensor | None, *d_last: Tensor | None) -> tuple[Any, ...]:
         a, s, cs, ns, W, U = ctx.saved_tensors
         (T, B, _), H, X = a.shape, U.shape[1], W.shape[1] + 1
         P, heads = layout.padded(H), len(U) // (4 * H)
         dy, step, sequence = layout.output_gradient(d_outputs, heads * H, a)
-        d_states = tuple(torch.zeros_like(cs[0]) if d is None else _padded(d, H, P) for d in d_states)
+        d_states = [torch.zeros_like(cs[0]) if d is None else _padded(d, H, P) for d in d_last]
         da, U_back = layout.gate_gradient(a), torch.cat([layout.pack_backward(4, U_k) for U_k in U.chunk(heads)])
         _backward(da, *d_states, a, cs, ns, U_back, dy, T, B, heads, H, P, step, sequence)
         da = da[:, :, : 4 * heads * P]
         dx = layout.input_gradient(da, W, 4 * heads) if ctx.needs_input_grad[0] else None
         dWb = layout.weight_gradient(da, s[:-1, :, :X], 4 * heads, H)
-        hs = s[:-1, :, X:].split(P, dim=2)
-        dU = [layout.weight_gradient(d, h[:, :, :H], 4, H) for d, h in zip(da.split(4 * P, dim=2), hs, strict=True)]
-        dW, db, dU = (_by_gate(d, heads) for d in (dWb[:, :-1], dWb[:, -1], torch.cat(dU)))
+        hs, das = s[:-1, :, X:].chunk(heads, dim=2), da.chunk(heads, dim=2)
+        dU = torch.cat([layout.weight_gradient(d, h[:, :, :H], 4, H) for d, h in zip(das, hs, strict=True)])
+        dW, db, dU = (_by_gate(d, heads) for d in (dWb[:, :-1], dWb[:, -1], dU))
         return dx, *(_units(d, H, P) for d in d_states), dW, dU, db
 
 
 def _padded(tensor: Tensor, size: int, padded: int) -> Tensor:
     """Copy ``[…, heads · size]`` as ``[…, heads · padded]``, with zeros behind the units of each head."""
-    return pad(tensor.unflatten(-1, (-1, size)), (0, padded - size)).flatten(-2).contiguous()
+    return pad(torch.unflatten(tensor, -1, (-1, size)), (0, padded - size)).flatten(-2).contiguous()
 
 
 def _units(tensor: Tensor, size: int, padded: int) -> Tensor:
     """Return ``[…, heads · size]`` of ``[…, heads · padded]``."""
-    return tensor.unflatten(-1, (-1, padded))[..., :size].flatten(-2)
+    return torch.unflatten(tensor, -1, (-1, padded))[..., :size].flatten(-2)
 
 
 def _by_head(tensor: Tensor, heads: int) -> Tensor:
     """Order the rows of a parameter by head and gate, which are ordered by gate and head."""
-    return tensor.unflatten(0, (4, heads, -1)).transpose(0, 1).flatten(0, 2)
+    return torch.unflatten(tensor, 0, (4, heads, -1)).transpose(0, 1).flatten(0, 2)
 
 
 def _by_gate(tensor: Tensor, heads: int) -> Tensor:
     """Order the rows of a gradient by gate and head, which are ordered by head and gate."""
-    return tensor.unflatten(0, (heads, 4, -1)).transpose(0, 1).flatten(0, 2)
+    return torch.unflatten(tensor, 0, (heads, 4, -1)).transpose(0, 1).flatten(0, 2)
 
 
 def slstm(

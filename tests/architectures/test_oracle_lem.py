@@ -41,7 +41,7 @@ def by_hand(cell: LEM, inputs: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Te
 
 
 def torchrecurrents(cell: Any, inputs: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    """The cell of torchrecurrent, called twice a step, because it calculates y_t from z_{t−1} where the paper has z_t."""
+    """The cell of torchrecurrent, called twice a step, because it computes y_t from z_{t−1} where the paper has z_t."""
     outputs = []
     for x in inputs.unbind(1):
         z = cell(x, (y, z))[1]

@@ -62,11 +62,11 @@ def test_the_real_part_is_doubled_because_each_mode_stands_for_a_pair() -> None:
     cell = S4D(CHANNELS, CHANNELS, d_state=MODES, activation="none").double()
     u = torch.randn(1, TIME, CHANNELS, dtype=torch.float64)
     L, dt = torch.complex(-cell.log_decay.exp(), cell.frequency), cell.log_dt.exp().unsqueeze(1)
-    l, C = torch.exp(dt * L), torch.view_as_complex(cell.C) * torch.expm1(dt * L) / L
-    l, C = torch.cat([l, l.conj()], dim=1), torch.cat([C, C.conj()], dim=1)
+    factor, C = torch.exp(dt * L), torch.view_as_complex(cell.C) * torch.expm1(dt * L) / L
+    factor, C = torch.cat([factor, factor.conj()], dim=1), torch.cat([C, C.conj()], dim=1)
     h, outputs = torch.zeros(CHANNELS, 2 * MODES, dtype=torch.complex128), []
     for u_t in u[0]:
-        h = l * h + u_t.unsqueeze(1)
+        h = factor * h + u_t.unsqueeze(1)
         outputs.append((C * h).sum(1) + cell.D * u_t)
     by_pairs = torch.stack(outputs)
     assert by_pairs.imag.abs().max() < 1e-12
@@ -86,7 +86,7 @@ def test_the_modes_begin_as_in_the_paper() -> None:
         assert_close(cell.frequency.detach(), imaginary.expand(CHANNELS, -1))
 
 
-def test_the_time_steps_are_uniform_in_their_logarithm_and_C_has_variance_one() -> None:
+def test_the_time_steps_are_uniform_in_their_logarithm_and_c_has_variance_one() -> None:
     cell = S4D(1, 20_000, d_state=1, dt_min=0.01, dt_max=0.2)
     logs = cell.log_dt.detach().double().numpy()
     low, high = torch.tensor([0.01, 0.2]).double().log().tolist()

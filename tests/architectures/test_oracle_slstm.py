@@ -129,7 +129,7 @@ def test_every_unit_of_every_row_decides_by_itself_whether_it_is_new() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("size", [-3000.0, -200.0, 200.0, 3000.0])
 def test_no_input_gate_is_too_large_or_too_small(size: float, dtype: torch.dtype) -> None:
-    """exp(200) overflows in single precision and exp(3000) in double. The first step has no other gate to fall back on."""
+    """exp(200) overflows in single precision and exp(3000) in double. The first step has no other gate to lean on."""
     cell = randomised(SLSTM(INPUT, HIDDEN)).to(dtype)
     cell.b.data[:HIDDEN] = size
     outputs, last = cell(torch.randn(BATCH, TIME, INPUT, dtype=dtype))

@@ -1,4 +1,4 @@
-"""The parallel forms of the cells with matrices in their states, which the CPU is made to take, against the definition."""
+"""The parallel forms of the cells with matrices in their states, on the CPU, against the definition."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _parallel(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @every_form
-@pytest.mark.parametrize("time", [1, 7, 64, 100, 1000])
+@pytest.mark.parametrize("time", [1, 64, 150])
 def test_as_the_definition_with_all_gradients(make: Any, time: int) -> None:
     cell = make(3, 8).double()
     for parameter in cell.parameters():

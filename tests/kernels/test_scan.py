@@ -12,10 +12,11 @@ from torch import Tensor
 from suite import kernels
 from suite.architectures import Cell
 from suite.kernels._scan import diagonal_scan
-from tests.helpers import leaves, with_leaves
+from tests.architectures.comparing import results
+from tests.helpers import leaves
 from tests.kernels.test_kernels import forms
 
-LENGTHS = (1, 7, 64, 1000)
+LENGTHS = {torch.float64: (1, 7, 64, 1000), torch.float32: (7, 100)}
 
 
 def has_parallel_form(make: Any) -> bool:
@@ -36,20 +37,12 @@ def test_the_linear_cells_have_a_parallel_form() -> None:
 @pytest.mark.parametrize("make", [case for case in forms() if has_parallel_form(case.values[0])])
 def test_as_the_definition_with_all_gradients(make: Any, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMSPAN_KERNELS", "parallel")
-    for time in LENGTHS:
+    for time in LENGTHS[dtype]:
         cell: Cell[Any] = make(3, 4).to(dtype)
-        inputs = torch.randn(2, time, 3, dtype=dtype, requires_grad=True)
-        state = [torch.randn_like(leaf).requires_grad_() for leaf in leaves(cell.initial_state(2))]
-        sources = [inputs, *state, *cell.parameters()]
-
-        def run(function: Any) -> list[Tensor]:
-            outputs, last = function(inputs, with_leaves(cell.initial_state(2), state))
-            results = [outputs, *leaves(last)]
-            generator = torch.Generator().manual_seed(1)
-            loss = sum((part * torch.randn(part.shape, generator=generator, dtype=dtype)).sum() for part in results)
-            return [*results, *torch.autograd.grad(loss, sources, materialize_grads=True)]  # type: ignore[arg-type]
-
-        for one, other in zip(run(cell), run(partial(Cell.forward, cell)), strict=True):
+        inputs = torch.randn(2, time, 3, dtype=dtype)
+        state = [torch.randn_like(leaf) for leaf in leaves(cell.initial_state(2))]
+        ours, theirs = (results(cell, run, inputs, state) for run in (cell, partial(Cell.forward, cell)))
+        for one, other in zip(ours, theirs, strict=True):
             error, largest = (one - other).abs().max().item(), other.abs().max().item()
             assert error <= (1e-9 if dtype == torch.float64 else 3e-4) * largest, time
 
