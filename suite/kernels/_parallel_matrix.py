@@ -72,10 +72,11 @@ def _in_chunks(
         torch.unflatten(pad(part, (0, 0, 0, 0, 0, -time % size)), 1, (-1, size)).permute(0, 3, 1, 2, 4)
         for part in (q, k, v, decays, strength)
     )
-    log_G = decays.cumsum(dim=3)
-    G, w = log_G.exp(), strength * v
+    # The sums are long where a memory is wiped out, and only their differences count: they have double precision.
+    log_G = decays.double().cumsum(dim=3)
+    G, w = log_G.to(q.dtype).exp(), strength * v
     among = _weights(q, k, log_G)
-    until_end = (k * (log_G[:, :, :, -1:] - log_G).exp()).transpose(3, 4)
+    until_end = (k * (log_G[:, :, :, -1:] - log_G).to(k.dtype).exp()).transpose(3, 4)
     from_start, at_end = q * G, G[:, :, :, -1].unsqueeze(4)
     if delta:
         # w_t + β_t Σ_{s<t} (G_t / G_s) (k_t · k_s) w_s = β_t v_t − β_t G_t S_0ᵀ k_t
@@ -102,19 +103,21 @@ def _weights(q: Tensor, k: Tensor, log_G: Tensor) -> Tensor:
     steps = q.shape[-2]
     later = torch.ones(steps, steps, dtype=torch.bool, device=q.device).triu(1)
     if log_G.shape[-1] == 1:
-        return (q @ k.mT) * (log_G - log_G.mT).masked_fill(later, -torch.inf).exp()
-    ratio = (log_G.unsqueeze(-2) - log_G.unsqueeze(-3)).masked_fill(later.unsqueeze(-1), -torch.inf).exp()
+        return (q @ k.mT) * (log_G - log_G.mT).to(q.dtype).masked_fill(later, -torch.inf).exp()
+    log_ratio = (log_G.unsqueeze(-2) - log_G.unsqueeze(-3)).to(q.dtype)
+    ratio = log_ratio.masked_fill(later.unsqueeze(-1), -torch.inf).exp()
     return torch.einsum("...td,...sd,...tsd->...ts", q, k, ratio)
 
 
 def _running_maximum(log_f: Tensor, i: Tensor, m: Tensor) -> Tensor:
     """Return m_t = max(log f_t + m_{t−1}, i_t) from the first m on, ``[batch, time + 1, heads]``.
 
-    With F_t = Σ_s log f_s it is F_t + max(m_0, max_s (i_s − F_s)). The sums are long, so they have double precision.
+    With F_t = Σ_s log f_s it is F_t + max(m_0, max_s (i_s − F_s)). The sums are long, so they have double precision,
+    and so has m, of which the gates are differences.
     """
     F = log_f.double().cumsum(dim=1)
     above = torch.cat([m.double().unsqueeze(1), i - F], dim=1).cummax(dim=1).values
-    return torch.cat([m.unsqueeze(1), (F + above[:, 1:]).to(m.dtype)], dim=1)
+    return torch.cat([m.double().unsqueeze(1), F + above[:, 1:]], dim=1)
 
 
 def stabilised(
@@ -149,9 +152,9 @@ def stabilised(
     all_m = running_maximum(log_f, i, m)
     m_before, m = all_m[:, :-1], all_m[:, 1:]
     # f_t = exp(log σ(f̃_t) + m_{t−1} − m_t),  i_t = exp(ĩ_t − m_t)
-    states = torch.cat([C, n.unsqueeze(3)], dim=3)
-    outputs, states = recurrence(x, W, states, log_f + m_before - m, torch.exp(i - m) / sqrt(d))
+    log_kept, written = (log_f + m_before - m).to(x.dtype), torch.exp(i - m).to(x.dtype)
+    outputs, states = recurrence(x, W, torch.cat([C, n.unsqueeze(3)], dim=3), log_kept, written / sqrt(d))
     # h_t = C_tᵀ q_t / (max(|n_t · q_t|, e^{−m_t}) + 1e-6)
     above, inner = torch.split(torch.unflatten(outputs, 2, (heads, d + 1)), [d, 1], dim=3)
-    h = above / (torch.maximum(inner.abs(), torch.exp(-m).unsqueeze(3)) + EPSILON)
-    return h.flatten(2), (states[..., :d], states[..., d], m[:, -1])
+    h = above / (torch.maximum(inner.abs(), torch.exp(-m).to(x.dtype).unsqueeze(3)) + EPSILON)
+    return h.flatten(2), (states[..., :d], states[..., d], m[:, -1].to(x.dtype))
