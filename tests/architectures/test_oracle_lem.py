@@ -88,14 +88,22 @@ def test_it_is_the_cell_of_torchrecurrent_with_the_new_z() -> None:
             "b": torch.cat([b_one + c_one, b_bar + c_bar, b_z + c_z, b_y + theirs.bias_ch.detach()]),
         }
     )
-    inputs, y, z = random(BATCH, TIME, INPUT).requires_grad_(), random(BATCH, HIDDEN), random(BATCH, HIDDEN)
+    inputs, y, z = (
+        random(*shape).requires_grad_() for shape in ((BATCH, TIME, INPUT), (BATCH, HIDDEN), (BATCH, HIDDEN))
+    )
     outputs, (_, last_z) = cell(inputs, (y, z))
-    expected = torchrecurrents(theirs, inputs, y, z)
-    assert_same(cell, (outputs, last_z), expected, ([inputs], [inputs]))
-    weights = random(*outputs.shape)
-    dV = torch.autograd.grad((outputs * weights).sum(), cell.V)[0].chunk(4)
-    theirs_dV = torch.autograd.grad((expected[0] * weights).sum(), theirs.weight_ih)[0].chunk(4)
-    for ours, other in zip((dV[1], dV[0], dV[2], dV[3]), theirs_dV, strict=True):
+    expected, expected_z = torchrecurrents(theirs, inputs, y, z)
+    weights, weights_z = random(*outputs.shape), random(*z.shape)
+    loss, their_loss = (
+        (a * weights).sum() + (b * weights_z).sum() for a, b in ((outputs, last_z), (expected, expected_z))
+    )
+    *found, dV, dW, db = torch.autograd.grad(loss, [inputs, y, z, cell.V, cell.W, cell.b])
+    their_parameters = theirs.weight_ih, theirs.weight_hh, theirs.weight_ch, theirs.bias_ih
+    *others, d_ih, d_hh, d_ch, d_bias = torch.autograd.grad(their_loss, [inputs, y, z, *their_parameters])
+    bar_first = torch.cat([d_hh, d_ch])
+    in_our_order = [torch.cat([d.chunk(4)[k] for k in (1, 0, 2, 3)]) for d in (d_ih, bar_first, d_bias)]
+    pairs = zip([outputs, last_z, *found, dV, dW, db], [expected, expected_z, *others, *in_our_order], strict=True)
+    for ours, other in pairs:
         assert_close(ours, other, **CLOSE)
 
 

@@ -165,7 +165,7 @@ def test_every_size_has_the_same_fused_form(options: dict[str, int], time: int) 
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize("time", [1, 7, 64, 100, 1000])
+@pytest.mark.parametrize("time", [1, 7, 64, 100])
 def test_chunks_give_what_the_definition_gives(time: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     cell = Mamba(3, 5, d_state=4).to(dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -34,11 +35,14 @@ def as_s5(cell: S4D) -> dict[str, Tensor]:
 @pytest.mark.parametrize("form", ["1", "0"], ids=["kernel", "definition"])
 @pytest.mark.parametrize("init", ["lin", "inv", "real"])
 def test_as_s5_with_all_gradients(init: Any, form: str, from_zero: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Theirs is in single precision throughout. Its states are ours times B̄."""
+    """Theirs is in single precision throughout, and its states are ours times B̄.
+
+    It takes Λ̄ − 1 as a difference, which loses digits if Δ is small, so Δ is not small here.
+    """
     monkeypatch.setenv("MEMSPAN_KERNELS", form)
     s5 = pytest.importorskip("s5", reason="s5-pytorch is not installed")
     theirs = s5.S5(CHANNELS, CHANNELS * MODES).seq
-    cell = S4D(CHANNELS, CHANNELS, d_state=MODES, init=init, activation="none")
+    cell = S4D(CHANNELS, CHANNELS, d_state=MODES, init=init, activation="none", dt_min=0.2, dt_max=1.0)
     x, up = torch.randn(BATCH, TIME, CHANNELS, requires_grad=True), torch.randn(BATCH, TIME, CHANNELS)
     h = torch.randn(BATCH, CHANNELS, MODES, 2, requires_grad=True)
 
@@ -71,6 +75,16 @@ def test_the_real_part_is_doubled_because_each_mode_stands_for_a_pair() -> None:
     by_pairs = torch.stack(outputs)
     assert by_pairs.imag.abs().max() < 1e-12
     assert_close(cell(u)[0][0], by_pairs.real)
+
+
+def test_a_short_time_step_costs_no_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Λ̄ − 1 is near 0 then, and Λ̄ near 1."""
+    cell = S4D(CHANNELS, CHANNELS, d_state=MODES, activation="none", dt_min=1e-5, dt_max=1e-4)
+    x = torch.randn(BATCH, TIME, CHANNELS)
+    exact = deepcopy(cell).double()(x.double())[0]
+    for form in ("1", "parallel", "0"):
+        monkeypatch.setenv("MEMSPAN_KERNELS", form)
+        assert_close(cell(x)[0].double(), exact, rtol=1e-5, atol=2e-6 * exact.abs().max().item())
 
 
 def test_the_modes_begin_as_in_the_paper() -> None:

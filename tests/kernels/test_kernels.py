@@ -329,19 +329,7 @@ def test_switched_off(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_recurrence_of_the_suite_is_fused() -> None:
-    for name in (
-        "gru",
-        "indrnn",
-        "lem",
-        "lstm",
-        "lstm_coupled",
-        "lstm_peephole",
-        "mamba",
-        "orthogonal_rnn",
-        "rnn",
-        "slstm",
-        "tcn",
-    ):
+    for name in {*architectures.names()} - {"mlp", *WITHOUT_KERNEL}:
         assert kernels.path(architectures.get(name)(3, 8)) == "fused"
     for name in ("mlp", *WITHOUT_KERNEL):
         assert kernels.path(architectures.get(name)(3, 8)) == "definition"
