@@ -57,7 +57,10 @@ class RGLRU(Cell[tuple[Tensor, Tensor]]):
     def __init__(self, input_size: int, hidden_size: int, *, heads: int = 1) -> None:
         super().__init__(input_size, hidden_size)
         if heads < 1 or hidden_size % heads:
-            raise ValueError(f"heads must divide hidden_size; got heads = {heads} and hidden_size = {hidden_size}")
+            raise ValueError(
+                f"heads must divide hidden_size; got heads = {heads} and hidden_size = {hidden_size}: "
+                f"choose a multiple of {max(heads, 1)}"
+            )
         self.W = None if input_size == hidden_size else weight(hidden_size, input_size, 1 / sqrt(input_size))
         width = hidden_size // heads
         self.G = nn.Parameter(torch.randn(2, heads, width, width) / sqrt(width))  # W_r, W_i

@@ -96,7 +96,7 @@ def test_the_matrices_have_the_sizes_of_the_source() -> None:
     assert_close(cell.B.std().item(), 200**-0.5, rtol=0.02, atol=0)
     assert_close(cell.C.std().item(), 400**-0.5, rtol=0.02, atol=0)
     assert_close(cell.D.std().item(), 100**-0.5, rtol=0.02, atol=0)
-    assert_close(LRU(4000, 4000).D.std().item(), 1.0, rtol=0.05, atol=0)
+    assert_close(LRU(1000, 1000).D.std().item(), 1.0, rtol=0.1, atol=0)
 
 
 @pytest.mark.parametrize("activation", ["gelu", "none"])
