@@ -21,7 +21,7 @@ from torch.nn.functional import linear
 
 from suite.kernels import _layout as layout
 from suite.kernels._compiled import compiled, compiled_once
-from suite.kernels._math import ONE, ZERO
+from suite.kernels._math import INFINITY, ONE, ZERO
 from suite.kernels._transpose import transpose
 from suite.kernels._vector import LANES, load, load_part, numbers, spread, store, store_part, total
 
@@ -33,12 +33,13 @@ EPSILON = np.float32(1e-6)
 
 @njit
 def _factor(of, at, size):  # type: ignore[no-untyped-def]
-    """Return the factor that gives ``of[at : at + size]`` the length 1."""
+    """Return the factor that gives ``of[at : at + size]`` the length 1, which is 0 if the squares overflow."""
     squares = spread(ZERO)
     for j in range(0, size, LANES):
         x = load_part(of, at + j, size - j)
         squares = squares + x * x
-    return ONE / np.sqrt(total(squares) + EPSILON)
+    square = total(squares) + EPSILON
+    return ZERO if square == INFINITY else ONE / np.sqrt(square)
 
 
 @compiled_once
@@ -243,7 +244,7 @@ class Convolution(Protocol):
 class MatrixState(Function):
     """x ``[batch, time, input]``, W ``[3·heads·d, input]``, S ``[batch, heads, d, d]``, … → outputs, S and a window.
 
-    The backward pass needs 3 numbers per unit and step (W x), every 16th state and the inputs, and the delta rule 1
+    The backward pass needs 3 numbers per unit and step (W x), every 32nd state and the inputs, and the delta rule 1
     number more (r). Both passes go through the batch in blocks whose q, k and v stay in the cache.
     """
 
@@ -321,8 +322,8 @@ class MatrixState(Function):
 
 
 def _blocks(batch: int, time: int) -> Iterator[slice]:
-    """Yield parts of a batch of about 256 steps each."""
-    rows = max(1, 100000 // time)
+    """Yield parts of a batch of about 1024 steps each."""
+    rows = max(1, 1024 // time)
     return (slice(start, min(start + rows, batch)) for start in range(0, batch, rows))
 
 

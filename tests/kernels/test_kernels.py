@@ -52,6 +52,12 @@ def forms() -> Iterator[Any]:
             )
 
 
+def long_forms() -> list[Any]:
+    """The forms that run over a thousand steps. LRU and S4D have the same recurrence with all of their options."""
+    one_each = {case.id.split("-")[0]: case for case in forms() if case.id.startswith(("lru-", "s4d-"))}
+    return [case for case in forms() if not case.id.startswith(("lru-", "s4d-"))] + [*one_each.values()]
+
+
 every_form = pytest.mark.parametrize("make", list(forms()))
 
 
@@ -73,7 +79,13 @@ def like(state: Any, values: list[Tensor]) -> Any:
 
 
 def new_cell(make: Any, input_size: int, hidden_size: int) -> Cell[Any]:
-    """A cell none of whose parameters is zero throughout, so that every gradient has something to get wrong."""
+    """A cell none of whose parameters is zero throughout, so that every gradient has something to get wrong.
+
+    Where the usual number of heads does not divide the hidden size, it has the largest smaller number that does.
+    """
+    usual = option_types(make.func).get("heads", (int, 1))[1]
+    if hidden_size % usual:
+        make = partial(make, heads=max(heads for heads in range(1, usual) if hidden_size % heads == 0))
     cell: Cell[Any] = make(input_size, hidden_size)
     for parameter in cell.parameters():
         if not parameter.detach().any():
@@ -135,7 +147,7 @@ def compare(make: Any, batch: int, time: int, input_size: int, hidden: int, **op
     assert_same(ours, theirs, tolerance(make))
 
 
-@every_form
+@pytest.mark.parametrize("make", long_forms())
 def test_as_the_definition_over_a_thousand_steps(make: Any) -> None:
     """The recurrent weights are halved, because some nets are chaotic otherwise: no two ways to round agree there."""
     cell = new_cell(make, 3, 24)
@@ -150,7 +162,7 @@ def test_as_the_definition_over_a_thousand_steps(make: Any) -> None:
     assert_same(ours, theirs, max(ADDED_UP, tolerance(make)))
 
 
-@every_form
+@pytest.mark.parametrize("make", long_forms())
 def test_as_the_definition_from_states_all_along_a_thousand_steps(make: Any) -> None:
     """Every 20 steps both start anew from the same state, which may be one that chaos has reached."""
     cell = new_cell(make, 3, 24)
@@ -226,7 +238,7 @@ def test_cut_in_two(make: Any) -> None:
 @every_form
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_depth_and_direction(make: Any, bidirectional: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = SequenceModel(make, 3, 10, 2, depth=2, bidirectional=bidirectional)
+    model = SequenceModel(make, 3, 12, 2, depth=2, bidirectional=bidirectional)
     inputs = torch.randn(4, 15, 3)
 
     def run() -> list[Tensor]:
@@ -257,15 +269,17 @@ def test_not_a_number_and_infinity_pass_through(make: Any, value: float) -> None
     cell = new_cell(make, 3, 13)
     inputs = torch.randn(4, 9, 3)
     inputs[1, 4, 2] = value
-    state = leaves(cell.initial_state(4))
+    # A new sLSTM does not read its first m, whose gradient is then 0 · NaN, or 0.
+    state = some_state(cell, 4) if isinstance(cell, SLSTM) else leaves(cell.initial_state(4))
     ours = results(cell, cell, inputs, state)
     theirs = results(cell, partial(definition, cell), inputs, state)
     for one, other in zip(ours, theirs, strict=True):
         if one is None or other is None:  # The leaf of a state that only says something.
             assert one is other
             continue
-        assert torch.equal(one.isnan(), other.isnan())
-        assert torch.equal(one.isinf(), other.isinf())
+        assert torch.equal(one.isfinite(), other.isfinite())
+        if cell.family != "matrix state":  # Theirs are products of inputs, which may be ∞ or ∞ − ∞ if 1e30 is in them.
+            assert torch.equal(one.isnan(), other.isnan())
         finite = other.isfinite() & one.isfinite()
         assert_same([one[finite]], [other[finite]], tolerance(make))
 
@@ -403,7 +417,7 @@ torch.set_num_threads(1)
 digest = hashlib.sha256()
 from suite.registry import architectures
 for name in sorted({*architectures.names()} - {"attention", "echo_state", "mlp"}):
-    model = build_model(name, {}, 3, 13, 2, depth=2, bidirectional=True, seed=1)
+    model = build_model(name, {}, 3, 12, 2, depth=2, bidirectional=True, seed=1)
     optimiser = torch.optim.Adam(model.parameters(), 1e-2)
     inputs = torch.randn(5, 30, 3, generator=torch.Generator().manual_seed(2))
     for _ in range(5):

@@ -14,7 +14,7 @@ from suite.architectures import Cell
 from suite.kernels._scan import diagonal_scan
 from tests.architectures.comparing import results
 from tests.helpers import leaves
-from tests.kernels.test_kernels import forms
+from tests.kernels.test_kernels import forms, long_forms
 
 LENGTHS = {torch.float64: (1, 7, 64, 1000), torch.float32: (7, 100)}
 
@@ -34,7 +34,7 @@ def test_the_linear_cells_have_a_parallel_form() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
-@pytest.mark.parametrize("make", [case for case in forms() if has_parallel_form(case.values[0])])
+@pytest.mark.parametrize("make", [case for case in long_forms() if has_parallel_form(case.values[0])])
 def test_as_the_definition_with_all_gradients(make: Any, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMSPAN_KERNELS", "parallel")
     for time in LENGTHS[dtype]:
