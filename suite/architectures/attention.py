@@ -29,10 +29,10 @@ class Attention(Cell[tuple[Tensor, Tensor]]):
     = w lets a step see the last w inputs alone, itself included, and 0 lets it see all.
 
     ``positions`` says how a step knows when a key was written. With ``"none"`` it only knows which steps came before.
-    ``"rope"`` turns each pair (2i, 2i + 1) of a key by the angle −(t − j) θ_i, where θ_i = 10000^(−2i/d), so that an
-    even d is needed. ``"alibi"`` subtracts m (t − j) from a_tj. Of n heads, where n is a power of 2, head number h has
-    m = 2^(−8h/n). Another n takes the slopes of the next lower power of 2, and then every second one of the next
-    higher.
+    ``"rope"`` turns each pair (2i, 2i + 1) of a key by the angle −(t − j) θ_i, where θ_i = 10000^(−2i/d); the last
+    number of an odd d has no partner and is not turned. ``"alibi"`` subtracts m (t − j) from a_tj. Of n heads, where n
+    is a power of 2, head number h has m = 2^(−8h/n). Another n takes the slopes of the next lower power of 2, and then
+    every second one of the next higher.
 
     There is no output matrix. The matrix P of the residual block is the W_o of the source, and in the plain block the
     decoder mixes the heads. The elements of W start uniform in ±1/√input, as in ``torch.nn.Linear``. From inputs of
@@ -45,7 +45,7 @@ class Attention(Cell[tuple[Tensor, Tensor]]):
     Sources: Vaswani et al. 2017, §3.2; Su et al. 2021, §3.2 (RoPE); Press, Smith & Lewis 2022, §3 (ALiBi).
 
     Raises:
-        ValueError: if the heads do not divide the hidden size, d is odd with RoPE, or an option is out of its range.
+        ValueError: if the heads do not divide the hidden size, d is 1 with RoPE, or an option is out of its range.
     """
 
     family = "attention"
@@ -67,10 +67,10 @@ class Attention(Cell[tuple[Tensor, Tensor]]):
                 f"heads must divide hidden_size; got heads = {heads} and hidden_size = {hidden_size}: "
                 f"choose a multiple of {max(heads, 1)}"
             )
-        if positions == "rope" and hidden_size // heads % 2:
+        if positions == "rope" and hidden_size == heads:
             raise ValueError(
-                f"positions = 'rope' turns pairs, so hidden_size / heads must be even; got {hidden_size} / {heads}: "
-                f"choose a multiple of {2 * heads}"
+                "positions = 'rope' turns pairs, so hidden_size / heads must be at least 2; "
+                f"got {hidden_size} / {heads}"
             )
         if window < 0:
             raise ValueError(f"window must be 0 (all inputs) or a number of inputs; got {window}")
@@ -143,11 +143,13 @@ class Attention(Cell[tuple[Tensor, Tensor]]):
 
     def _turned(self, tensor: Tensor, place: Tensor) -> Tensor:
         """Turn each pair of ``[…, steps, d]`` by the angle place · θ_i, where ``place`` is ``[steps]``."""
-        i = torch.arange(0, tensor.shape[-1], 2, device=tensor.device, dtype=torch.float64)
-        angle = place[:, None] * BASE ** (-i / tensor.shape[-1])  # In float64, so that no length loses a digit.
-        pairs = torch.view_as_complex(tensor.reshape(*tensor.shape[:-1], -1, 2))
-        turned = torch.view_as_real(pairs * torch.polar(torch.ones_like(angle), angle).to(pairs.dtype))
-        return turned.flatten(-2)
+        d = tensor.shape[-1]
+        i = torch.arange(0, d - 1, 2, device=tensor.device, dtype=torch.float64)
+        angle = place[:, None] * BASE ** (-i / d)  # In float64, so that no length loses a digit.
+        even = tensor[..., : d // 2 * 2].reshape(*tensor.shape[:-1], -1, 2)
+        pairs = torch.view_as_complex(even.contiguous())
+        turned = torch.view_as_real(pairs * torch.polar(torch.ones_like(angle), angle).to(pairs.dtype)).flatten(-2)
+        return torch.cat([turned, tensor[..., -1:]], dim=-1) if d % 2 else turned
 
     def _slopes(self, like: Tensor) -> Tensor:
         """Return the slopes m of ALiBi, ``[1, heads, 1, 1]``, with the batch first because torch is slow without."""

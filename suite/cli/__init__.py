@@ -8,14 +8,28 @@ from typing import Any
 
 import typer
 
-from suite.cli import claims, info, leaderboards, runs, timing
+from suite.cli import boards, claims, info, leaderboards, runs, timing
 from suite.cli._app import app, stderr
 from suite.errors import DamagedError, InputError, StoreError
 from suite.surroundings import failure_of_stdout, protect_streams
 
-__all__ = ["app", "claims", "info", "leaderboards", "main", "runs", "timing"]
+__all__ = ["app", "boards", "claims", "info", "leaderboards", "main", "runs", "timing"]
 
-ORDER = ("list", "run", "status", "leaderboard", "verify", "compare", "claims", "gradients", "ui", "speed", "doctor")
+ORDER = (
+    "list",
+    "run",
+    "status",
+    "leaderboard",
+    "verify",
+    "compare",
+    "add",
+    "merge",
+    "claims",
+    "gradients",
+    "ui",
+    "speed",
+    "doctor",
+)
 """The order of the commands in the help, which is the order in which a user needs them."""
 app.registered_commands.sort(key=lambda command: ORDER.index(command.name or getattr(command.callback, "__name__", "")))
 for command in app.registered_commands:  # The help shows the line breaks of a docstring, at any width of the terminal.

@@ -6,6 +6,8 @@ import json
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from suite.cli._app import app, console
@@ -15,6 +17,10 @@ from suite.cli._options import AsJson, Storage, TrackingUri
 @app.command()
 def speed(
     as_json: AsJson = False,
+    peers: Annotated[
+        bool,
+        typer.Option("--peers", help="Compare with what a user would install instead, too (the group `oracles`)."),
+    ] = False,
     overhead: Annotated[
         bool, typer.Option("--overhead", help="Compare a whole run with a bare training loop instead.")
     ] = False,
@@ -31,10 +37,11 @@ def speed(
         ),
     ] = None,
 ) -> None:
-    """Compare the speed of every architecture with that of torch's own cells.
+    """Compare the speed of every architecture with that of our LSTM, and of torch's own cells.
 
-    This times the forward and the backward pass on one thread. --overhead, --workers and --scheduler measure something
-    else instead. Only --scheduler takes --storage and --tracking-uri.
+    This times the forward and the backward pass on one thread: first that of the cells that torch has as well, at equal
+    hidden sizes, then that of all architectures, at equal numbers of parameters. --overhead, --workers and --scheduler
+    measure something else instead. Only --scheduler takes --storage and --tracking-uri.
     """
     if overhead:
         _overhead(repetitions or 5, as_json)
@@ -45,12 +52,25 @@ def speed(
     if scheduler:
         _scheduler(storage, tracking_uri, as_json)
         return
+    _cells(repetitions or 21, peers, as_json)
+
+
+def _cells(repetitions: int, peers: bool, as_json: bool) -> None:
     from suite.leaderboards.text.table_styles import terminal_table
     from suite.timing.cell_speed import speed_table
+    from suite.timing.equal_parameters import BATCH, INPUT_SIZE, PARAMETERS, TIME, equal_parameters_table
 
-    rows = speed_table(repetitions=repetitions or 21)
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task("", total=None)
+
+        def on_form(form: str, place: int, forms: int) -> None:
+            bars.update(bar, description=form, completed=place, total=forms)
+
+        equal = equal_parameters_table(repetitions, peers, on_form)
+        bars.reset(bar, description="at equal hidden sizes", total=None)
+        rows = speed_table(repetitions=repetitions)
     if as_json:
-        print(json.dumps(rows, indent=2))
+        print(json.dumps({"equal_sizes": rows, "equal_parameters": equal}, indent=2))
         return
     for size in dict.fromkeys((row["time"], row["batch"], row["hidden"]) for row in rows):
         table = terminal_table("T = {}, batch {}, hidden {}".format(*size), space=2)
@@ -59,15 +79,29 @@ def speed(
         for row in rows:
             if (row["time"], row["batch"], row["hidden"]) == size:
                 ratios = (row[name] for name in ("to_torch", "to_lstm", "to_floor", "to_definition"))
-                numbers = ["–" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
-                table.add_row(row["form"], *numbers, f"{row['ours_ms']:.2f}", row["path"])
+                table.add_row(row["form"], *map(_ratio, ratios), f"{row['ours_ms']:.2f}", row["path"])
         console.print(table)
+    title = f"T = {TIME}, batch {BATCH}, {INPUT_SIZE} inputs, about {PARAMETERS:,} parameters"
+    table = terminal_table(title, space=2)
+    names = ["cell", "hidden", "÷ our LSTM", *(["÷ peer", "peer"] if peers else []), "ms", "path"]
+    for name in names:
+        table.add_column(name, justify="left" if name in ("cell", "peer", "path") else "right", no_wrap=True)
+    for row in sorted(equal, key=lambda row: row["to_lstm"]):
+        beside = [_ratio(row["to_peer"]), row["peer"] or "–"] if peers else []
+        numbers = [str(row["hidden"]), _ratio(row["to_lstm"]), *beside, f"{row['ours_ms']:.2f}"]
+        table.add_row(row["form"], *numbers, row["path"] or "–")
+    console.print(table)
     console.print(
         "These are medians of interleaved repetitions of the forward and the backward pass on one thread. The ratios "
         "divide our time by that of torch's own cell, of our LSTM, of the matrix products alone (the floor), and of "
-        "the loop over the definition. A ratio below 1 means that we are faster.",
+        "the loop over the definition. A ratio below 1 means that we are faster."
+        + (" A peer is what a user would install instead, at the same hidden size." if peers else ""),
         style="dim",
     )
+
+
+def _ratio(ratio: float | None) -> str:
+    return "–" if ratio is None else f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.3f}"
 
 
 def _overhead(repetitions: int, as_json: bool) -> None:

@@ -104,7 +104,7 @@ def total_seconds(estimates: Sequence[StudyEstimate], workers: int) -> float:
 def estimate_study(plan: Plan, study: Study) -> StudyEstimate:
     """Return the missing runs of a study, and the time of one of them, as a mean over the search space."""
     progress = plan.progress(study)
-    missing = plan.experiment.runs_per_study - progress.done
+    missing = study.planned - progress.done
     configs = models_of(study)
     hidden_sizes = [config.model.hidden_size for config in configs]
     if not missing:

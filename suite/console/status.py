@@ -84,7 +84,7 @@ def collect_status(plan: Plan, store: Store, attempts: int = 3) -> Status:
         under_way = [run for run in begun if run.state == RUNNING]
         given_up = [run for run in begun if run.state != RUNNING and run.failures >= attempts]
         counts = progress.done, len(under_way), len(given_up)
-        missing = plan.experiment.runs_per_study - sum(counts)
+        missing = study.planned - sum(counts)
         diverged = sum(outcome.metrics.get("diverged", 0) > 0 for _, outcome in progress.outcomes(progress.jobs))
         names = study.name, study.level.label, study.variant.label
         studies.append(StudyStatus(*names, *counts, missing, diverged))

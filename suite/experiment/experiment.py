@@ -174,9 +174,8 @@ class Experiment(Frozen):
 
     @property
     def runs_per_study(self) -> int:
-        """The number of runs of one study: its trials, the further runs of its finalists, and its evaluations."""
-        reruns = self.sweep.finalists * len(self.sweep.finalist_seed_list)
-        return self.sweep.trials + reruns + len(self.evaluation.seed_list)
+        """The number of runs of a study that is tuned: its trials, those of its finalists, and its evaluations."""
+        return self.sweep.runs + len(self.evaluation.seed_list)
 
     def select(
         self,

@@ -100,6 +100,16 @@ class Sweep(Frozen):
         return 4 if looks_back else self.trials
 
     @property
+    def runs(self) -> int:
+        """The number of runs by which a study is tuned: its trials, and the further runs of its finalists."""
+        return self.trials + self.finalists * len(self.finalist_seed_list)
+
+    @property
+    def without_trials(self) -> Sweep:
+        """The sweep of a row that is not tuned."""
+        return self.model_copy(update={"trials": 0, "space": {}})
+
+    @property
     def repeatable(self) -> bool:
         """True if suggestions and pruning are known to depend on the seed and on finished generations alone."""
         return self.sampler in REPEATABLE_SAMPLERS and self.pruner in REPEATABLE_PRUNERS

@@ -105,6 +105,8 @@ class ArchitectureTable(Frozen):
     norm: Literal["rms", "layer"] | None = None
     mixer: Mixer | None = None
     dropout: Dropout | None = None
+    untuned: Literal[True] | None = None
+    """Leave out the tuning of this row, so that it shows what tuning brings to others."""
     training: dict[str, Any] = Field(default={})
     """Fixed values of some settings in ``TUNABLE_TRAINING``."""
 

@@ -24,6 +24,8 @@ class Variant(Frozen):
     fixed: dict[str, Any]
     """The options of the architecture, of the model and of the training that no sweep changes."""
     size: Size
+    untuned: bool = False
+    """It is evaluated with its default settings."""
 
     def searchable_in_model(self, sweep: Sweep) -> set[str]:
         """Return the settings of the model that mean something here, and that its table does not fix.
@@ -78,7 +80,9 @@ def read_variant(label: str, table: ArchitectureTable, model: Size) -> Variant:
     size = Size(**{**model.model_dump(exclude=replaced), **own_size})
     fixed_size = {key: value for key, value in own_size.items() if key not in MEASURES[1:]}
     fixed = {**(table.model_extra or {}), **fixed_size, **table.training}
-    return Variant(label=label, architecture=table.architecture or label, fixed=fixed, size=size)
+    return Variant(
+        label=label, architecture=table.architecture or label, fixed=fixed, size=size, untuned=bool(table.untuned)
+    )
 
 
 def _size_keys(settings: Mapping[str, Any]) -> list[str]:

@@ -199,16 +199,16 @@ def match_hidden_size(budget: Budget, make_model: Callable[[int], SequenceModel]
 def _buildable_sizes(count: Callable[[int], int]) -> tuple[int, int]:
     """Return the smallest size at which a model can be built, and the step to the next one.
 
-    The step is 1, or the smallest size itself if the next size cannot be built.
+    The step is 1, or the difference to the next size that can be built, which is at most twice the smallest.
 
     Raises:
         InputError: the error of size 1, if no small size can be built.
     """
     refusals: list[InputError] = []
-    for size in range(1, LARGEST_STEP + 1):
-        refusal = _refusal(count, size)
+    for first in range(1, LARGEST_STEP + 1):
+        refusal = _refusal(count, first)
         if refusal is None:
-            return size, 1 if size == 1 or _refusal(count, size + 1) is None else size
+            return first, next((step for step in range(1, first) if _refusal(count, first + step) is None), first)
         refusals.append(refusal)
     raise refusals[0]
 

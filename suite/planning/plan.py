@@ -25,7 +25,7 @@ class Plan:
     @property
     def planned(self) -> int:
         """The number of runs of the whole experiment."""
-        return len(self.studies) * self.experiment.runs_per_study
+        return sum(study.planned for study in self.studies)
 
     @property
     def done(self) -> int:

@@ -56,7 +56,7 @@ class Study:
         self.level = level
         self.name = self.name_of(experiment, variant, level)
         self.title = f"{variant.label} on {level.label}"
-        self.sweep = experiment.sweep
+        self.sweep = experiment.sweep.without_trials if variant.untuned else experiment.sweep
         self.design: list[dict[str, Any]] = []
         """The points of the Sobol design that have been drawn so far."""
         # Planning needs each configuration again after every run.
@@ -90,6 +90,11 @@ class Study:
             dimension = self.space[name]
             return dimension.low if isinstance(dimension, Range) else dimension[0]
         return architectures.options(self.variant.architecture, {})[name]
+
+    @property
+    def planned(self) -> int:
+        """The number of its runs."""
+        return self.sweep.runs + len(self.experiment.evaluation.seed_list)
 
     @property
     def classes(self) -> tuple[str, str]:

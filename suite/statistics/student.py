@@ -80,7 +80,7 @@ def mean_of_means(samples: Sequence[Floats]) -> Interval:
         return Interval(np.nan, np.nan, np.nan)
     if counts.min() < 2:
         return Interval(mean, -np.inf, np.inf)
-    error, freedom = _error(counts, squares)
+    error, freedom = error_of_mean(counts, squares)
     return student_interval(mean, float(error), float(freedom))
 
 
@@ -97,7 +97,7 @@ def mean_test(counts: Floats, means: Floats, squares: Floats, margin: float = 0.
     from ten seeds on, it is at most 2.7 % wider than Student's. Turn ``cautious`` off (c = 0) for measures that vary
     smoothly from seed to seed, and not between failure and success.
     """
-    error, freedom = _error(counts, squares)
+    error, freedom = error_of_mean(counts, squares)
     caution = cautious * (1 / (counts**2 - 1)).sum(axis=-1) / counts.shape[-1] ** 2  # c²
     difference = means.mean(axis=-1)
     beyond = np.maximum(np.abs(difference) - margin, 0)
@@ -113,7 +113,7 @@ ROUNDING = 1e-12
 """Numbers of this size are what is left of a sum that is 0."""
 
 
-def _error(counts: Floats, squares: Floats) -> tuple[Floats, Floats]:
+def error_of_mean(counts: Floats, squares: Floats) -> tuple[Floats, Floats]:
     """Return the standard error of a mean of means, and its degrees of freedom, from ``[…, tasks]``."""
     # Where nothing varies, all variances are equal, and all degrees of freedom count.
     variances = np.maximum(squares, ROUNDING**2) / (counts * (counts - 1))

@@ -17,12 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from suite import kernels
-from suite.architectures import Cell
-from suite.model.states import grows
+from suite.architectures import Cell, Layer
 from suite.numerics import numerics
 from suite.options import option_types
 from suite.registry import architectures
 
+FAMILIES = ("simple", "gated")
+"""The families of cells that torch has as well, and that are mostly matrix products."""
 SIZES = ((100, 32, 64), (200, 64, 128), (1000, 20, 32))  # (time, batch, hidden)
 DIAGONAL_SIZE = (512, 32, 64)
 INPUT_SIZE = 10
@@ -38,12 +39,14 @@ SAME = ("init", "without")
 
 Timed = Callable[[], object]
 """A function that is timed."""
+SLOW_SECONDS, FEWEST = 0.5, 3
+"""A function whose first call takes longer is repeated no more often than this."""
 
 
 def speed_table(
     sizes: Sequence[tuple[int, int, int]] = SIZES, repetitions: int = 21, definition: bool = True
 ) -> list[dict[str, Any]]:
-    """Return one row per size and form of an architecture, and one for the diagonal recurrence, on one thread.
+    """Return one row per size and form of a simple or gated cell, and one for the diagonal recurrence, on one thread.
 
     ``to_torch``, ``to_lstm``, ``to_floor`` and ``to_definition`` are our time as a multiple of that of torch's own
     cell, of our LSTM, of the floor and of the definition's loop, or None where there is no such thing. The other
@@ -59,19 +62,20 @@ def speed_table(
 def _cells(size: tuple[int, int, int], repetitions: int, definition: bool) -> list[dict[str, Any]]:
     steps, batch, hidden = size
     inputs = torch.randn(batch, steps, INPUT_SIZE)
-    cells = dict(_forms(hidden))
+    layers = {form: make(INPUT_SIZE, hidden) for form, make in forms(FAMILIES)}
+    cells = {form: cell for form, cell in layers.items() if isinstance(cell, Cell)}
     functions: dict[tuple[str, str], Timed] = {}
     for form, cell in cells.items():
-        functions[form, "ours"] = _step(cell, cell, inputs)
+        functions[form, "ours"] = training_step(cell, cell, inputs)
         if (theirs := _torch_cell(form, hidden)) is not None:
-            functions[form, "torch"] = _step(theirs, theirs, inputs)
+            functions[form, "torch"] = training_step(theirs, theirs, inputs)
         if getattr(cell, "U", None) is not None and cell.get_parameter("U").requires_grad:
             functions[form, "floor"] = _floor(cell, inputs)
-        if definition and not grows(cell.initial_state(1)):  # Attention step by step takes gigabytes at 1000 steps.
-            functions[form, "definition"] = _step(cell, partial(Cell.forward, cell), inputs)
-    medians = _medians(functions, repetitions)
-    lstm = medians.get(("lstm hidden", "ours"))
-    return [_row(form, size, kernels.path(cell), medians, lstm) for form, cell in cells.items()]
+        if definition:
+            functions[form, "definition"] = training_step(cell, partial(Cell.forward, cell), inputs)
+    found = medians(functions, repetitions)
+    lstm = found.get(("lstm hidden", "ours"))
+    return [_row(form, size, kernels.path(cell), found, lstm) for form, cell in cells.items()]
 
 
 def _diagonal(size: tuple[int, int, int], repetitions: int, definition: bool) -> dict[str, Any]:
@@ -87,18 +91,18 @@ def _diagonal(size: tuple[int, int, int], repetitions: int, definition: bool) ->
     lstm = nn.LSTM(units, units, batch_first=True)
     functions: dict[tuple[str, str], Timed] = {
         (form, "ours"): partial(ours, kernels.diagonal_recurrence),
-        (form, "torch"): _step(lstm, lstm, b.detach()),
+        (form, "torch"): training_step(lstm, lstm, b.detach()),
     }
     if definition:
         functions[form, "definition"] = partial(ours, kernels.diagonal_definition)
     path = "fused" if kernels.available("diagonal") else "definition"
-    return _row(form, size, path, _medians(functions, repetitions), None)
+    return _row(form, size, path, medians(functions, repetitions), None)
 
 
 def _row(
-    form: str, size: tuple[int, int, int], path: str, medians: dict[tuple[str, str], float], lstm: float | None
+    form: str, size: tuple[int, int, int], path: str, found: dict[tuple[str, str], float], lstm: float | None
 ) -> dict[str, Any]:
-    ours, theirs, floor, loop = (medians.get((form, kind)) for kind in ("ours", "torch", "floor", "definition"))
+    ours, theirs, floor, loop = (found.get((form, kind)) for kind in ("ours", "torch", "floor", "definition"))
     assert ours is not None
 
     def ratio(other: float | None) -> float | None:
@@ -111,17 +115,20 @@ def _row(
     }  # fmt: skip
 
 
-def _forms(hidden: int) -> Iterator[tuple[str, Cell[Any]]]:
-    """Yield every architecture with every combination of its ``Literal`` options that changes what is calculated."""
+def forms(families: Sequence[str] = ()) -> Iterator[tuple[str, Callable[[int, int], Layer]]]:
+    """Yield the makers of all architectures of some families, or of all, in all forms.
+
+    A form is a combination of the ``Literal`` options that change what is calculated. A maker receives the input size
+    and the hidden size.
+    """
     for name in architectures.names():
         make = architectures.get(name)
+        if families and make.family not in families:
+            continue
         types = option_types(make)
         choices = {key: get_args(t) for key, (t, _) in types.items() if key not in SAME and get_origin(t) is Literal}
         for values in product(*choices.values()):
-            options = dict(zip(choices, values, strict=True))
-            cell = make(INPUT_SIZE, hidden, **options)
-            assert isinstance(cell, Cell)
-            yield " ".join([name, *values]), cell
+            yield " ".join([name, *values]), partial(make, **dict(zip(choices, values, strict=True)))
 
 
 def _torch_cell(form: str, hidden: int) -> nn.Module | None:
@@ -132,16 +139,26 @@ def _torch_cell(form: str, hidden: int) -> nn.Module | None:
     return kind(INPUT_SIZE, hidden, batch_first=True, **options)
 
 
-def _step(module: nn.Module, forward: Callable[[Tensor], Any], inputs: Tensor) -> Timed:
+def training_step(module: nn.Module, forward: Callable[[Tensor], Any], inputs: Tensor) -> Timed:
     """Return a pass forward and backward of a first layer, which gets a gradient of its outputs and returns none.
 
     A layer without trained parameters, such as a reservoir, only has a pass forward.
+
+    Args:
+        module: the layer.
+        forward: returns its outputs ``[batch, time, features]``, or a tuple that begins with them.
+        inputs: the inputs, ``[batch, time, input]``.
     """
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+    def outputs() -> Tensor:
+        returned = forward(inputs)
+        return returned[0] if isinstance(returned, tuple) else returned  # type: ignore[no-any-return]
+
     if not parameters:
-        return lambda: forward(inputs)
-    up = torch.randn_like(forward(inputs)[0])
-    return lambda: torch.autograd.grad(forward(inputs)[0], parameters, up)
+        return outputs
+    up = torch.randn_like(outputs())
+    return lambda: torch.autograd.grad(outputs(), parameters, up, allow_unused=True)
 
 
 def _floor(cell: Cell[Any], inputs: Tensor) -> Timed:
@@ -169,18 +186,25 @@ def _floor(cell: Cell[Any], inputs: Tensor) -> Timed:
     return run
 
 
-def _medians(functions: dict[tuple[str, str], Timed], repetitions: int) -> dict[tuple[str, str], float]:
+def medians(functions: dict[tuple[str, str], Timed], repetitions: int) -> dict[tuple[str, str], float]:
     """Return the median time of each function in milliseconds, after one call that is not counted.
 
-    The definition's loop takes most of the time and is far from the others, so it has a third of the repetitions.
+    All functions take turns. The definition's loop takes most of the time and is far from the others, so it has a third
+    of the repetitions, and what takes longer than half a second has three.
     """
     times: dict[tuple[str, str], list[float]] = {key: [] for key in functions}
+    slow: set[tuple[str, str]] = set()
     for repetition in range(repetitions + 1):
         for key, function in functions.items():
             if key[1] == "definition" and repetition and repetition % 3 != 1:
                 continue
+            if key in slow and len(times[key]) >= FEWEST:
+                continue
             start = time.perf_counter()
             function()
+            seconds = time.perf_counter() - start
             if repetition:
-                times[key].append(1000 * (time.perf_counter() - start))
+                times[key].append(1000 * seconds)
+            elif seconds > SLOW_SECONDS:
+                slow.add(key)
     return {key: median(values) for key, values in times.items()}

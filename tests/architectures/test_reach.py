@@ -89,6 +89,21 @@ def test_without_positions_attention_does_not_know_the_order_of_what_came_before
     assert outputs == {"none": True, "rope": False, "alibi": False}
 
 
+def test_the_last_number_of_an_odd_head_is_not_turned() -> None:
+    inputs = random(BATCH, 9, INPUT)
+    for seen, is_same in ((slice(2, 3), True), (slice(1, 3), False)):  # The numbers of each head that are not zero.
+        outputs = []
+        for positions in ("none", "rope"):
+            torch.manual_seed(0)
+            cell = Attention(INPUT, HIDDEN, heads=4, positions=positions).double()  # type: ignore[arg-type]
+            mask = torch.zeros(3, 4, HIDDEN // 4, 1)
+            mask[:, :, seen] = mask[2] = 1  # The values are whole.
+            with torch.no_grad():
+                cell.W *= mask.view(-1, 1)
+            outputs.append(cell(inputs)[0])
+        assert torch.allclose(*outputs) is is_same
+
+
 def test_the_slopes_of_alibi_are_those_of_the_source() -> None:
     eight = [2.0**-h for h in range(1, 9)]
     assert Attention(INPUT, 8, heads=8)._slopes(torch.zeros(1)).flatten().tolist() == eight
@@ -101,7 +116,7 @@ def test_the_slopes_of_alibi_are_those_of_the_source() -> None:
     [
         ({"heads": 5}, "heads must divide hidden_size; got heads = 5 and hidden_size = 12: choose a multiple of 5"),
         ({"heads": 0}, "heads must divide hidden_size; got heads = 0"),
-        ({"heads": 4, "positions": "rope"}, "hidden_size / heads must be even; got 12 / 4: choose a multiple of 8"),
+        ({"heads": 12, "positions": "rope"}, "hidden_size / heads must be at least 2; got 12 / 12"),
         ({"window": -1}, r"window must be 0 \(all inputs\) or a number of inputs; got -1"),
     ],
 )

@@ -1,0 +1,271 @@
+"""Written leaderboards grow: by rows, by seeds, by levels, and by each other."""
+
+from __future__ import annotations
+
+import copy
+import random
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import suite
+from suite.cli import main
+from suite.cli.boards import label_of, table_of
+from suite.errors import InputError
+from suite.leaderboards import extending
+from suite.leaderboards.files import write
+from suite.leaderboards.joining import check_output, joined, read_board
+from suite.leaderboards.leaderboard import build_leaderboard
+from suite.leaderboards.proof.checks import check_manifest
+from suite.leaderboards.proof.manifest import read_manifest
+from suite.leaderboards.text import render
+from suite.planning.job import Job
+from suite.results.record import Record, as_plain
+from tests.leaderboards.test_proof import CELL, recorded
+from tests.synthetic import made_up
+
+TABLES: dict[str, Any] = {
+    "tasks": {"adding": {"length": 20, "test_lengths": [40]}, "sequence_memory": {"length": 12, "lag": [2, 4]}},
+    "architectures": {"rnn": {}, "gru": {}, "lstm": {}},
+    "model": {"hidden_size": 6},
+    "sweep": {"trials": 2, "space": {"learning_rate": {"low": 1e-3, "high": 1e-2, "log": True}}},
+    "evaluation": {"seeds": 4},
+}
+
+
+def drawn(job: Job) -> dict[str, float]:
+    rng = random.Random(job.key)
+    return {"skill": rng.random()} | {f"skill_at_length_{n}": rng.random() for n in job.config.task.test_lengths}
+
+
+def board(metrics: Callable[[Job], dict[str, float]] = drawn, **changes: Any) -> Record:
+    """A record of the experiment, in which a change replaces a table, such as ``architectures={"gru": {}}``."""
+    return Record.of(made_up({**copy.deepcopy(TABLES), **changes}, metrics))
+
+
+def tables_of(record: Record) -> str:
+    return render.as_json(build_leaderboard(record))
+
+
+# ── Joining
+
+
+def test_the_parts_of_a_board_make_the_whole_whatever_their_order() -> None:
+    whole = board()
+    rows = {name: board(architectures={name: {}}) for name in ("rnn", "gru", "lstm")}
+    assert tables_of(joined(rows)) == tables_of(whole)
+    assert joined(rows).complete
+    levels = TABLES["tasks"]["sequence_memory"]
+    by_level = {
+        "adding": board(tasks={"adding": TABLES["tasks"]["adding"]}),
+        "4": board(tasks={"sequence_memory": {**levels, "lag": [4]}}),
+        "2": board(tasks={"sequence_memory": {**levels, "lag": [2]}}),
+    }
+    assert tables_of(joined(by_level)) == tables_of(whole)
+    few, many = board(evaluation={"seeds": 2}), board()
+    assert tables_of(joined({"few": few, "many": many})) == tables_of(whole)
+    assert joined({"one": whole, "same": whole}).done == whole.done
+
+
+def test_a_joint_board_lacks_what_no_part_has() -> None:
+    parts = {"few": board(evaluation={"seeds": 2}), "other": board(architectures={"gru": {}})}
+    record = joined(parts)
+    assert not record.complete
+    assert record.planned - record.done == 3 * 2 * 2  # three levels, two rows, two seeds
+    assert build_leaderboard(record).scopes
+
+
+def test_a_joint_board_is_proved_by_its_manifest(tmp_path: Path) -> None:
+    for name in ("rnn", "gru"):
+        write(build_leaderboard(board(architectures={name: {}})), tmp_path / name)
+    record = joined({name: read_board(tmp_path / name) for name in ("rnn", "gru")})
+    write(build_leaderboard(record), tmp_path / "both")
+    found = check_manifest(read_manifest(tmp_path / "both"), [])
+    assert (found.wrong, found.notes) == ([], [])
+    assert tables_of(read_board(tmp_path / "both")) == tables_of(record)
+
+
+def other_figure(job: Job) -> dict[str, float]:
+    return {**drawn(job), **({"skill": 0.5} if (job.variant, job.role, job.number) == ("gru", "evaluation", 3) else {})}
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (lambda: board(model={"hidden_size": 7}), r"'one' and 'two' differ in \[model\]: hidden_size = 6 and hidden_"),
+        (lambda: board(training={"steps": 999}), r"differ in \[training\]: steps = 1000 and steps = 999"),
+        (lambda: board(sweep={**TABLES["sweep"], "trials": 3}), r"differ in \[sweep\]: trials = 2 and trials = 3"),
+        (
+            lambda: board(architectures={"gru": {"training": {"clip": 2.0}}}),
+            r"'one' and 'two' differ in \[architectures.gru\]",
+        ),
+        (
+            lambda: board(tasks={"adding": {"length": 21, "test_lengths": [40]}}),
+            r"'one' and 'two' differ in \[tasks.adding\]: length = 20 and length = 21",
+        ),
+        (
+            lambda: board(other_figure, architectures={"gru": {}}),
+            r"gru on .*, seed 3: equal runs must have equal figures; objective is 0\.\d+ and 0\.5 in 'one' and 'two'",
+        ),
+    ],
+    ids=["model", "training", "sweep", "row", "task", "figure"],
+)
+def test_boards_that_cannot_be_compared_are_refused(other: Callable[[], Record], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        joined({"one": board(), "two": other()})
+
+
+def test_boards_of_other_experiments_protocols_and_data_are_refused() -> None:
+    from dataclasses import replace
+
+    one, two = board(), board()
+    with pytest.raises(InputError, match="are of 'made_up' and of 'other'"):
+        joined({"one": one, "two": replace(two, experiment=two.experiment.model_copy(update={"name": "other"}))})
+    with pytest.raises(InputError, match="'one' and 'two' have protocols 2 and 1"):
+        joined({"one": one, "two": replace(two, protocol=1)})
+    origin = {"definitions": {}, "data": {"adding": {"seed": 0, "train": "0", "validation": "0", "test": "0"}}}
+    with pytest.raises(InputError, match="the fingerprints of 'adding' in 'one' and 'two' differ: train ="):
+        joined({"one": one, "two": replace(two, origin=origin)})
+
+
+def test_a_written_board_is_read_only_if_nothing_was_changed(tmp_path: Path) -> None:
+    write(build_leaderboard(board()), tmp_path / "board")
+    write(build_leaderboard(board(evaluation={"seeds": 3})), tmp_path / "few")
+    (tmp_path / "few" / "runs.parquet").replace(tmp_path / "board" / "runs.parquet")
+    with pytest.raises(InputError, match=r"are not those of its manifest\.json"):
+        read_board(tmp_path / "board")
+    with pytest.raises(InputError, match=r"has no runs\.parquet"):
+        read_board(tmp_path / "few")
+    manifest = tmp_path / "board" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"seeds": 4', '"seeds": 5'))
+    with pytest.raises(InputError, match="was changed after it was written: the section 'experiment'"):
+        read_board(tmp_path / "board")
+
+
+def test_no_run_that_was_written_is_lost(tmp_path: Path) -> None:
+    few, many = board(architectures={"gru": {}}), board()
+    check_output(tmp_path / "new", few)
+    write(build_leaderboard(few), tmp_path / "board")
+    check_output(tmp_path / "board", many)
+    write(build_leaderboard(many), tmp_path / "board")
+    with pytest.raises(
+        InputError, match=r"with 36 runs that the new one does not have, such as lstm on adding, seed 0"
+    ):
+        check_output(tmp_path / "board", few)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").touch()
+    with pytest.raises(InputError, match="exists and is no leaderboard; give --output a new folder"):
+        check_output(tmp_path / "notes")
+
+
+# ── Adding
+
+
+def test_options_of_a_new_row_are_written_as_in_toml() -> None:
+    assert table_of(["rate=0.5", "depth = 2", "readout=cell", "bidirectional=true", "init='a=b'"]) == {
+        "rate": 0.5, "depth": 2, "readout": "cell", "bidirectional": True, "init": "a=b"
+    }  # fmt: skip
+    with pytest.raises(InputError, match="--option has the form key=value, and each key once; got 'rate'"):
+        table_of(["rate"])
+    names = ("gru", "my_cell:MyCell", "package.module:LSTMCell", "cells:Mamba2")
+    assert [label_of(name) for name in names] == ["gru", "my_cell", "lstm_cell", "mamba2"]
+
+
+def test_what_is_asked_is_checked_before_anything_is_imported() -> None:
+    record = board()
+    with pytest.raises(InputError, match="has a row 'gru' already; give the new one another --label"):
+        extending.with_rows(record, {"gru": {}})
+    with pytest.raises(InputError, match="--seeds must be at least 4, the seeds that the leaderboard has; got 3"):
+        extending.with_rows(record, {}, 3)
+    tables = as_plain(record.experiment)
+    tables["tasks"]["foreign"] = {"task": "no_such_module:Task", "length": 3}
+    with pytest.raises(InputError, match="names code from outside memspan: 'no_such_module:Task'"):
+        extending.check_trust(tables, ["gru"], [])
+    extending.check_trust(tables, ["gru"], ["no_such_module:Task"])
+    with pytest.raises(InputError, match=r"'more.toml' must have everything .* lacks something of \[architectures\]"):
+        extending.check_contains(board(architectures={"gru": {}}).experiment, record, "'more.toml'")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a leaderboard of two small rows in ``board``, and a cell of somebody's own."""
+    folder = tmp_path_factory.mktemp("growing")
+    (folder / "tiny.toml").write_text(TINY, encoding="utf-8")
+    (folder / "grown_cell.py").write_text(CELL, encoding="utf-8")
+    sys.path.insert(0, str(folder))
+    suite.run(folder / "tiny.toml", store=folder / "store", workers=1)
+    write(build_leaderboard(recorded(folder)), folder / "board")
+    yield folder
+    sys.path.remove(str(folder))
+
+
+TINY = """
+[tasks.adding]
+length = 6
+[architectures.rnn]
+[architectures.gru]
+[model]
+hidden_size = 4
+[training]
+steps = 10
+validate_every = 5
+validation_size = 16
+test_size = 16
+[evaluation]
+seeds = 2
+"""
+
+
+def test_a_row_is_added_to_a_board_from_elsewhere_and_its_seeds_grow(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def memspan(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["memspan", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), " ".join((said.out + said.err).split())
+
+    monkeypatch.chdir(folder)
+    here = ("--store", "elsewhere", "--workers", "1")  # Nothing of the first store is there.
+    code, text = memspan("add", "board", "grown_cell:Leaky", "--option", "rate=0.25", "--output", "two", *here)
+    assert code == 0, text
+    assert "2/2 leaky on adding, seed 1" in text  # The row alone was trained.
+    old, new = read_board(folder / "board"), read_board(folder / "two")
+    assert [row.name for row in new.rows] == ["rnn on adding", "gru on adding", "leaky on adding"]
+    assert new.rows[2].runs[0][0].config.model.options == {"rate": 0.25}
+    assert [row.runs for row in new.rows[:2]] == [row.runs for row in old.rows]
+    code, text = memspan("verify", "two", "--trust", "--all", "--workers", "1")
+    assert (code, "3 of 3 rows were trained again, and agree bit for bit" in text) == (0, True), text
+    code, text = memspan("add", "two", "--seeds", "3", "--output", "three", *here)
+    assert (code, "names code from outside memspan: 'grown_cell:Leaky'" in text) == (2, True), text
+    code, text = memspan("add", "two", "--seeds", "3", "--output", "three", "--trust", *here)
+    assert code == 0, text
+    assert "9/9 leaky on adding, seed 2" in text
+    assert [len(row.runs) for row in read_board(folder / "three").rows] == [3, 3, 3]
+    code, text = memspan("merge", "two", "three", "--output", "four", "--quiet")
+    assert code == 0, text
+    assert tables_of(read_board(folder / "four")) == tables_of(read_board(folder / "three"))
+
+
+def test_rows_whose_source_has_changed_get_no_further_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from suite.experiment.experiment import Experiment
+    from suite.planning.plan import Plan, studies
+
+    record = read_board(folder / "board")
+    tables = extending.with_rows(record, {}, 3)
+    name = tables.pop("name")
+    plan = Plan(Experiment.from_tables(tables, name), studies(Experiment.from_tables(tables, name)), {})
+    for study in plan.studies:
+        if study.variant.label == "gru":
+            study.__dict__["source"] = study.source.model_copy(update={"architecture": "0" * 16})
+    with pytest.raises(
+        InputError, match=r"1 row cannot get further runs, .* another source .*: gru on adding; add rows"
+    ):
+        extending.add_recorded_runs(plan, record)
+    monkeypatch.setattr(extending, "source_hash", lambda cls: "0" * 16)
+    with pytest.raises(InputError, match="the task 'adding' of the leaderboard is not the one that is installed here"):
+        extending.add_recorded_runs(plan, record)
