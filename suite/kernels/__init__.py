@@ -23,6 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+from suite.kernels._scan import diagonal_scan
+
 __all__ = ["available", "diagonal_definition", "diagonal_recurrence", "find", "parallel", "path", "warm_up"]
 
 Path = Literal["fused", "cudnn", "parallel", "definition"]
@@ -67,7 +69,7 @@ def parallel(inputs: Tensor) -> bool:
     It should on a GPU, where a loop over time is slow, and with ``MEMSPAN_KERNELS=parallel`` on every device.
     """
     asked = os.environ.get("MEMSPAN_KERNELS")
-    wanted = asked == "parallel" or (asked != "0" and inputs.device.type == "cuda")
+    wanted = inputs.numel() > 0 and (asked == "parallel" or (asked != "0" and inputs.device.type == "cuda"))
     if wanted:
         _taken[:] = ["parallel"]
     return wanted
@@ -163,6 +165,8 @@ def diagonal_recurrence(a: Tensor, b: Tensor, h: Tensor | None = None) -> Tensor
     if kernel is not None:
         states: Tensor = kernel(a, b, h)
         return states
+    if parallel(b):
+        return diagonal_scan(a, b, h)
     return diagonal_definition(a, b, h)
 
 

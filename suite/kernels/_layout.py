@@ -8,6 +8,8 @@ enters a product, because it is either not read or cleared first, so it cannot c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -21,6 +23,20 @@ def padded(size: int) -> int:
     return -(-size // LANES) * LANES
 
 
+def check_sizes(inputs: Tensor, size: int, states: Sequence[Tensor], *of_state: int) -> None:
+    """Compare the sizes of inputs and states with those of the weights, because compiled code compares none.
+
+    Raises:
+        RuntimeError: if inputs are not ``[batch, time, size]``, or a state is not ``[batch, *of_state]``.
+    """
+    shapes = [tuple(state.shape) for state in states]
+    if inputs.shape[2] != size or any(shape != (len(inputs), *of_state) for shape in shapes):
+        raise RuntimeError(
+            f"inputs must be [batch, time, {size}] and states [batch, {', '.join(map(str, of_state))}]; "
+            f"got {list(inputs.shape)} and {', '.join(str(list(shape)) for shape in shapes)}"
+        )
+
+
 def rows(inputs: Tensor, W: Tensor, U: Tensor, h: Tensor, *others: Tensor) -> Tensor:
     """Lay out (x_t, 1, h_{t−1}) of every step, with room for the last h: ``[time + 1, batch, input + 1 + padded]``.
 
@@ -28,16 +44,11 @@ def rows(inputs: Tensor, W: Tensor, U: Tensor, h: Tensor, *others: Tensor) -> Te
     every state, h and ``others``, is ``[batch, hidden]``.
 
     Raises:
-        RuntimeError: if a size is wrong. Compiled code checks no sizes, so all are checked here.
+        RuntimeError: if a size is wrong.
     """
     batch, time, size = inputs.shape
     hidden = U.shape[1]
-    states = [tuple(state.shape) for state in (h, *others)]
-    if size != W.shape[1] or any(shape != (batch, hidden) for shape in states):
-        raise RuntimeError(
-            f"inputs must be [batch, time, {W.shape[1]}] and states [batch, {hidden}]; got {list(inputs.shape)} and "
-            f"{', '.join(str(list(shape)) for shape in states)}"
-        )
+    check_sizes(inputs, W.shape[1], [h, *others], hidden)
     room = inputs.new_empty(time + 1, batch, size + 1 + padded(hidden))
     room[:time, :, :size] = inputs.transpose(0, 1)
     room[:, :, size] = 1

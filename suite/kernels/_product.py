@@ -16,7 +16,18 @@ from numba import types
 from numba.core import cgutils
 
 from suite.kernels._compiled import compiled, compiled_once
-from suite.kernels._vector import INT, LANES, LLVM_VECTOR, everywhere, instruction, numbers, place
+from suite.kernels._vector import (
+    INT,
+    LANES,
+    LLVM_VECTOR,
+    everywhere,
+    first_lanes,
+    instruction,
+    load_lanes,
+    numbers,
+    place,
+    store_lanes,
+)
 
 # On AVX-512 the 16 accumulators of a tile and a row of B fit into the 32 wide registers, and on AVX2 the accumulators
 # take 12 of the 16 registers.
@@ -30,36 +41,41 @@ def _tile(rows: int, vectors: int) -> Any:
 
     ``a_step`` is the distance from A[r, k] to A[r, k + 1], and ``b_step`` that from a row of B to the next. With
     ``add`` the product is added to C. If fewer rows are left, the last one stands in for the missing ones, which
-    then compute and write the same numbers.
+    then compute and write the same numbers. If fewer columns are left, no memory beyond them is touched.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        c, c_stride, a, a_stride, a_step, b, b_step, depth, rows_left, add = arguments
+        c, c_stride, a, a_stride, a_step, b, b_step, depth, rows_left, columns_left, add = arguments
         fma = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(LLVM_VECTOR, [LLVM_VECTOR] * 3), f"llvm.fma.v{LANES}f32"
         )
         tile = [(r, v) for r in range(rows) for v in range(vectors)]
 
+        # Where all columns are there, which is a constant, the masks vanish from the code.
+        mask = [first_lanes(builder, builder.sub(columns_left, INT(v * LANES))) for v in range(vectors)]
+
         def at(row: Any, vector: int) -> Any:
-            return builder.bitcast(builder.gep(row, [INT(vector * LANES)]), LLVM_VECTOR.as_pointer())
+            return builder.gep(row, [INT(vector * LANES)])
 
         def load(row: Any, vector: int) -> Any:
-            loaded = builder.load(at(row, vector))
-            loaded.align = 4
-            return loaded
+            return load_lanes(builder, at(row, vector), mask[vector])
 
         last = builder.sub(rows_left, INT(1))
         row = [builder.select(builder.icmp_signed("<", INT(r), last), INT(r), last) for r in range(rows)]
         a_row = [builder.gep(a, [builder.mul(r, a_stride)]) for r in row]
         c_row = [builder.gep(c, [builder.mul(r, c_stride)]) for r in row]
         zero, adds = ir.Constant(LLVM_VECTOR, None), builder.icmp_signed("!=", add, INT(0))
-        before = {(r, v): builder.select(adds, load(c_row[r], v), zero) for r, v in tile}
-        entry, loop, end = builder.block, builder.append_basic_block("loop"), builder.append_basic_block("end")
+        entry, before, loop, end = builder.block, *(builder.append_basic_block() for _ in range(3))
+        builder.cbranch(adds, before, loop)
+
+        builder.position_at_end(before)
+        added = {(r, v): load(c_row[r], v) for r, v in tile}
         builder.branch(loop)
 
         builder.position_at_end(loop)
         k = builder.phi(INT)
         k.add_incoming(INT(0), entry)
+        k.add_incoming(INT(0), before)
         total = {cell: builder.phi(LLVM_VECTOR) for cell in tile}
         b_row = builder.gep(b, [builder.mul(k, b_step)])
         b_vector = [load(b_row, v) for v in range(vectors)]
@@ -71,13 +87,14 @@ def _tile(rows: int, vectors: int) -> Any:
         following = builder.add(k, INT(1))
         k.add_incoming(following, loop)
         for cell in tile:
-            total[cell].add_incoming(before[cell], entry)
+            total[cell].add_incoming(zero, entry)
+            total[cell].add_incoming(added[cell], before)
             total[cell].add_incoming(after[cell], loop)
         builder.cbranch(builder.icmp_signed("<", following, depth), loop, end)
 
         builder.position_at_end(end)
         for r, v in tile:
-            builder.store(after[r, v], at(c_row[r], v)).align = 4
+            store_lanes(builder, after[r, v], at(c_row[r], v), mask[v])
         return context.get_dummy_value()
 
     @instruction
@@ -92,9 +109,11 @@ def _tile(rows: int, vectors: int) -> Any:
         b_step: Any,
         depth: Any,
         rows_left: Any,
+        columns_left: Any,
         add: Any,
     ) -> Any:
-        return types.void(c, c_stride, a, a_stride, a_step, b, b_step, depth, rows_left, add), codegen
+        sizes = [types.int64] * 4
+        return types.void(c, types.int64, a, types.int64, types.int64, b, types.int64, *sizes), codegen
 
     return tile
 
@@ -129,13 +148,13 @@ def product(C, A, packed, c_at, c_stride, a_at, a_stride, rows, depth, width, ad
             a = _pointer(A, a_at + row * a_stride)
             if wide:
                 if left > FEW:
-                    _wide(c, c_stride, a, a_stride, 1, b, PANEL, depth, left, add)
+                    _wide(c, c_stride, a, a_stride, 1, b, PANEL, depth, left, PANEL, add)
                 else:
-                    _wide_few(c, c_stride, a, a_stride, 1, b, PANEL, depth, left, add)
+                    _wide_few(c, c_stride, a, a_stride, 1, b, PANEL, depth, left, PANEL, add)
             elif left > FEW:
-                _narrow(c, c_stride, a, a_stride, 1, b, LANES, depth, left, add)
+                _narrow(c, c_stride, a, a_stride, 1, b, LANES, depth, left, LANES, add)
             else:
-                _narrow_few(c, c_stride, a, a_stride, 1, b, LANES, depth, left, add)
+                _narrow_few(c, c_stride, a, a_stride, 1, b, LANES, depth, left, LANES, add)
             row += ROWS if left > FEW else FEW
         column += PANEL if wide else LANES
 
@@ -158,15 +177,37 @@ def outer_product(C, A, B, c_at, c_stride, a_at, a_stride, b_at, b_stride, depth
             a = _pointer(A, a_at + row)
             if wide:
                 if left > FEW:
-                    _wide(c, c_stride, a, 1, a_stride, b, b_stride, depth, left, 1)
+                    _wide(c, c_stride, a, 1, a_stride, b, b_stride, depth, left, PANEL, 1)
                 else:
-                    _wide_few(c, c_stride, a, 1, a_stride, b, b_stride, depth, left, 1)
+                    _wide_few(c, c_stride, a, 1, a_stride, b, b_stride, depth, left, PANEL, 1)
             elif left > FEW:
-                _narrow(c, c_stride, a, 1, a_stride, b, b_stride, depth, left, 1)
+                _narrow(c, c_stride, a, 1, a_stride, b, b_stride, depth, left, LANES, 1)
             else:
-                _narrow_few(c, c_stride, a, 1, a_stride, b, b_stride, depth, left, 1)
+                _narrow_few(c, c_stride, a, 1, a_stride, b, b_stride, depth, left, LANES, 1)
             row += ROWS if left > FEW else FEW
         column += PANEL if wide else LANES
+
+
+@compiled_once
+def matmul(C, c_at, c_stride, A, a_at, a_stride, a_step, B, b_at, b_stride, rows, depth, columns, add):  # type: ignore[no-untyped-def]
+    """Compute ``C = A @ B``, or ``C += A @ B`` where ``add`` is not 0. Nothing is packed or padded.
+
+    The three are matrices ``[rows, columns]``, ``[rows, depth]`` and ``[depth, columns]`` inside flat arrays. They
+    begin at ``_at``, and their rows are ``_stride`` numbers apart. The columns of A are ``a_step`` apart, so that A may
+    be a matrix that is stored transposed. There are at least one row, one column and depth 1.
+    """
+    for column in range(0, columns, PANEL):
+        left = columns - column
+        b = _pointer(B, b_at + column)
+        for row in range(0, rows, ROWS):
+            c = _pointer(C, c_at + row * c_stride + column)
+            a = _pointer(A, a_at + row * a_stride)
+            if left >= PANEL:
+                _wide(c, c_stride, a, a_stride, a_step, b, b_stride, depth, rows - row, PANEL, add)
+            elif left > LANES:
+                _wide(c, c_stride, a, a_stride, a_step, b, b_stride, depth, rows - row, left, add)
+            else:
+                _narrow(c, c_stride, a, a_stride, a_step, b, b_stride, depth, rows - row, left, add)
 
 
 @compiled

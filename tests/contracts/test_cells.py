@@ -19,6 +19,7 @@ from suite.errors import InputError
 from suite.model.copying import copy_of
 from suite.model.sequence_model import SequenceModel, build_model
 from suite.model.sizing import Budget, StateSize, inspected, match_hidden_size, parameter_count, state_size
+from suite.options import option_types
 from suite.registry import architectures
 from tests.contracts.cells import (
     BAD,
@@ -70,7 +71,7 @@ def test_every_violation_of_one_cell_is_told() -> None:
 def test_every_architecture_passes_as_it_is_made_for_a_run(
     name: str, options: dict[str, object], hidden_size: int
 ) -> None:
-    if name == "attention":  # Its four heads must divide the size, and be even for RoPE.
+    if option_types(architectures.get(name)).get("heads", (int, 1))[1] > 1:  # Heads must divide it, evenly for RoPE.
         hidden_size *= 8
     assert cell_violations(name, architectures.options(name, options), 2, hidden_size) == []
 

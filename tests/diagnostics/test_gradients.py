@@ -157,13 +157,20 @@ def keeps_size(name: str) -> bool:
     return architectures.get(name).family != "attention"
 
 
-def random_model(name: str, options: dict[str, Any], **shape: Any) -> SequenceModel:
-    """A model with every parameter random, so that none hides behind an initial value of zero.
+SMALL: dict[str, dict[str, Any]] = {
+    "delta_net": {"heads": 1, "conv": 2},
+    "linear_attention": {"heads": 1},
+    "mamba": {"d_state": 2},
+    "mlstm": {"heads": 1},
+    "s4d": {"d_state": 2},
+    "tcn": {"kernel": 2, "levels": 2},
+}
+"""Options with which states are so small that they have whole Jacobians."""
 
-    The state of a TCN is kept so small that it has whole Jacobians.
-    """
-    small = {"kernel": 2, "levels": 2} if name == "tcn" else {}
-    model = build_model(name, {**options, **small}, INPUT, HIDDEN, 1, **shape)
+
+def random_model(name: str, options: dict[str, Any], **shape: Any) -> SequenceModel:
+    """A model with every parameter random, so that none hides behind an initial value of zero."""
+    model = build_model(name, {**options, **SMALL.get(name, {})}, INPUT, HIDDEN, 1, **shape)
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.5)
     return model.double()

@@ -20,6 +20,7 @@ from torch import Tensor
 from suite import kernels
 from suite.architectures import Cell
 from suite.architectures.orthogonal_rnn import OrthogonalRNN
+from suite.architectures.slstm import SLSTM
 from suite.architectures.tcn import TCN
 from suite.model.sequence_model import SequenceModel
 from suite.options import option_types
@@ -51,6 +52,12 @@ def forms() -> Iterator[Any]:
             )
 
 
+def long_forms() -> list[Any]:
+    """The forms that run over a thousand steps. LRU and S4D have the same recurrence with all of their options."""
+    one_each = {case.id.split("-")[0]: case for case in forms() if case.id.startswith(("lru-", "s4d-"))}
+    return [case for case in forms() if not case.id.startswith(("lru-", "s4d-"))] + [*one_each.values()]
+
+
 every_form = pytest.mark.parametrize("make", list(forms()))
 
 
@@ -72,7 +79,13 @@ def like(state: Any, values: list[Tensor]) -> Any:
 
 
 def new_cell(make: Any, input_size: int, hidden_size: int) -> Cell[Any]:
-    """A cell none of whose parameters is zero throughout, so that every gradient has something to get wrong."""
+    """A cell none of whose parameters is zero throughout, so that every gradient has something to get wrong.
+
+    Where the usual number of heads does not divide the hidden size, it has the largest smaller number that does.
+    """
+    usual = option_types(make.func).get("heads", (int, 1))[1]
+    if hidden_size % usual:
+        make = partial(make, heads=max(heads for heads in range(1, usual) if hidden_size % heads == 0))
     cell: Cell[Any] = make(input_size, hidden_size)
     for parameter in cell.parameters():
         if not parameter.detach().any():
@@ -88,6 +101,14 @@ def tolerance(make: Any) -> float:
 
 def definition(cell: Cell[Any], inputs: Tensor, state: Any = None) -> Any:
     return Cell.forward(cell, inputs, state)
+
+
+def some_state(cell: Cell[Any], batch: int) -> list[Tensor]:
+    """A state that is not the initial one."""
+    if isinstance(cell, SLSTM):  # Its counts n are positive.
+        with torch.no_grad():
+            return leaves(definition(cell, torch.randn(batch, 3, cell.input_size))[1])
+    return [torch.randn_like(leaf) * 0.5 for leaf in leaves(cell.initial_state(batch))]
 
 
 def results(
@@ -120,13 +141,13 @@ def assert_same(ours: list[Tensor | None], theirs: list[Tensor | None], toleranc
 def compare(make: Any, batch: int, time: int, input_size: int, hidden: int, **options: Any) -> None:
     cell = new_cell(make, input_size, hidden)
     inputs = torch.randn(batch, time, input_size)
-    state = [torch.randn_like(leaf) * 0.5 for leaf in leaves(cell.initial_state(batch))]
+    state = some_state(cell, batch)
     ours = results(cell, cell, inputs, state, **options)
     theirs = results(cell, partial(definition, cell), inputs, state, **options)
     assert_same(ours, theirs, tolerance(make))
 
 
-@every_form
+@pytest.mark.parametrize("make", long_forms())
 def test_as_the_definition_over_a_thousand_steps(make: Any) -> None:
     """The recurrent weights are halved, because some nets are chaotic otherwise: no two ways to round agree there."""
     cell = new_cell(make, 3, 24)
@@ -135,18 +156,18 @@ def test_as_the_definition_over_a_thousand_steps(make: Any) -> None:
             if name in RECURRENT:
                 parameter.mul_(0.5)
     inputs = torch.randn(3, 300 if isinstance(cell, TCN) else 1000, 3)  # A TCN sees the last 253.
-    state = [torch.randn_like(leaf) * 0.5 for leaf in leaves(cell.initial_state(3))]
+    state = some_state(cell, 3)
     ours = results(cell, cell, inputs, state)
     theirs = results(cell, partial(definition, cell), inputs, state)
     assert_same(ours, theirs, max(ADDED_UP, tolerance(make)))
 
 
-@every_form
+@pytest.mark.parametrize("make", long_forms())
 def test_as_the_definition_from_states_all_along_a_thousand_steps(make: Any) -> None:
     """Every 20 steps both start anew from the same state, which may be one that chaos has reached."""
     cell = new_cell(make, 3, 24)
     parts = torch.randn(2, 1000, 3).split(20, dim=1)
-    state = like(cell.initial_state(1), [torch.randn_like(leaf) * 0.5 for leaf in leaves(cell.initial_state(2))])
+    state = like(cell.initial_state(1), some_state(cell, 2))
     starts = []
     with torch.no_grad():
         for part in parts:
@@ -209,7 +230,7 @@ def test_cut_in_two(make: Any) -> None:
         return torch.cat([first, second], dim=1), state
 
     inputs = torch.randn(4, 20, 3)
-    state = [torch.randn_like(leaf) for leaf in leaves(cell.initial_state(4))]
+    state = some_state(cell, 4)
     theirs = results(cell, partial(definition, cell), inputs, state)
     assert_same(results(cell, in_two, inputs, state), theirs, tolerance(make))
 
@@ -217,7 +238,7 @@ def test_cut_in_two(make: Any) -> None:
 @every_form
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_depth_and_direction(make: Any, bidirectional: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = SequenceModel(make, 3, 10, 2, depth=2, bidirectional=bidirectional)
+    model = SequenceModel(make, 3, 12, 2, depth=2, bidirectional=bidirectional)
     inputs = torch.randn(4, 15, 3)
 
     def run() -> list[Tensor]:
@@ -248,14 +269,17 @@ def test_not_a_number_and_infinity_pass_through(make: Any, value: float) -> None
     cell = new_cell(make, 3, 13)
     inputs = torch.randn(4, 9, 3)
     inputs[1, 4, 2] = value
-    state = leaves(cell.initial_state(4))
+    # A new sLSTM does not read its first m, whose gradient is then 0 · NaN, or 0.
+    state = some_state(cell, 4) if isinstance(cell, SLSTM) else leaves(cell.initial_state(4))
     ours = results(cell, cell, inputs, state)
     theirs = results(cell, partial(definition, cell), inputs, state)
     for one, other in zip(ours, theirs, strict=True):
-        assert one is not None
-        assert other is not None
-        assert torch.equal(one.isnan(), other.isnan())
-        assert torch.equal(one.isinf(), other.isinf())
+        if one is None or other is None:  # The leaf of a state that only says something.
+            assert one is other
+            continue
+        assert torch.equal(one.isfinite(), other.isfinite())
+        if cell.family != "matrix state":  # Theirs are products of inputs, which may be ∞ or ∞ − ∞ if 1e30 is in them.
+            assert torch.equal(one.isnan(), other.isnan())
         finite = other.isfinite() & one.isfinite()
         assert_same([one[finite]], [other[finite]], tolerance(make))
 
@@ -319,7 +343,7 @@ def test_switched_off(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_recurrence_of_the_suite_is_fused() -> None:
-    for name in ("gru", "indrnn", "lstm", "lstm_coupled", "lstm_peephole", "orthogonal_rnn", "rnn", "tcn"):
+    for name in {*architectures.names()} - {"mlp", *WITHOUT_KERNEL}:
         assert kernels.path(architectures.get(name)(3, 8)) == "fused"
     for name in ("mlp", *WITHOUT_KERNEL):
         assert kernels.path(architectures.get(name)(3, 8)) == "definition"
@@ -391,8 +415,9 @@ import hashlib, torch
 from suite.model.sequence_model import build_model
 torch.set_num_threads(1)
 digest = hashlib.sha256()
-for name in ("rnn", "lstm", "lstm_coupled", "lstm_peephole", "gru", "indrnn", "orthogonal_rnn", "tcn"):
-    model = build_model(name, {}, 3, 13, 2, depth=2, bidirectional=True, seed=1)
+from suite.registry import architectures
+for name in sorted({*architectures.names()} - {"attention", "echo_state", "mlp"}):
+    model = build_model(name, {}, 3, 12, 2, depth=2, bidirectional=True, seed=1)
     optimiser = torch.optim.Adam(model.parameters(), 1e-2)
     inputs = torch.randn(5, 30, 3, generator=torch.Generator().manual_seed(2))
     for _ in range(5):
