@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,32 +28,37 @@ from suite.cli._run_options import RunOptions, report_missing
 from suite.errors import InputError, many
 
 if TYPE_CHECKING:
+    from suite.experiment.experiment import Experiment
     from suite.results.record import Record
 
+Board = Annotated[Path, typer.Argument(help="The folder of a written leaderboard, or its manifest.json.")]
+NewRows = Annotated[
+    list[str] | None, typer.Argument(help="Architectures from `memspan list`, or your own such as my_cell:MyCell.")
+]
+RowLabel = Annotated[
+    str, typer.Option("--label", help="The label of the new row. Default: the name of the architecture.")
+]
+RowOptions = Annotated[str, typer.Option(help="The keys of the new row's table, such as 'rate=0.5 depth=2'.")]
+AllSeeds = Annotated[int | None, typer.Option(min=1, help="Evaluate all rows on this many seeds.")]
+Larger = Annotated[str | None, typer.Option(help="An experiment with more rows, levels or seeds than the leaderboard.")]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Import the cells and tasks from outside memspan that the leaderboard names.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print only the leaderboard.")]
 Output = Annotated[Path, typer.Option(help="The folder of the new leaderboard.")]
 
 
 @app.command()
 @infrequent_garbage_collection()
 def add(
-    board: Annotated[Path, typer.Argument(help="The folder of a written leaderboard, or its manifest.json.")],
-    architectures: Annotated[
-        list[str] | None,
-        typer.Argument(help="New rows: architectures from `memspan list`, or your own such as my_cell:MyCell."),
-    ] = None,
+    board: Board,
+    architectures: NewRows = None,
     output: Output = ...,  # type: ignore[assignment]
-    label: Annotated[str, typer.Option(help="The label of the new row. Default: the name of the architecture.")] = "",
-    option: Annotated[
-        list[str] | None, typer.Option(help="A key of the new row's table, such as 'rate=0.5' or 'depth=2'.")
-    ] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Evaluate all rows on this many seeds.")] = None,
-    experiment: Annotated[
-        str | None, typer.Option(help="An experiment with more rows, levels or seeds than the leaderboard.")
-    ] = None,
-    trust: Annotated[
-        bool,
-        typer.Option("--trust", help="Import the cells and tasks from outside memspan that the leaderboard names."),
-    ] = False,
+    label: RowLabel = "",
+    options: RowOptions = "",
+    seeds: AllSeeds = None,
+    experiment: Larger = None,
+    trust: Trust = False,
     store: StoreOption = Path("mlruns"),
     workers: Workers = 0,
     devices: Devices = None,
@@ -65,7 +70,7 @@ def add(
     tracking_uri: TrackingUri = None,
     no_check: NoCheck = False,
     dry_run: DryRun = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the leaderboard.")] = False,
+    quiet: Quiet = False,
 ) -> int:
     """Add rows, seeds or task levels to a written leaderboard.
 
@@ -74,52 +79,70 @@ def add(
 
     You can interrupt the command at any moment, and the same command goes on with the runs that are missing.
     """
-    from suite.console.estimate import print_estimate
-    from suite.experiment.experiment import Experiment
-    from suite.experiment.loading import load
-    from suite.leaderboards.extending import add_recorded_runs, check_contains, check_trust, with_rows
+    from suite.leaderboards.extending import add_recorded_runs
     from suite.leaderboards.joining import check_output, joined, read_board
-    from suite.results.record import as_plain, record_of
+    from suite.results.record import record_of
     from suite.running import runner
 
     names = architectures or []
-    if experiment is not None and (names or seeds is not None or option or label):
-        raise InputError("--experiment has the new rows and seeds itself; give it or them, not both")
-    if not names and seeds is None and experiment is None:
-        raise InputError("nothing is to be added: name an architecture, or give --seeds or --experiment")
-    if (option or label) and len(names) != 1:
-        raise InputError(f"--option and --label belong to one new row; got {many(len(names), 'architecture')}")
+    _check_question(names, options, label, seeds, experiment)
     recorded = read_board(board)
     check_output(output)
-    if experiment is not None:
-        grown = load(experiment)
-        check_contains(grown, recorded, repr(experiment))
-        tables, chosen = as_plain(grown), list(grown.architectures)
-    else:
-        rows = {label or label_of(name): {**table_of(option or []), "architecture": name} for name in names}
-        tables = with_rows(recorded, rows, seeds)
-        chosen = list(rows) if seeds is None else list(tables["architectures"])
-    if not trust:
-        check_trust(tables, chosen, names)
-    selection = Experiment.from_tables(
-        {**{key: table for key, table in tables.items() if key != "name"},
-         "architectures": {key: tables["architectures"][key] for key in chosen}},
-        recorded.experiment.name,
-    )  # fmt: skip
+    rows = {label or label_of(name): {**dict(_pairs(name, options)), "architecture": name} for name in names}
+    selection = _selection(recorded, rows, seeds, experiment, trust)
     check_before_runs([selection], no_check)
-    options = RunOptions(engine, workers, devices, address, gpus, attempts, quiet)
+    run_options = RunOptions(engine, workers, devices, address, gpus, attempts, quiet)
     opened_store = open_store(store, storage, tracking_uri, reads_only=dry_run)
     plan = runner.open_plan(selection, opened_store, curves=True)
     add_recorded_runs(plan, recorded)
     if dry_run:
-        options.show_sizes(plan)
-        print_estimate(plan, options.worker_count, console)
+        from suite.console.estimate import print_estimate
+
+        run_options.show_sizes(plan)
+        print_estimate(plan, run_options.worker_count, console)
         return 0
-    given_up = options.run(plan, opened_store)
+    given_up = run_options.run(plan, opened_store)
     if plan.done < plan.planned:
         return report_missing(plan, given_up, "the same command tries them again")
     _write(joined({str(board): recorded, "the new runs": record_of(plan, opened_store)}), output, quiet)
     return 0
+
+
+def _check_question(names: list[str], options: str, label: str, seeds: int | None, experiment: str | None) -> None:
+    """Check that the arguments of ``add`` ask for one thing."""
+    if experiment is not None and (names or seeds is not None or options or label):
+        raise InputError("--experiment has the new rows and seeds itself; give it or them, not both")
+    if not names and seeds is None and experiment is None:
+        raise InputError("nothing is to be added: name an architecture, or give --seeds or --experiment")
+    if (options or label) and len(names) != 1:
+        raise InputError(f"--options and --label belong to one new row; got {many(len(names), 'architecture')}")
+
+
+def _selection(
+    recorded: Record, rows: dict[str, dict[str, Any]], seeds: int | None, name: str | None, trust: bool
+) -> Experiment:
+    """Return the experiment whose runs are needed: with the new rows alone, or with all if these need further runs."""
+    from suite.experiment.experiment import Experiment
+    from suite.experiment.loading import load
+    from suite.leaderboards.extending import check_contains, check_trust, with_rows
+
+    if name is not None:
+        grown = load(name)  # Whoever names a file trusts it.
+        check_contains(grown, recorded, repr(name))
+        return grown
+    tables = with_rows(recorded, rows, seeds)
+    chosen = list(rows) if seeds is None else list(tables["architectures"])
+    if not trust:
+        check_trust(tables, chosen, [row["architecture"] for row in rows.values()])
+    tables["architectures"] = {label: tables["architectures"][label] for label in chosen}
+    return Experiment.from_tables({key: table for key, table in tables.items() if key != "name"}, tables["name"])
+
+
+def _pairs(name: str, options: str) -> Iterator[tuple[str, Any]]:
+    from suite.options import option_of_text
+
+    for pair in options.split():
+        yield option_of_text(pair, name)
 
 
 @app.command()
@@ -127,7 +150,7 @@ def add(
 def merge(
     boards: Annotated[list[Path], typer.Argument(help="The folders of written leaderboards of one experiment.")],
     output: Output = ...,  # type: ignore[assignment]
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the leaderboard.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Merge written leaderboards of one experiment.
 
@@ -144,24 +167,6 @@ def merge(
 def label_of(name: str) -> str:
     """Return the label of a row from the name of its architecture: ``my_cell`` from ``package.module:MyCell``."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name.rpartition(":")[2]).lower()
-
-
-def table_of(options: list[str]) -> dict[str, Any]:
-    """Return the table of ``key=value`` pairs, whose values are written as in TOML; text needs no quotes.
-
-    Raises:
-        InputError: if a pair has no ``=``, or a key comes twice.
-    """
-    table: dict[str, Any] = {}
-    for text in options:
-        key, sign, value = (part.strip() for part in text.partition("="))
-        if not sign or not key or key in table:
-            raise InputError(f"--option has the form key=value, and each key once; got {text!r}")
-        try:
-            table[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            table[key] = value
-    return table
 
 
 def _write(record: Record, output: Path, quiet: bool) -> None:

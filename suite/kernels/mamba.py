@@ -256,10 +256,8 @@ class _Mamba(Function):
             pack(W_in_packed, W_in, half * E * X, 2 * P, Q, half * P, 0, E, X, X, 1)
         pack(W_x_packed, W_x, 0, M, P, 0, 0, M, E, E, 1)
         d_inputs, dW_in, dW_x = uz.new_empty(B, T, Q) if wanted else uz, uz.new_zeros(X, 2, P), uz.new_zeros(M, P)
-        dw, work = (
-            torch.zeros_like(w),
-            uz.new_zeros((4 * STEPS + 3 * SPAN + 2 * K - 2) * P + NOTES + (M + 6) * LINE + M * SPAN),
-        )
+        size = (4 * STEPS + 3 * SPAN + 2 * K - 2) * P + NOTES + (M + 6) * LINE + M * SPAN
+        dw, work = torch.zeros_like(w), uz.new_zeros(size)
         _backward(
             d_inputs, dW_in, dW_x, dw, d, work, dy, inputs, uz, s, kept, first, w, W_in_packed, W_x_packed,
             wanted, B, T, X, E, P, N, R, S, Q, K,

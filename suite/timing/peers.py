@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, logsigmoid, normalize, silu
+from torch.nn.functional import linear, logsigmoid, normalize, pad, silu
 
 from suite.errors import InputError
 
@@ -79,15 +79,15 @@ def _lru(cell: Any, input_size: int, hidden_size: int) -> Peer:
 
 
 def _s5(cell: Any, input_size: int, hidden_size: int) -> Peer:
-    layer = _imported("s5", "s5-pytorch").S5(input_size, hidden_size)
-    return Peer("s5-pytorch", layer, layer)
+    layer = _imported("s5", "s5-pytorch").S5(hidden_size)
+    return Peer("s5-pytorch", layer, lambda inputs: layer(_widened(inputs, hidden_size)))
 
 
 def _mamba(cell: Any, input_size: int, hidden_size: int) -> Peer:
-    """Make the block of mambapy, whose input has its own size and which has an output matrix."""
+    """Make the block of mambapy, which has an output matrix too."""
     module = _imported("mambapy.mamba", "mambapy")
     layer = module.MambaBlock(module.MambaConfig(d_model=hidden_size, n_layers=1, d_state=cell.d_state))
-    return Peer("mambapy", layer, lambda inputs: layer(nn.functional.pad(inputs, (0, hidden_size - input_size))))
+    return Peer("mambapy", layer, lambda inputs: layer(_widened(inputs, hidden_size)))
 
 
 def _attention(cell: Any, input_size: int, hidden_size: int) -> Peer:
@@ -149,6 +149,11 @@ def _delta_net(cell: Any, input_size: int, hidden_size: int) -> Peer:
         return outputs.flatten(2)
 
     return Peer("fla-core", cell, forward)
+
+
+def _widened(inputs: Tensor, size: int) -> Tensor:
+    """Return inputs with zeros beside them, for a layer whose inputs have the size of its outputs."""
+    return pad(inputs, (0, size - inputs.shape[2]))
 
 
 def _by_head(cell: Any, inputs: Tensor) -> list[Tensor]:

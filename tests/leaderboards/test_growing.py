@@ -13,7 +13,7 @@ import pytest
 
 import suite
 from suite.cli import main
-from suite.cli.boards import label_of, table_of
+from suite.cli.boards import label_of
 from suite.errors import InputError
 from suite.leaderboards import extending
 from suite.leaderboards.files import write
@@ -164,12 +164,7 @@ def test_no_run_that_was_written_is_lost(tmp_path: Path) -> None:
 # ── Adding
 
 
-def test_options_of_a_new_row_are_written_as_in_toml() -> None:
-    assert table_of(["rate=0.5", "depth = 2", "readout=cell", "bidirectional=true", "init='a=b'"]) == {
-        "rate": 0.5, "depth": 2, "readout": "cell", "bidirectional": True, "init": "a=b"
-    }  # fmt: skip
-    with pytest.raises(InputError, match="--option has the form key=value, and each key once; got 'rate'"):
-        table_of(["rate"])
+def test_a_new_row_is_called_after_its_class() -> None:
     names = ("gru", "my_cell:MyCell", "package.module:LSTMCell", "cells:Mamba2")
     assert [label_of(name) for name in names] == ["gru", "my_cell", "lstm_cell", "mamba2"]
 
@@ -231,7 +226,7 @@ def test_a_row_is_added_to_a_board_from_elsewhere_and_its_seeds_grow(
 
     monkeypatch.chdir(folder)
     here = ("--store", "elsewhere", "--workers", "1")  # Nothing of the first store is there.
-    code, text = memspan("add", "board", "grown_cell:Leaky", "--option", "rate=0.25", "--output", "two", *here)
+    code, text = memspan("add", "board", "grown_cell:Leaky", "--options", "rate=0.25", "--output", "two", *here)
     assert code == 0, text
     assert "2/2 leaky on adding, seed 1" in text  # The row alone was trained.
     old, new = read_board(folder / "board"), read_board(folder / "two")
