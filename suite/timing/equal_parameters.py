@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from torch import Tensor, nn
 
 from suite import kernels
 from suite.architectures import Cell, Layer
@@ -27,9 +28,10 @@ def equal_parameters_table(
 ) -> list[dict[str, Any]]:
     """Return one row per form of an architecture, with about 20,000 parameters, on one thread.
 
-    A row has the form, its hidden size and parameters, its path, and the medians of a pass forward and backward of our
+    A row has the form, its hidden size, parameters and path, and the medians of a pass forward and backward of our
     layer, ``ours_ms``, and of the peer's, ``peer_ms``. ``to_lstm`` and ``to_peer`` divide our time by that of our LSTM
-    and by that of the peer. Each form takes turns with the LSTM and its peer, so that a busy moment hits all alike.
+    and by that of the peer. ``block_to_lstm`` compares models with a residual block, which have 20,000 parameters as a
+    whole. All that is divided takes turns, so that a busy moment hits it alike.
 
     Args:
         repetitions: the number of repetitions, of which a form, the LSTM and the peer have equally many.
@@ -40,23 +42,26 @@ def equal_parameters_table(
         InputError: if ``peers`` is set and a package is not installed.
     """
     makers = dict(forms())
-    sizes = {form: _hidden_size(make) for form, make in makers.items()}
-    inputs = torch.randn(BATCH, TIME, INPUT_SIZE)
+    sizes = {form: _hidden_size(make, "plain") for form, make in makers.items()}
     layers = {form: make(INPUT_SIZE, sizes[form]) for form, make in makers.items()}
     beside = {form: peer_of(form, layers[form], INPUT_SIZE, sizes[form]) if peers else None for form in layers}
-    lstm = makers["lstm hidden"](INPUT_SIZE, sizes["lstm hidden"])
+    inputs = torch.randn(BATCH, TIME, INPUT_SIZE)
+    lstm, lstm_block = layers["lstm hidden"], _in_a_block(makers["lstm hidden"])
     rows = []
     with numerics():
         kernels.warm_up()
         for place, (form, layer) in enumerate(layers.items()):
             on_form(form, place, len(layers))
-            functions: dict[tuple[str, str], Timed] = {
-                ("lstm", ""): training_step(lstm, lstm, inputs),
-                ("ours", ""): training_step(layer, layer, inputs),
-            }
-            peer = beside[form]
+            block, peer = _in_a_block(makers[form]), beside[form]
+            timed: dict[str, tuple[nn.Module, Callable[[Tensor], Any]]] = {
+                "lstm": (lstm, lstm), "ours": (layer, layer),
+                "lstm block": (lstm_block, lstm_block), "block": (block, block),
+            }  # fmt: skip
             if peer is not None:
-                functions["peer", ""] = training_step(peer.module, peer.forward, inputs)
+                timed["peer"] = peer.module, peer.forward
+            functions: dict[tuple[str, str], Timed] = {
+                (kind, ""): training_step(module, forward, inputs) for kind, (module, forward) in timed.items()
+            }
             times = {kind: milliseconds for (kind, _), milliseconds in medians(functions, repetitions).items()}
             rows.append(
                 {
@@ -66,6 +71,7 @@ def equal_parameters_table(
                     "parameters": sum(p.numel() for p in layer.parameters() if p.requires_grad),
                     "path": kernels.path(layer) if isinstance(layer, Cell) else None,
                     "to_lstm": times["ours"] / times["lstm"],
+                    "block_to_lstm": times["block"] / times["lstm block"],
                     "to_peer": times["ours"] / times["peer"] if peer is not None else None,
                     "peer": peer.package if peer is not None else None,
                     "ours_ms": times["ours"],
@@ -75,10 +81,15 @@ def equal_parameters_table(
     return rows
 
 
-def _hidden_size(make: Callable[[int, int], Layer]) -> int:
-    """Return the hidden size with which a layer and a decoder with one output have about 20,000 parameters."""
+def _in_a_block(make: Callable[[int, int], Layer]) -> SequenceModel:
+    """Return a model with a residual block and about 20,000 parameters."""
+    return SequenceModel(make, INPUT_SIZE, _hidden_size(make, "residual"), 1, block="residual")
+
+
+def _hidden_size(make: Callable[[int, int], Layer], block: Literal["plain", "residual"]) -> int:
+    """Return the hidden size with which a model with one output has about 20,000 parameters."""
 
     def model(hidden_size: int) -> SequenceModel:
-        return SequenceModel(make, INPUT_SIZE, hidden_size, 1)
+        return SequenceModel(make, INPUT_SIZE, hidden_size, 1, block=block)
 
     return match_hidden_size(Budget("parameters", PARAMETERS), model, TOLERANCE)
