@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from suite.leaderboards.columns import COST, MEMORY, OVERFITTING, Column
+from suite.leaderboards.columns import BEYOND, COST, MEMORY, OVERFITTING, Column
 from suite.leaderboards.leaderboard import Leaderboard
 from suite.leaderboards.page.plain import DRAWN, SAID, plain
 from suite.leaderboards.page.protocol_text import citation, facts, sentences
 from suite.leaderboards.page.rows import row_details
 from suite.leaderboards.tables import (
     TableRow,
+    beyond_rows,
+    beyond_scopes,
     longer_columns,
     overfitting_ladders,
     overfitting_rows,
@@ -36,6 +38,7 @@ FILES = {
     "leaderboard.csv": "every row with its intervals",
     "leaderboard.json": "the rows and more, for programs",
     "leaderboard.tex": "the tables, in LaTeX",
+    "beyond.csv": "the ranking beyond the training length",
     "horizon.csv": "skill against delay",
     "overfitting.csv": "each measure against the size of the training set",
     "clipping.csv": "trials by threshold, learning rate and depth",
@@ -67,6 +70,7 @@ def page_data(board: Leaderboard, manifest: Mapping[str, Any], files: Sequence[s
             "architectures": _styles(board),
             "variants": board.variants,
             "rankings": {scope: _values(ranking_rows(board, scope), (*MEMORY, *COST)) for scope in board.scopes},
+            "beyond": {scope: _values(beyond_rows(board, scope), BEYOND) for scope in beyond_scopes(board)},
             "overfitting": {
                 ladder: _values(overfitting_rows(board, ladder), OVERFITTING) for ladder in overfitting_ladders(board)
             },

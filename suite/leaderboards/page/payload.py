@@ -40,6 +40,7 @@ def payload(data: Mapping[str, Any]) -> Markup:
         "data": {
             **data,
             "rankings": {scope: _columns(rows) for scope, rows in data["rankings"].items()},
+            "beyond": {scope: _columns(rows) for scope, rows in data["beyond"].items()},
             "overfitting": {ladder: _columns(rows) for ladder, rows in data["overfitting"].items()},
             "profiles": {scope: _stepped(profile) for scope, profile in data["profiles"].items()},
             "longer": _columns(data["longer"]),

@@ -5,6 +5,7 @@ const PAGE = JSON.parse(document.getElementById("data").textContent);
 const DATA = {
   ...PAGE.data,
   rankings: mapped(PAGE.data.rankings, rowsIn),
+  beyond: mapped(PAGE.data.beyond, rowsIn),
   overfitting: mapped(PAGE.data.overfitting, rowsIn),
   comparisons: mapped(PAGE.data.comparisons, rowsIn),
   profiles: mapped(PAGE.data.profiles, (profile) => ({ ...profile, curves: mapped(profile.curves, (its) => mapped(its, runsIn)) })),

@@ -8,11 +8,12 @@ function addFigures() {
   const profiled = DATA.scopes.filter((scope) => of(DATA.profiles, scope));
   if (profiled.length) addProfiles(host, profiled);
   if (DATA.horizons.length) addHorizons(host);
-  if (DATA.longer.length) addLonger(host);
   addGradients(host);
   const budgeted = DATA.budget ? DATA.scopes.filter((scope) => of(DATA.budget, scope)) : [];
   if (budgeted.length) addBudget(host, budgeted);
   if (DATA.critical) addCritical(host);
+  const beyond = byId("beyond-plot");
+  if (beyond) addLonger(beyond);
   const cost = byId("cost-plot");
   if (cost) addCost(cost);
   const overfitting = byId("overfitting-plot");
@@ -120,44 +121,6 @@ function thinned(values, width) {
     if (!kept.length || (Math.log(value / kept.at(-1)) / span) * (width - 90) > 34) kept.push(value);
   }
   return kept;
-}
-
-function trainedLength(task) {
-  const row = Object.values(of(DATA.rows, task) || {})[0];
-  const length = row && row.config.task?.length;
-  return typeof length === "number" ? length : null;
-}
-
-function addLonger(host) {
-  const tasks = [...new Set(DATA.longer.map((each) => each.task))];
-  const draw = (width, task) => {
-    const trained = trainedLength(task);
-    const points = DATA.longer.filter((each) => each.task === task);
-    const first = trained === null || points.some((each) => each.length === trained) ? [] : rowsOf("memory", task)
-      .filter((row) => known(row.mean)).map((row) => ({ ...row, length: trained, skill: row.mean }));
-    const all = [...first, ...points];
-    const lengths = [...new Set(all.map((each) => each.length))].sort((a, b) => a - b);
-    const labels = drawnOf([...new Set(points.map((each) => each.architecture))]);
-    const grows = new Set(rowsOf("memory", task).filter((row) => row.state_growth).map((row) => row.architecture));
-    const text = (each) => `${interval(each, "number", ["skill", "low", "high"])}${grows.has(each.architecture) ? `, state ${grouped(each.state_size)}` : ""}`;
-    const its = (label) => all.filter((each) => each.architecture === label).sort((a, b) => a.length - b.length)
-      .map((each) => ({ x: each.length, y: each.skill, low: each.low, high: each.high, title: `${label}\nlength ${grouped(each.length)}: ${text(each)}` }));
-    const middle = (labels.length - 1) / 2;
-    const node = picture(`Skill against sequence length on ${task}, trained at ${trained ?? "the shortest"}, for ${labels.length} architectures.`, {
-      width, height: 340, x: { type: "log", inset: 22 }, y: skillAxis(),
-      marks: [logAxis(lengths, width, "length of the test sequences"), Plot.ruleY([0]), trained !== null && Plot.ruleX([trained], { stroke: "var(--muted)", strokeDasharray: "2 3" }),
-        trained !== null && Plot.text([trained], { x: (d) => d, text: () => "trained", frameAnchor: "top", textAnchor: "start", dx: 5, dy: 6, fill: "var(--muted)" }),
-        ...labels.flatMap((label, i) => seriesMarks(label, its(label), { band: false, whiskers: true, dx: Math.round((i - middle) * 4) })),
-        tipMark(labels.flatMap(its))].filter(Boolean),
-    });
-    const numbers = [["architecture", ...lengths.map((length) => `length ${grouped(length)}`)], labels.map((label) => [label, ...lengths.map((length) => {
-      const each = all.find((one) => one.architecture === label && one.length === length);
-      return each ? text(each) : NOTHING;
-    })])];
-    return { node, numbers };
-  };
-  addFigure(host, { title: "Beyond the training length", choices: tasks.map((task) => [task, task]), draw,
-    caption: ["The same nets are tested on sequences that are longer than those of training, with 95 % intervals over seeds. A net whose line stays level has learned the task and not its length.", DATA.longer_note].filter(Boolean) });
 }
 
 function addBudget(host, scopes) {
