@@ -165,7 +165,8 @@ INTROS = {
     "net whose skill stays what it was when trained has learned the task and not its length.",
     "cost": "Speeds are those of the machine and its load at the time of training.",
     "horizon": "“≥” and “<” mark a horizon beyond the longest or the shortest delay that was tried. The overall "
-    "horizon is the geometric mean over ladders; “~” marks one that was cut off at both ends.",
+    "horizon is the geometric mean over ladders; “~” marks one that was cut off at both ends. A horizon that is read "
+    "from one trained net takes its answers apart by their lags, and no net was trained at each delay.",
     "budget": "The validation skill that the best of so many trials is expected to have. The first is the default, "
     "which is not tuned, and the others are drawn from those that were made. The interval holds 95 % of the draws, so "
     "it closes where all are drawn. It does not contain the luck of the seed, of which each trial has one.",

@@ -19,6 +19,7 @@ from suite.planning.plan import Plan
 from suite.results import clipping, horizon, overfitting
 from suite.results.early_ends import diverged_note, named, stopped_note, with_diverged
 from suite.results.ladders import delay_points, size_points
+from suite.results.lags import by_lag, lag_points
 from suite.results.record import Record, Row, earlier_text
 from suite.results.score_table import score_table
 from suite.results.tuning import at_edges, budget_curves
@@ -90,6 +91,8 @@ class Leaderboard:
     """The areas over training-set sizes per ladder and overall, ranked as ``rows`` are; empty without ladders."""
     overfitting_curves: pd.DataFrame = field(default_factory=pd.DataFrame)
     """Each measure against the size of the training set, see ``overfitting.curves``."""
+    by_lag: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """The mean skill at each lag, or position, of the steps of a task, see ``lags.by_lag``."""
     comparisons: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     """Every pair of architectures by scope, see ``paired_tests.compare``."""
     beyond: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -192,6 +195,7 @@ def build_leaderboard(source: Record | Plan) -> Leaderboard:
     rows = _with_family(ranked(runs, scopes, AVERAGED, comparisons), record)
     rows = rows.merge(interquartile_means(runs), on=["architecture", "task"], how="left")
     points = delay_points(runs, levels)
+    points = pd.concat([part for part in (points, lag_points(runs, levels)) if len(part)] or [points])
     horizons = horizon.horizons(points) if len(points) else pd.DataFrame()
     sizes = size_points(runs, levels)
     return Leaderboard(
@@ -205,6 +209,7 @@ def build_leaderboard(source: Record | Plan) -> Leaderboard:
         horizon.curves(points) if len(points) else pd.DataFrame(),
         _overfitting(sizes) if len(sizes) else pd.DataFrame(),
         overfitting.curves(sizes) if len(sizes) else pd.DataFrame(),
+        by_lag(runs, levels),
         comparisons,
         beyond(runs, record.families),
         runs,

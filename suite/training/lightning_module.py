@@ -58,7 +58,18 @@ def evaluate(model: nn.Module, task: Task, batches: Sequence[Batch]) -> Evaluati
     Raises:
         InputError: if the outputs are finite, and a score of the task is none.
     """
-    results = [_evaluate(model, task, batch) for batch in batches]
+    return judged(task, answers(model, batches), batches)
+
+
+@torch.no_grad()
+def answers(model: nn.Module, batches: Sequence[Batch]) -> list[Tensor]:
+    """Return the outputs of a model for each batch, ``[batch, time, output_size]``."""
+    return [torch.cat([model(inputs)[0] for inputs in torch.split(batch.inputs, CHUNK)]) for batch in batches]
+
+
+def judged(task: Task, outputs: Sequence[Tensor], batches: Sequence[Batch]) -> EvaluationResult:
+    """Return what the outputs of a model for some batches are worth, see `evaluate`."""
+    results = [_judged(task, answer, batch) for answer, batch in zip(outputs, batches, strict=True)]
     if len(results) == 1:
         return results[0]
     sizes = [len(batch.inputs) for batch in batches]
@@ -69,10 +80,8 @@ def evaluate(model: nn.Module, task: Task, batches: Sequence[Batch]) -> Evaluati
     return EvaluationResult(loss, score, task.skill(score), success)
 
 
-@torch.no_grad()
-def _evaluate(model: nn.Module, task: Task, batch: Batch) -> EvaluationResult:
-    """Evaluate a model on all sequences of a batch together."""
-    outputs = torch.cat([model(inputs)[0] for inputs in torch.split(batch.inputs, CHUNK)])
+def _judged(task: Task, outputs: Tensor, batch: Batch) -> EvaluationResult:
+    """Judge the outputs for all sequences of a batch together."""
     score = task.score(outputs, batch)
     result = EvaluationResult(task.loss(outputs, batch).item(), score, task.skill(score), task.success(outputs, batch))
     fault = score_fault(qualified_name(type(task)), result.score, result.skill, result.success)

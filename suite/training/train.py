@@ -24,11 +24,13 @@ from suite.model.sequence_model import SequenceModel, model_of
 from suite.model.sizing import frozen_count, parameter_count, state_size
 from suite.model.states import grows
 from suite.numerics import numerics
+from suite.training.by_lag import by_lag
 from suite.training.checkpoint import Beginning, Checkpoint
 from suite.training.gradient_callback import GradientCallback, GradientMeasurement
-from suite.training.lightning_module import TrainingModule, Watcher, evaluate, finite_metrics
+from suite.training.lightning_module import TrainingModule, Watcher, answers, finite_metrics, judged
 from suite.training.one_process import make_trainer
 from suite.training.peak_memory import PeakMemory
+from tasks import Batch
 
 
 @dataclass
@@ -198,6 +200,9 @@ def _evaluate_splits(module: TrainingModule, device: str) -> dict[str, float]:
         "test": data.held_out("test", config.test_size),
     }
     metrics: dict[str, float] = {}
+    # In the end, these are the longest test sequences, and what the net with its best weights answers to them.
+    tested: list[Batch] = []
+    outputs: list[torch.Tensor] = []
     for prefix, weights in (("final_", None), ("", module.best_weights)):
         if weights is not None:
             model.load_state_dict(weights)
@@ -207,14 +212,19 @@ def _evaluate_splits(module: TrainingModule, device: str) -> dict[str, float]:
             if is_evaluated:
                 values = [metrics[f"final_{name}"] for name in names]
             else:
-                values = list(evaluate(model, task, [batch.to(device) for batch in batches])[:3])
+                tested = [batch.to(device) for batch in batches]  # The test comes last.
+                outputs = answers(model, tested)
+                values = list(judged(task, outputs, tested)[:3])
             metrics.update(zip(names, values, strict=True))
         metrics[f"{prefix}gap_loss"] = metrics[f"{prefix}test_loss"] - metrics[f"{prefix}train_loss"]
         metrics[f"{prefix}gap_skill"] = metrics[f"{prefix}train_skill"] - metrics[f"{prefix}test_skill"]
-    for length in data.config.test_lengths:
-        batch = data.sample("test", config.test_size, length).to(device)
-        result = evaluate(model, task, [batch])
+    for length in sorted(data.config.test_lengths):
+        tested = [data.sample("test", config.test_size, length).to(device)]
+        outputs = answers(model, tested)
+        result = judged(task, outputs, tested)
         metrics.update({f"score_at_length_{length}": result.score, f"skill_at_length_{length}": result.skill})
+    if not module.diverged:
+        metrics.update(by_lag(task, outputs, tested))
     if module.diverged:  # A diverged run remembers nothing, whatever it could do before. Its losses stay as measured.
         metrics.update({name: 0.0 for name in metrics if "skill" in name})
     return metrics

@@ -108,3 +108,34 @@ def test_the_page_has_a_tab_with_its_own_tasks_and_its_figure(board: Leaderboard
     assert headings == ["architecture", "length 64", "length 128", "length 256"], "a range is no length of its own"
     figure.locator("select").select_option("1")
     assert "length 30" in figure.locator("details thead").inner_text()
+
+
+def test_the_page_draws_skill_by_lag_and_by_position_and_the_horizon_that_is_read_from_one_net(show: Opener) -> None:
+    def metrics(job: Any) -> dict[str, float]:
+        found = {**at_lengths(job), "chance": 0.5}
+        if job.level == "parity":
+            return {**found, **{f"score_at_lag_{n}": 0.5 + 0.5 / (1 + (n / 20) ** 4) for n in (1, 4, 16, 64)}}
+        return (
+            {**found, **{f"score_at_position_{n}": 0.5 + n / 30 for n in (3, 6, 12)}}
+            if job.level == "counting"
+            else found
+        )
+
+    page = show(page_data(build_leaderboard(made_up(BEYOND, metrics)), {"digest": "sha256:0"}, []))
+    figure = page.locator("#figures figure").filter(has_text="Skill by lag and position")
+    picture = figure.locator("svg[role=img]")
+    assert picture.get_attribute("aria-label") == "Skill against the lag of a step on parity, for 3 architectures."
+    figure.locator("summary").click()
+    assert "lag 64" in figure.locator("details thead").inner_text()
+    figure.locator("select").select_option(label="counting")
+    assert (
+        picture.get_attribute("aria-label") == "Skill against the position of a step on counting, for 3 architectures."
+    )
+    horizons = page.locator("#figures figure").filter(has_text="Memory horizon")
+    assert "It is not that of nets which are trained at each delay." in horizons.inner_text()
+    horizons.locator("select").select_option(label="parity, read from one trained net by lag")
+    horizons.locator("summary").click()
+    assert "at 16" in horizons.locator("details thead").inner_text()
+    page.locator("#table-memory").get_by_role("button", name="gru", exact=True).click()
+    page.locator("#drawer select").select_option("parity")
+    assert "parity, read from one trained net by lag: d50 = " in page.locator("#drawer").inner_text()

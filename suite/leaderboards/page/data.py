@@ -25,6 +25,7 @@ from suite.leaderboards.tables import (
 )
 from suite.results.early_ends import stopped_note
 from suite.results.horizon import TRAINED, Fit
+from suite.results.lags import COLUMNS as CURVE
 from suite.results.wording import horizon_text
 from suite.statistics.profiles import THRESHOLDS
 
@@ -39,6 +40,7 @@ FILES = {
     "leaderboard.json": "the rows and more, for programs",
     "leaderboard.tex": "the tables, in LaTeX",
     "beyond.csv": "the ranking beyond the training length",
+    "lags.csv": "skill against the lag or the position of a step",
     "horizon.csv": "skill against delay",
     "overfitting.csv": "each measure against the size of the training set",
     "clipping.csv": "trials by threshold, learning rate and depth",
@@ -76,6 +78,7 @@ def page_data(board: Leaderboard, manifest: Mapping[str, Any], files: Sequence[s
             },
             "overfitting_curves": _overfitting_curves(board),
             "horizons": _horizons(board),
+            "by_lag": plain(_values(records(board.by_lag), (), CURVE), DRAWN),
             "longer_note": " ".join(stopped_note(board.runs)) if len(board.longer) else "",
             "longer": _values(records(board.longer), longer_columns(board), ("remark",)),
             "profiles": plain(_profiles(board), DRAWN),

@@ -143,6 +143,7 @@ def as_json(board: Leaderboard) -> str:
         "beyond_ranking": board.beyond,
         "horizons": board.horizons,
         "horizon_curves": board.horizon_curves,
+        "by_lag": board.by_lag,
         "overfitting": board.overfitting,
         "overfitting_curves": board.overfitting_curves,
     }

@@ -99,7 +99,8 @@ def longer_sections(board: Leaderboard) -> Iterator[Section]:
 def _horizon(board: Leaderboard, kind: str, ladder: str) -> Section:
     curves = board.horizon_curves
     delays = curves[(curves["kind"] == kind) & (curves["ladder"] == ladder)]["delay"].unique()
-    how = "trained at each" if kind == horizon.TRAINED else "trained at the shortest"
+    hows = {horizon.TRAINED: "trained at each", horizon.EXTRAPOLATED: "trained at the shortest"}
+    how = hows.get(kind, horizon.HOW[horizon.READ])
     span = (
         f"{len(delays)} delays from {delay_text(delays.min())} to {delay_text(delays.max())}, " if len(delays) else ""
     )

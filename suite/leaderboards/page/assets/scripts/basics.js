@@ -10,6 +10,7 @@ const DATA = {
   comparisons: mapped(PAGE.data.comparisons, rowsIn),
   profiles: mapped(PAGE.data.profiles, (profile) => ({ ...profile, curves: mapped(profile.curves, (its) => mapped(its, runsIn)) })),
   longer: rowsIn(PAGE.data.longer),
+  by_lag: rowsIn(PAGE.data.by_lag),
   horizons: PAGE.data.horizons.map((ladder) => ({ ...ladder, points: rowsIn(ladder.points) })),
   rows: mapped(PAGE.data.rows, rowsOfLevel),
 };

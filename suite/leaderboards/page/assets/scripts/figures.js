@@ -8,6 +8,7 @@ function addFigures() {
   const profiled = DATA.scopes.filter((scope) => of(DATA.profiles, scope));
   if (profiled.length) addProfiles(host, profiled);
   if (DATA.horizons.length) addHorizons(host);
+  if (DATA.by_lag.length) addByLag(host);
   addGradients(host);
   const budgeted = DATA.budget ? DATA.scopes.filter((scope) => of(DATA.budget, scope)) : [];
   if (budgeted.length) addBudget(host, budgeted);
@@ -64,12 +65,14 @@ function addProfiles(host, scopes) {
     caption: ["Each curve is the share of runs whose skill exceeds τ, with its 95 % band. Higher is better. A step shows runs that either succeed or fail, which a mean hides. Where two curves do not cross, the higher one wins."] });
 }
 
+const HORIZON_KINDS = { trained: "trained at each delay", extrapolated: "tested beyond training", read: "read from one trained net by lag" };
+
 function addHorizons(host) {
-  const named = (each) => `${each.ladder}, ${each.kind === "trained" ? "trained at each delay" : "tested beyond training"}`;
+  const named = (each) => `${each.ladder}, ${HORIZON_KINDS[each.kind]}`;
   const choices = DATA.horizons.map((each) => [each, named(each)]);
   choices.label = "Ladder";
   addFigure(host, { title: "Memory horizon", choices, draw: horizonDrawing,
-    caption: ["Each point is the skill at a delay, with its 95 % interval over seeds; points are moved apart a little, and the curves are fitted to them. The horizon d50 is where a curve has lost half of its plateau. A “≥” says that it lies beyond the longest delay that was tried.", DATA.horizons.some((each) => each.kind !== "trained") && DATA.longer_note].filter(Boolean) });
+    caption: ["Each point is the skill at a delay, with its 95 % interval over seeds; points are moved apart a little, and the curves are fitted to them. The horizon d50 is where a curve has lost half of its plateau. A “≥” says that it lies beyond the longest delay that was tried.", DATA.horizons.some((each) => each.kind === "read") && "A horizon that is read from one trained net takes its answers apart by their lags. It is not that of nets which are trained at each delay.", DATA.horizons.some((each) => each.kind === "extrapolated") && DATA.longer_note].filter(Boolean) });
 }
 
 function horizonDrawing(width, ladder, only = null) {
@@ -121,6 +124,32 @@ function thinned(values, width) {
     if (!kept.length || (Math.log(value / kept.at(-1)) / span) * (width - 90) > 34) kept.push(value);
   }
   return kept;
+}
+
+/** Skill against the lag that a task states of its steps, or against their position. */
+function addByLag(host) {
+  const tasks = LEVELS.filter((level) => DATA.by_lag.some((each) => each.task === level));
+  const draw = (width, task) => {
+    const points = DATA.by_lag.filter((each) => each.task === task);
+    const [axis] = points.map((each) => each.axis);
+    const places = [...new Set(points.map((each) => each.place))].sort((a, b) => a - b);
+    const labels = drawnOf([...new Set(points.map((each) => each.architecture))]);
+    const its = (label) => points.filter((each) => each.architecture === label)
+      .map((each) => ({ x: each.place, y: each.skill, low: each.low, high: each.high, title: `${label}\n${axis} ${grouped(each.place)}: ${interval(each, "number", ["skill", "low", "high"])}` }));
+    const middle = (labels.length - 1) / 2;
+    const node = picture(`Skill against the ${axis} of a step on ${task}, for ${labels.length} architectures.`, {
+      width, height: 340, x: { type: "log", inset: 22 }, y: skillAxis(),
+      marks: [logAxis(places, width, axis === "lag" ? "lag, steps" : "position in the sequence, steps"), Plot.ruleY([0]),
+        ...labels.flatMap((label, i) => seriesMarks(label, its(label), { band: false, whiskers: true, dx: Math.round((i - middle) * 3) })), tipMark(labels.flatMap(its))],
+    });
+    const numbers = [["architecture", ...places.map((place) => `${axis} ${grouped(place)}`)], labels.map((label) => [label, ...places.map((place) => {
+      const each = points.find((one) => one.architecture === label && one.place === place);
+      return each ? interval(each, "number", ["skill", "low", "high"]) : NOTHING;
+    })])];
+    return { node, numbers };
+  };
+  addFigure(host, { title: "Skill by lag and position", choices: tasks.map((task) => [task, task]), draw,
+    caption: ["The answers of each net to the longest test sequences, taken apart by the lag of the step, with 95 % intervals over seeds. The lag is the distance to the farthest input that the answer depends on. Where a task states none, its steps are taken by their position."] });
 }
 
 function addBudget(host, scopes) {
