@@ -8,12 +8,15 @@ from typing import Literal
 import torch
 
 from suite.errors import InputError
+from suite.experiment.lengths import LengthRange
 from suite.experiment.run_config import TaskConfig, canonical_json, derived_seed
 from suite.registry import tasks
 from tasks import Batch, DataSet, Task
 
 Split = Literal["train", "validation", "test"]
 
+LENGTHS = 16
+"""The number of batches of a validation or test set whose lengths come from a range. Each has a length of its own."""
 LARGEST_TRAIN_SAMPLE = 2048
 """The largest number of training sequences on which the training loss is measured."""
 
@@ -23,6 +26,9 @@ class Data:
 
     Batch ``i`` of a split depends on (task, length, data seed, split, i) alone. With ``train_size`` the training set is
     batch 0 of its split, and training walks through one permutation of it after the other.
+
+    If the length is a range, the generator of a batch first draws its length, uniformly from the range. All sequences
+    of a batch are equally long, and the validation and the test set have several batches.
 
     A ``DataSet`` is divided into parts, which are the same for every seed. Without ``train_size``, training batches are
     drawn from the whole training part, with replacement. With it, the training set is a draw of ``train_size`` distinct
@@ -41,14 +47,15 @@ class Data:
         self._permutation = cache(self._new_permutation)
         self._part = cache(self._new_part)
 
-    def generator(self, split: str, length: int, index: int) -> torch.Generator:
+    def generator(self, split: str, length: int | LengthRange, index: int) -> torch.Generator:
         """Make the generator of batch ``index`` of a split."""
         return torch.Generator().manual_seed(derived_seed(self.identity, length, self.seed, split, index))
 
     def sample(self, split: Split, size: int, length: int | None = None, index: int = 0) -> Batch:
         """Draw batch ``index`` of a split: ``size`` sequences of ``length``, by default the training length."""
-        length = length or self.config.length
-        generator = self.generator(split, length, index)
+        asked = length or self.config.length
+        generator = self.generator(split, asked, index)
+        length = _drawn(asked, generator)
         if not isinstance(self.task, DataSet):
             return self.task.sample(size, length, generator)
         part = self._part(split, length)
@@ -56,6 +63,14 @@ class Data:
         if split == "train":
             return part.rows(torch.randint(count, (size,), generator=generator))
         return part.rows(torch.randperm(count, generator=generator)[:size])
+
+    def held_out(self, split: Split, size: int) -> list[Batch]:
+        """Return the ``size`` sequences of the validation or of the test set: one batch, or `LENGTHS` from a range."""
+        if not isinstance(self.config.length, LengthRange):
+            return [self.sample(split, size)]
+        count = min(LENGTHS, size)
+        ends = [size * i // count for i in range(count + 1)]
+        return [self.sample(split, ends[i + 1] - ends[i], index=i) for i in range(count)]
 
     def steps(self, length: int) -> int:
         """Return the number of steps of a sequence of a length, which may count something else, as a delay."""
@@ -71,16 +86,19 @@ class Data:
     def train_set(self) -> Batch:
         """The finite training set."""
         if isinstance(self.task, DataSet):
-            return self._part("train", self.config.length)
+            return self._part("train", self.config.longest)
         assert self.config.train_size is not None
         return self.sample("train", self.config.train_size)
 
-    def train_sample(self, size: int) -> Batch:
+    def train_sample(self, size: int) -> list[Batch]:
         """Return sequences to measure the training loss on: the training set, or the first ``size`` of the stream."""
         if self.config.train_size is not None or isinstance(self.task, DataSet):
-            return self.train_set.rows(slice(LARGEST_TRAIN_SAMPLE))
-        batches = [self.train_batch(step) for step in range(-(-size // self.batch_size))]
-        return Batch(*(torch.cat(tensors)[:size] for tensors in zip(*batches, strict=True)))
+            return [self.train_set.rows(slice(LARGEST_TRAIN_SAMPLE))]
+        starts = range(0, size, self.batch_size)
+        batches = [self.train_batch(step).rows(slice(size - start)) for step, start in enumerate(starts)]
+        if isinstance(self.config.length, LengthRange):
+            return batches
+        return [Batch(*(torch.cat(tensors) for tensors in zip(*batches, strict=True)))]
 
     def _new_part(self, split: Split, length: int) -> Batch:
         """Select the examples of a data set that a split may draw from."""
@@ -107,3 +125,10 @@ class Data:
         assert self.config.train_size is not None
         generator = self.generator("order", self.config.length, epoch)
         return torch.randperm(self.config.train_size, generator=generator)
+
+
+def _drawn(length: int | LengthRange, generator: torch.Generator) -> int:
+    """Return a length, which is drawn if it is a range."""
+    if not isinstance(length, LengthRange):
+        return length
+    return int(torch.randint(length.low, length.high + 1, (), generator=generator))

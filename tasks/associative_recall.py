@@ -107,6 +107,15 @@ class AssociativeRecall(Task):
         values = torch.randint(self.keys, (batch_size, pairs), generator=generator)
         return self._tokens(keys, values, length, generator) if self.pairs else self._stacked(keys, values, generator)
 
+    def lags(self, batch: Batch) -> Tensor:
+        """The distance of each query from the key of its pair: ``[batch, time]``, int64."""
+        keys = batch.inputs[:, :, : self.keys]
+        pairs = self.pairs or batch.mask.shape[1] // 2
+        apart = 2 if self.pairs else 1
+        shown = keys[:, : apart * pairs : apart]
+        places = apart * (keys @ shown.mT).argmax(2)  # Each key stands in one pair.
+        return torch.arange(batch.mask.shape[1]) - places
+
     def _stacked(self, keys: Tensor, values: Tensor, generator: torch.Generator) -> Batch:
         order = torch.rand(keys.shape, generator=generator).argsort()
         shown = torch.cat([one_hot(keys, self.keys), one_hot(values, self.keys)], dim=2)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from tasks._base import Batch, Task, one_hot
 
@@ -74,3 +75,8 @@ class FlipFlop(Task):
         last_write = steps.where(instructions == WRITE, 0).cummax(1).values
         shown = one_hot(bits, 2).where(~mask.unsqueeze(2), 0.0)
         return Batch(torch.cat([one_hot(instructions, 3), shown], dim=2), bits.gather(1, last_write), mask)
+
+    def lags(self, batch: Batch) -> Tensor:
+        """The distance of each step from the last write: ``[batch, time]``, int64."""
+        steps = torch.arange(batch.mask.shape[1]).expand(batch.mask.shape)
+        return steps - steps.where(batch.inputs[:, :, WRITE] > 0, 0).cummax(1).values

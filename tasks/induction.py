@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from tasks._base import Batch, Task, one_hot
 
@@ -66,3 +67,8 @@ class Induction(Task):
         mask = torch.zeros_like(tokens, dtype=torch.bool)
         mask[:, -1] = True
         return Batch(one_hot(tokens, self.input_size), targets, mask)
+
+    def lags(self, batch: Batch) -> Tensor:
+        """The distance of each step from the successor that is asked for: ``[batch, time]``, int64."""
+        successor = batch.inputs[:, :, self.symbols].argmax(1, keepdim=True) + 1
+        return torch.arange(batch.mask.shape[1]) - successor

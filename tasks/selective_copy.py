@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from tasks._base import Batch, Task, one_hot
 
@@ -77,3 +78,11 @@ class SelectiveCopy(Task):
         mask = torch.zeros_like(tokens, dtype=torch.bool)
         mask[:, length:] = True
         return Batch(one_hot(tokens, self.input_size), targets, mask)
+
+    def lags(self, batch: Batch) -> Tensor:
+        """The distance of each answer from its symbol: ``[batch, time]``, int64."""
+        steps = torch.arange(batch.mask.shape[1])
+        is_symbol = batch.inputs[:, :, : self.symbols].sum(2) > 0
+        lags = torch.zeros_like(batch.targets)
+        lags[batch.mask] = (steps.expand_as(lags)[batch.mask] - steps.expand_as(lags)[is_symbol]).long()
+        return lags

@@ -79,6 +79,10 @@ class StateTracking(Task):
         mask[:, 0] = False
         return Batch(one_hot(elements, self.size), running_products(elements, self.group), mask)
 
+    def lags(self, batch: Batch) -> Tensor:
+        """The distance of each step from the first one, on which every answer depends: ``[batch, time]``, int64."""
+        return torch.arange(batch.mask.shape[1]).expand(batch.mask.shape)
+
 
 @cache
 def products(group: str) -> Tensor:

@@ -246,6 +246,12 @@ EXPERIMENT: dict[str, Any] = {
         "adding": {"length": 8, "test_lengths": [12]},
         "memory": {"task": "sequence_memory", "length": 9, "lag": [2, 4], "training": {"steps": 30}},
         "sizes": {"task": "counting", "length": 12, "train_size": [50, 100]},
+        "parity": {
+            "task": "state_tracking",
+            "length": {"low": 3, "high": 9},
+            "test_lengths": [12],
+            "training": {"steps": 30},
+        },
     },
     "architectures": {
         "rnn": {"init": "orthogonal"},

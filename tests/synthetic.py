@@ -16,6 +16,8 @@ BASE = {
     "train_loss": 0.4,
     "gap_skill": 0.0,
     "final_gap_skill": 0.0,
+    "final_train_skill": 0.5,
+    "final_test_skill": 0.5,
     "gap_loss": 0.1,
     "final_gap_loss": 0.2,
     "train_skill": 0.5,

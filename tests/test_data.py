@@ -101,7 +101,7 @@ def test_each_split_draws_from_its_own_part(train_size: int | None) -> None:
         assert (len(validation), len(test)) == (10, 10)
         assert streamed.isdisjoint(validation)
         assert len({*streamed, *validation, *test}) == (train_size or 30) + 20
-        assert set(shown(made.train_sample(256))) == streamed
+        assert set(shown(made.train_sample(256)[0])) == streamed
         assert set(shown(made.sample("train", 256))) == streamed
         assert set(shown(made.sample("test", 256, length=3))) <= set(range(50))
         assert len(shown(made.sample("validation", 4))) == 4
@@ -109,7 +109,7 @@ def test_each_split_draws_from_its_own_part(train_size: int | None) -> None:
 
 def test_what_is_done_to_the_training_set_is_done_to_nothing_else() -> None:
     made = data(train_size=20)
-    for batch in (made.train_batch(0), made.train_sample(9), made.train_set, made.sample("train", 3)):
+    for batch in (made.train_batch(0), made.train_sample(9)[0], made.train_set, made.sample("train", 3)):
         assert torch.equal(batch.targets, batch.inputs - 1)
     for batch in (made.sample("validation", 9), made.sample("test", 9), Numbers().examples(2)):
         assert torch.equal(batch.targets, batch.inputs)

@@ -21,7 +21,7 @@ from suite.experiment import loading
 from suite.experiment.run_config import Training
 from suite.experiment.search_space import Sweep
 from suite.experiment.tables import ArchitectureTable, Evaluation, Size, TaskTable
-from suite.leaderboards.columns import COST, MEMORY, OVERFITTING, glossary
+from suite.leaderboards.columns import BEYOND, COST, MEMORY, OVERFITTING, glossary
 from suite.leaderboards.page.data import FILES
 from suite.planning.plan import studies
 
@@ -250,7 +250,7 @@ def test_the_guide_to_experiments_has_every_key_and_measure() -> None:
 def test_the_guide_to_leaderboards_has_every_column_and_file() -> None:
     guide = text_of("suite/leaderboards/README.md")
     table = guide.partition("## The columns")[2].partition("\n\n**")[0]
-    for column in (*MEMORY, *COST, *OVERFITTING):
+    for column in (*MEMORY, *COST, *OVERFITTING, *BEYOND):
         assert column.key == "architecture" or column.label in table, column.label
     assert "\n".join(glossary()) in table
     for name in FILES:

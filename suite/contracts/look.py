@@ -21,6 +21,7 @@ from suite.contracts.tasks import TASK_CHECKS, TaskProbe
 from suite.engines.interruption import own_ctrl_c
 from suite.engines.watch import saying_if_slow
 from suite.errors import InputError
+from suite.experiment.lengths import shortest_of
 from suite.experiment.run_config import ModelConfig, RunConfig, canonical_json
 from suite.numerics import numerics
 from suite.registry import architectures, make_task
@@ -38,7 +39,7 @@ def check_contracts(configs: Iterable[RunConfig]) -> None:
     found: dict[str, None] = {}
     for config in configs:
         task, model = config.task, config.model
-        lengths = (task.length, *task.test_lengths)
+        lengths = tuple(dict.fromkeys((task.longest, shortest_of(task.length), *task.test_lengths)))
         breaks = _task_violations(task.name, canonical_json(task.options), lengths, config.source.task)
         if not breaks:
             input_size = make_task(task.name, task.options).input_size

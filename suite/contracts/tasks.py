@@ -194,6 +194,27 @@ def scores_lie_between_zero_and_one(probe: TaskProbe) -> Iterator[str]:
         )
 
 
+def stated_lags_are_whole_numbers_of_steps(probe: TaskProbe) -> Iterator[str]:
+    """If a task states ``lags``, they are whole numbers of each step, and lie in [1, delay] where a step is scored."""
+    stated = getattr(probe.task, "lags", None)
+    if stated is None:
+        return
+    for length in probe.lengths:
+        batch = probe.sample(length=length)
+        with probe.calling("lags"):
+            lags = stated(batch)
+        form = tuple(batch.mask.shape)
+        if not isinstance(lags, Tensor) or lags.dtype != torch.int64 or lags.shape != form:
+            yield f"{probe.name}.lags gave {described(lags)}; it gives {list(form)} int64"
+            continue
+        low, high, delay = lags[batch.mask].min(), lags[batch.mask].max(), probe.task.delay(length)
+        if not 1 <= low <= high <= delay:
+            yield (
+                f"{probe.name}.lags gave {low} to {high} at scored steps of length {length}; they lie between 1 and "
+                f"delay({length}) = {delay}"
+            )
+
+
 def no_constant_answer_beats_chance(probe: TaskProbe) -> Iterator[str]:
     """``chance`` is the best score without memory, so no answer that ignores all inputs is clearly better."""
     with probe.calling("score"):
@@ -210,7 +231,7 @@ TASK_CHECKS: tuple[tuple[Check[TaskProbe], ...], ...] = (
     (the_delay_is_a_number_of_steps, chance_leaves_something_to_learn),
     (a_batch_has_the_promised_form,),
     (batches_of_one_length_agree, a_batch_depends_on_its_generator_alone),
-    (the_loss_can_be_trained, scores_lie_between_zero_and_one),
+    (the_loss_can_be_trained, scores_lie_between_zero_and_one, stated_lags_are_whole_numbers_of_steps),
     (no_constant_answer_beats_chance,),
 )
 """The contract of a task, in stages."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from suite.errors import InputError, shortened, unknown
 from suite.experiment.bounds import LARGEST_BATCH, LARGEST_WIDTH
+from suite.experiment.lengths import LengthRange, longest_of, shortest_of
 from suite.experiment.run_config import Frozen, TaskConfig, Training
 from suite.experiment.tables import TaskTable
 from suite.experiment.validation import check_distinct, check_free, errors_at, validate
@@ -88,17 +89,14 @@ def _make_task_config(
         all_options = tasks.options(name, options, TaskTable.model_fields)
         task = make_task(name, options)
     check_free(all_options, {*TaskTable.model_fields, *TaskConfig.model_fields}, where)
-    for key, steps in [("length", length), *(("test_lengths", test_length) for test_length in test_lengths)]:
-        if steps < task.shortest:
-            raise InputError(f"{where}: {key} must be at least {task.shortest} for {name}; got {steps}")
-        if task.longest is not None and steps > task.longest:
-            raise InputError(f"{where}: {key} must be at most {task.longest} for {name}; got {steps}")
-    for test_length in test_lengths:
-        if test_length <= length:
-            raise InputError(
-                f"{where}: test_lengths must be longer than the training length, which is {length}; got {test_length}"
-            )
-    available = task.available(length)
+    _check_lengths(name, task, length, test_lengths, where)
+    if isinstance(length, LengthRange) and (train_size is not None or isinstance(task, DataSet)):
+        what = "a data set" if isinstance(task, DataSet) else "train_size"
+        raise InputError(
+            f"{where}: lengths from a range are for tasks whose batches are always new; got length = {length} "
+            f"with {what}, which takes one number, or a list of numbers"
+        )
+    available = task.available(longest_of(length))
     if available is not None and (train_size or 0) > available:
         raise InputError(
             f"{where}: train_size must be at most {available}, which is all that {name} has to train on; "
@@ -115,17 +113,31 @@ def _make_task_config(
     return config
 
 
+def _check_lengths(name: str, task: Task, length: int | LengthRange, test_lengths: tuple[int, ...], where: str) -> None:
+    """Check that a task has these lengths, and that those of the test lie beyond those of the training."""
+    ends = dict.fromkeys((shortest_of(length), longest_of(length)))
+    for key, steps in [*(("length", end) for end in ends), *(("test_lengths", beyond) for beyond in test_lengths)]:
+        if steps < task.shortest:
+            raise InputError(f"{where}: {key} must be at least {task.shortest} for {name}; got {steps}")
+        if task.longest is not None and steps > task.longest:
+            raise InputError(f"{where}: {key} must be at most {task.longest} for {name}; got {steps}")
+    for test_length in test_lengths:
+        if test_length <= longest_of(length):
+            raise InputError(
+                f"{where}: test_lengths must be longer than the training length, which is {length}; got {test_length}"
+            )
+
+
 def _check_batches(task: Task, config: TaskConfig, training: Training, where: str) -> None:
     """Check that no batch of a task is too large to be drawn."""
     for side, width in (("inputs", task.input_size), ("outputs", task.output_size)):
         if width > LARGEST_WIDTH:
             raise InputError(f"{where}: the {side} of a task have at most {LARGEST_WIDTH:,} features; got {width:,}")
-    longest = max((config.length, *config.test_lengths))
     drawn = {
-        "training.batch_size": training.batch_size * config.length,
-        "training.validation_size": training.validation_size * config.length,
-        "training.test_size": training.test_size * longest,
-        "train_size": (config.train_size or 0) * config.length,
+        "training.batch_size": training.batch_size * config.longest,
+        "training.validation_size": training.validation_size * config.longest,
+        "training.test_size": training.test_size * max((config.longest, *config.test_lengths)),
+        "train_size": (config.train_size or 0) * config.longest,
     }
     for key, steps in drawn.items():
         numbers = steps * (task.input_size + task.output_size)

@@ -15,7 +15,6 @@ from suite.experiment.bounds import (
     Depth,
     Dropout,
     HiddenSize,
-    Length,
     Lengths,
     Mixer,
     Natural,
@@ -23,6 +22,7 @@ from suite.experiment.bounds import (
     Seed,
     Sequences,
 )
+from suite.experiment.lengths import TrainingLength, longest_of
 from suite.registry import architectures, tasks
 
 PROTOCOL = 2
@@ -87,11 +87,17 @@ class TaskConfig(Frozen):
 
     name: str
     options: dict[str, Any]
-    length: Length
+    length: TrainingLength
+    """The length of all training sequences, or the range from which each batch draws its own."""
     train_size: Sequences | None = None
     """The number of sequences in the training set. None means that every batch is new."""
     test_lengths: Lengths = ()
     """Further lengths on which the trained model is tested."""
+
+    @property
+    def longest(self) -> int:
+        """The largest length of training."""
+        return longest_of(self.length)
 
 
 class Shape(Frozen):

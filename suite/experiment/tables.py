@@ -13,7 +13,6 @@ from suite.experiment.bounds import (
     Depth,
     Dropout,
     HiddenSize,
-    Length,
     Lengths,
     Mixer,
     Parameters,
@@ -21,6 +20,7 @@ from suite.experiment.bounds import (
     Seed,
     Sequences,
 )
+from suite.experiment.lengths import TableLength
 from suite.experiment.run_config import Frozen, Shape, canonical_json
 
 LADDER: Any = Field(strict=False, min_length=1, max_length=MOST_VALUES)
@@ -66,7 +66,7 @@ class TaskTable(Frozen):
 
     task: str | None = None
     """The name of the task. By default, it is the label."""
-    length: Length | Annotated[tuple[Length, ...], LADDER]
+    length: TableLength
     train_size: Sequences | Annotated[tuple[Sequences, ...], LADDER] | None = None
     test_lengths: Lengths = ()
     training: dict[str, Any] = Field(default={})
@@ -115,6 +115,8 @@ def settings_text(label: str, table: TaskTable | ArchitectureTable) -> str:
     """Return the class of a table and its settings, such as ``lstm readout=cell``, without importing the class."""
     own = table.task if isinstance(table, TaskTable) else table.architecture
     settings = table.model_dump(exclude={"task", "architecture", "training"}, exclude_defaults=True)
+    if isinstance(table, TaskTable):
+        settings["length"] = table.length if isinstance(table.length, int | tuple) else str(table.length)
     settings |= {f"training.{name}": value for name, value in table.training.items()}
     pairs = (f"{name}={setting_value(value)}" for name, value in settings.items())
     return " ".join([own or label, *pairs])

@@ -131,8 +131,13 @@ COST = (NAME, FAMILY, SKILL, SPEED, PARAMETERS, FROZEN, STATE, _without_interval
 OVERFITTING = (
     RANK, NAME, SKILL, GROUP, SEEDS, TEST_LOSS, _without_interval(GAP, key="gap_skill"), GAP_AT_END,
 )
+BEYOND = (
+    RANK, NAME, FAMILY, SKILL, GROUP, SEEDS,
+    Column("trained_skill", "when trained", best="high", dispensable=1,
+           help="The skill on test data of the length of training, or of lengths from its range."),
+)
 LONGER = (
-    Column("task", "task", "text"), Column("length", "length", "count"), NAME,
+    Column("task", "task", "text"), Column("trained", "trained at", "text"), Column("length", "length", "count"), NAME,
     replace(SKILL, key="skill", obvious=True), SEEDS,
 )
 STATE_AT_LENGTH = replace(STATE, obvious=True, help="")
@@ -156,9 +161,12 @@ CRITICAL = (
 INTROS = {
     "overfitting": "Every number is a mean over the logarithm of the size of the training set. The skill is that of "
     "early-stopped nets on test data, which a net that has learned nothing cannot win.",
+    "beyond": "Every skill is a mean over the lengths beyond that of training at which the same nets were tested. A "
+    "net whose skill stays what it was when trained has learned the task and not its length.",
     "cost": "Speeds are those of the machine and its load at the time of training.",
     "horizon": "“≥” and “<” mark a horizon beyond the longest or the shortest delay that was tried. The overall "
-    "horizon is the geometric mean over ladders; “~” marks one that was cut off at both ends.",
+    "horizon is the geometric mean over ladders; “~” marks one that was cut off at both ends. A horizon that is read "
+    "from one trained net takes its answers apart by their lags, and no net was trained at each delay.",
     "budget": "The validation skill that the best of so many trials is expected to have. The first is the default, "
     "which is not tuned, and the others are drawn from those that were made. The interval holds 95 % of the draws, so "
     "it closes where all are drawn. It does not contain the luck of the seed, of which each trial has one.",
@@ -252,14 +260,14 @@ def variant_terms(rows: Iterable[Mapping[str, Any]], variants: Mapping[str, str]
 def explained() -> dict[str, str]:
     """Return the explanation of every column of every table, by its label."""
     words: dict[str, str] = {}
-    for column in (*MEMORY, *COST, *OVERFITTING, *HORIZON, *CRITICAL, *LONGER):
+    for column in (*MEMORY, *COST, *OVERFITTING, *BEYOND, *HORIZON, *CRITICAL, *LONGER):
         if column.help:
             words.setdefault(column.label, column.help)
     return words
 
 
 def glossary() -> list[str]:
-    """Return the lines of the glossary of the guide, a Markdown table of every column of the three rankings."""
-    helps = {column.label: column.help for column in (*OVERFITTING, *COST, *MEMORY)}
-    ordered = dict.fromkeys(column.label for column in (*MEMORY, *COST, *OVERFITTING) if column is not NAME)
+    """Return the lines of the glossary of the guide, a Markdown table of every column of the four rankings."""
+    helps = {column.label: column.help for column in (*BEYOND, *OVERFITTING, *COST, *MEMORY)}
+    ordered = dict.fromkeys(column.label for column in (*MEMORY, *COST, *OVERFITTING, *BEYOND) if column is not NAME)
     return ["| column | what it says |", "|---|---|", *(f"| {label} | {helps[label]} |" for label in ordered)]

@@ -36,9 +36,10 @@ def write(board: Leaderboard, folder: Path) -> list[Path]:
     """Write a leaderboard into a folder, and return the paths. The same runs give the same bytes.
 
     It writes the page ``index.html``, the tables ``leaderboard.md``, ``.csv``, ``.json`` and ``.tex``, every run as
-    ``runs.parquet``, and ``manifest.json`` with a digest of each file. If the experiment has ladders, it writes
-    ``horizon.csv``, ``overfitting.csv`` and their pictures, and if enough trials search ``clip``, ``clipping.csv`` and
-    a picture for each architecture.
+    ``runs.parquet``, and ``manifest.json`` with a digest of each file. If a task has longer test lengths, it writes
+    ``beyond.csv``, and if the steps of a task differ in lag or position, ``lags.csv``. If the experiment has ladders,
+    it writes ``horizon.csv``, ``overfitting.csv`` and their pictures, and if enough trials search ``clip``,
+    ``clipping.csv`` and a picture for each architecture.
 
     Raises:
         InputError: if the folder holds a frozen leaderboard.
@@ -54,7 +55,12 @@ def write(board: Leaderboard, folder: Path) -> list[Path]:
         )
     folder.mkdir(parents=True, exist_ok=True)
     texts = dict(zip(TABLES, (markdown(board), _csv(board.rows), as_json(board), latex(board)), strict=True))
-    tables = {"horizon": board.horizon_curves, "overfitting": board.overfitting_curves}
+    tables = {
+        "beyond": board.beyond,
+        "lags": board.by_lag,
+        "horizon": board.horizon_curves,
+        "overfitting": board.overfitting_curves,
+    }
     if board.clipping is not None:
         tables["clipping"] = board.clipping.cells
     texts |= {f"{name}.csv": _csv(frame) for name, frame in tables.items() if len(frame)}

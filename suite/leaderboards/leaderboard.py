@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import comb
 
-import numpy as np
 import pandas as pd
 
 from suite.errors import InputError, many
 from suite.experiment.search_space import FEWEST_TRIALS
 from suite.experiment.tables import settings_text
-from suite.leaderboards.longer import longer
+from suite.leaderboards.longer import beyond, longer
+from suite.leaderboards.ranking import ranked
 from suite.planning.plan import Plan
 from suite.results import clipping, horizon, overfitting
 from suite.results.early_ends import diverged_note, named, stopped_note, with_diverged
 from suite.results.ladders import delay_points, size_points
+from suite.results.lags import by_lag, lag_points
 from suite.results.record import Record, Row, earlier_text
 from suite.results.score_table import score_table
 from suite.results.tuning import at_edges, budget_curves
 from suite.statistics.critical_differences import CriticalDifferences, critical_differences
-from suite.statistics.paired_tests import MARGIN, compare, groups, ranks
+from suite.statistics.paired_tests import MARGIN, compare
 from suite.statistics.power import power_text, smallest_effect
 from suite.statistics.profiles import interquartile_means, profiles
 from suite.statistics.student import mean_interval
-from suite.statistics.summary import summary
 from suite.statistics.table import FEW_SEEDS, OVERALL
 
 AVERAGED = {
@@ -78,7 +78,8 @@ class Leaderboard:
     longer: pd.DataFrame
     """The mean skill at lengths beyond the training length: architecture, task, length, skill, low, high, seeds.
 
-    Beside it stands ``state_size``, the size of the state after so many steps.
+    Beside it stand ``trained``, the training length or its range, and ``state_size``, the size of the state after so
+    many steps.
     """
     notes: list[str]
     """Sentences about what a reader has to know, such as missing runs and few seeds."""
@@ -90,8 +91,12 @@ class Leaderboard:
     """The areas over training-set sizes per ladder and overall, ranked as ``rows`` are; empty without ladders."""
     overfitting_curves: pd.DataFrame = field(default_factory=pd.DataFrame)
     """Each measure against the size of the training set, see ``overfitting.curves``."""
+    by_lag: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """The mean skill at each lag, or position, of the steps of a task, see ``lags.by_lag``."""
     comparisons: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     """Every pair of architectures by scope, see ``paired_tests.compare``."""
+    beyond: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """The mean skills over the lengths beyond the training length, ranked as ``rows`` are; empty without any."""
     runs: pd.DataFrame = field(default_factory=pd.DataFrame)
     """The evaluations, see `score_table`."""
     record: Record | None = None
@@ -187,9 +192,10 @@ def build_leaderboard(source: Record | Plan) -> Leaderboard:
         )
     notes += [*diverged_note(runs), *stopped_note(runs)]
     comparisons = {scope: compare(runs, scope) for scope in scopes if scope in (OVERALL, *runs["task"].unique())}
-    rows = _with_family(_ranked(runs, scopes, AVERAGED, comparisons), record)
+    rows = _with_family(ranked(runs, scopes, AVERAGED, comparisons), record)
     rows = rows.merge(interquartile_means(runs), on=["architecture", "task"], how="left")
     points = delay_points(runs, levels)
+    points = pd.concat([part for part in (points, lag_points(runs, levels)) if len(part)] or [points])
     horizons = horizon.horizons(points) if len(points) else pd.DataFrame()
     sizes = size_points(runs, levels)
     return Leaderboard(
@@ -197,47 +203,18 @@ def build_leaderboard(source: Record | Plan) -> Leaderboard:
         experiment.title,
         _with_horizon(_with_intervals(with_diverged(rows, runs), runs), horizons),
         scopes,
-        with_diverged(longer(runs), runs),
+        with_diverged(longer(runs, levels), runs),
         notes,
         horizons,
         horizon.curves(points) if len(points) else pd.DataFrame(),
         _overfitting(sizes) if len(sizes) else pd.DataFrame(),
         overfitting.curves(sizes) if len(sizes) else pd.DataFrame(),
+        by_lag(runs, levels),
         comparisons,
+        beyond(runs, record.families),
         runs,
         record,
     )
-
-
-def _ranked(
-    runs: pd.DataFrame,
-    scopes: Sequence[str],
-    averaged: Mapping[str, str],
-    comparisons: Mapping[str, pd.DataFrame] | None = None,
-) -> pd.DataFrame:
-    """Return one row per scope and architecture with intervals, ranks, groups, and the plain means of ``averaged``."""
-    rows = summary(runs)
-    measured = runs.reindex(columns=["architecture", "task", *averaged.values()])
-    per_task = measured.groupby(["architecture", "task"], as_index=False).mean()
-    overall = per_task.groupby("architecture", as_index=False)[list(averaged.values())].mean().assign(task=OVERALL)
-    averages = pd.concat([per_task, overall]).rename(columns={metric: name for name, metric in averaged.items()})
-    rows = rows.merge(averages, on=["architecture", "task"])
-    rows = rows[rows["task"].isin(scopes)].assign(rank=np.nan, rank_low=np.nan, rank_high=np.nan, group="")
-    for scope in scopes:
-        inside = rows["task"] == scope
-        means = {str(name): float(mean) for name, mean in rows.loc[inside, ["architecture", "mean"]].to_numpy()}
-        if len(means) < 2:
-            rows.loc[inside & rows["mean"].notna(), ["rank", "rank_low", "rank_high"]] = 1.0
-            continue
-        pairs = comparisons[scope] if comparisons else compare(runs, scope)
-        letters, places = groups(means, pairs), ranks(means, pairs)
-        rows.loc[inside, "group"] = [letters.get(name, "") for name in means]
-        rows.loc[inside, ["rank", "rank_low", "rank_high"]] = list(places.values())
-    order = {scope: position for position, scope in enumerate(scopes)}
-    rows = rows.assign(scope=rows["task"].map(order)).sort_values(
-        ["scope", "mean", "architecture"], ascending=[True, False, True], ignore_index=True
-    )
-    return rows.drop(columns="scope")
 
 
 def _with_family(rows: pd.DataFrame, record: Record) -> pd.DataFrame:
@@ -280,7 +257,7 @@ def _overfitting(sizes: pd.DataFrame) -> pd.DataFrame:
     if areas.empty:
         return areas
     ladders = list(areas["task"].unique())
-    rows = _ranked(areas, [OVERALL, *ladders] if len(ladders) > 1 else ladders, OVERFITTING_AVERAGED)
+    rows = ranked(areas, [OVERALL, *ladders] if len(ladders) > 1 else ladders, OVERFITTING_AVERAGED)
     overall = areas.groupby(["architecture", "seed"], as_index=False)["test_loss"].mean().assign(task=OVERALL)
     intervals = pd.DataFrame(
         [

@@ -38,6 +38,16 @@ def overfitting_ladders(board: Leaderboard) -> list[str]:
     return [str(ladder) for ladder in board.overfitting["task"].unique()] if len(board.overfitting) else []
 
 
+def beyond_rows(board: Leaderboard, scope: str) -> list[TableRow]:
+    """Return the rows of a task that was tested at longer lengths, or of all such tasks, the best first."""
+    return records(board.beyond[board.beyond["task"] == scope])
+
+
+def beyond_scopes(board: Leaderboard) -> list[str]:
+    """Return the tasks that were tested at longer lengths, all of them together first where there are several."""
+    return [str(scope) for scope in board.beyond["task"].unique()] if len(board.beyond) else []
+
+
 def longer_columns(board: Leaderboard) -> tuple[Column, ...]:
     """Return the columns of the tables of longer lengths, with the size of the states if one grows."""
     return (*LONGER, STATE_AT_LENGTH) if len(board.rows) and (board.rows[GROWTH] > 0).any() else LONGER

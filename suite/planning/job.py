@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +15,7 @@ from suite.experiment.run_config import RunConfig, canonical_json
 
 MEASURED = ("_seconds", "peak_memory_mb", "sequences_per_second")
 """Endings of the names of metrics of time and memory, which differ each time that a run is repeated."""
+_AT_PLACE = re.compile(r"score_at_(lag|position)_(\d+)")
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,12 @@ class Outcome:
     def repeatable(self) -> dict[str, float]:
         """The metrics that the same configuration gives again: all but those of time and memory."""
         return {name: value for name, value in self.metrics.items() if not name.endswith(MEASURED)}
+
+    @property
+    def by_lag(self) -> list[Point]:
+        """The scores at each lag, or position, as points of a curve: (lag, {"test/score_by_lag": score})."""
+        found = ((_AT_PLACE.fullmatch(name), score) for name, score in self.metrics.items())
+        return [(int(match[2]), {f"test/score_by_{match[1]}": score}) for match, score in found if match]
 
     @property
     def curve(self) -> tuple[tuple[int, float], ...]:

@@ -175,14 +175,14 @@ class Study:
 
     @cached_property
     def steps(self) -> int:
-        """The number of steps of a training sequence, after which a state that grows is counted.
+        """The number of steps of the longest training sequence, after which a state that grows is counted.
 
         Raises:
             InputError: if the task gives none.
         """
         task = self.level.task
         try:
-            return Data(task, seed=0, batch_size=1).steps(task.length)
+            return Data(task, seed=0, batch_size=1).steps(task.longest)
         except (Exception, SystemExit) as error:  # The task is somebody's own, and may raise anything.
             raise InputError(f"task {task.name!r}: {reason_of(error)}") from error
 

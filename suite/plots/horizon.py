@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from suite.plots.style import new_figure, styles_of, tidy
-from suite.results.horizon import TRAINED, Fit
+from suite.results.horizon import HOW, Fit
 from suite.results.wording import horizon_text
 
 APART = 0.012
@@ -20,7 +20,7 @@ def horizon_plot(ladder: str, kind: str, curves: pd.DataFrame, fits: pd.DataFram
 
     Args:
         ladder: the label of the ladder.
-        kind: ``TRAINED`` or ``EXTRAPOLATED``.
+        kind: one of ``horizon.HOW``.
         curves: the points of this ladder, from ``suite.results.horizon.curves``.
         fits: the horizons of this ladder, from ``suite.results.horizon.horizons``.
     """
@@ -49,7 +49,6 @@ def horizon_plot(ladder: str, kind: str, curves: pd.DataFrame, fits: pd.DataFram
         if row["seeds"]:
             fit = Fit(*(np.array([row[name]]) for name in ("curve_d50", "slope", "lapse")))
             axes.plot(fine, fit.at(fine)[0], color=style.color, linestyle=style.linestyle, linewidth=1.3)
-    how = "trained at each delay" if kind == TRAINED else "tested beyond the training length"
     tidy(axes, xscale="log", xlabel="delay (steps)", ylabel="skill", ylim=(-0.03, 1.03))
     axes.set_xlim(delays[0] * np.exp(-0.05 * span), delays[-1] * np.exp(0.05 * span))
     shown = delays if len(delays) <= 10 else delays[np.unique(np.geomspace(1, len(delays), 8).astype(int) - 1)]
@@ -57,7 +56,7 @@ def horizon_plot(ladder: str, kind: str, curves: pd.DataFrame, fits: pd.DataFram
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xticklabels([f"{delay:g}" for delay in shown])
-    axes.set_title(f"{ladder}, {how}", loc="left", fontsize="medium")
+    axes.set_title(f"{ladder}, {HOW[kind]}", loc="left", fontsize="medium")
     legend = figure.legend(
         loc="outside right upper", frameon=False, fontsize="small", title="d₅₀ [95 %] (steps)", title_fontsize="small"
     )

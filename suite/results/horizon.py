@@ -27,8 +27,15 @@ from suite.statistics.bootstrap import widened
 from suite.statistics.summary import skill_intervals
 from suite.statistics.table import OVERALL, TAILS, Floats
 
-TRAINED, EXTRAPOLATED = "trained", "extrapolated"
-"""Two kinds of points: one net is trained at each delay, or a single net is tested beyond its training length."""
+TRAINED, EXTRAPOLATED, READ = "trained", "extrapolated", "read"
+"""Three kinds of points: one net is trained at each delay; a single net is tested beyond its training length; or the
+answers of a single net to sequences of one length are taken apart by their lags."""
+HOW = {
+    TRAINED: "trained at each delay",
+    EXTRAPOLATED: "tested beyond the training length",
+    READ: "read from one trained net by lag",
+}
+"""The kinds of points in words."""
 POINTS = ("architecture", "ladder", "kind", "rung", "delay", "seed", "skill")
 """The columns of a table of points, which has one row per run and delay."""
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from suite.experiment.lengths import LengthRange
 from suite.experiment.levels import Level
 from suite.experiment.run_config import TaskConfig, canonical_json
 from suite.results.horizon import EXTRAPOLATED, POINTS, TRAINED
@@ -25,7 +26,7 @@ class Ladder(NamedTuple):
 
 def delay_ladders(levels: Sequence[Level]) -> list[Ladder]:
     """Return the ladders of levels with different delays; each level trains nets of its own."""
-    return _ladders(levels, lambda level: level.delay(level.task.length))
+    return _ladders(levels, lambda level: level.delay(level.task.longest))
 
 
 def size_ladders(levels: Sequence[Level]) -> list[Ladder]:
@@ -63,7 +64,10 @@ def _ladders(all_levels: Sequence[Level], measure: Callable[[Level], float | Non
 def _settings(task: TaskConfig) -> dict[str, str]:
     """Return the settings that may differ between the levels of a table, as text."""
     settings: dict[str, Any] = {**task.options, "length": task.length, "train_size": task.train_size}
-    return {key: canonical_json(value).strip('"') for key, value in settings.items()}
+    return {
+        key: str(value) if isinstance(value, LengthRange) else canonical_json(value).strip('"')
+        for key, value in settings.items()
+    }
 
 
 def _moves(key: str, varying: list[str], settings: dict[str, dict[str, str]], values: dict[str, float]) -> bool:
@@ -92,8 +96,9 @@ def delay_points(runs: pd.DataFrame, levels: Sequence[Level]) -> pd.DataFrame:
             delays = on_ladder["task"].map(ladder.rungs)
             parts.append(on_ladder.assign(ladder=ladder.label, kind=TRAINED, rung=on_ladder["task"], delay=delays))
     for level in levels:
-        lengths = {level.task.length: "skill"}
-        lengths |= {n: f"skill_at_length_{n}" for n in level.task.test_lengths if n > level.task.length}
+        # A skill over lengths from a range is that of no delay, and its horizon is read from the longer lengths alone.
+        lengths: dict[int, str] = {} if isinstance(level.task.length, LengthRange) else {level.task.length: "skill"}
+        lengths |= {n: f"skill_at_length_{n}" for n in level.task.test_lengths if n > level.task.longest}
         if len(lengths) < FEWEST_LENGTHS:
             continue
         delay_at = {n: level.delay(n) for n in lengths}

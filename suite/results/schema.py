@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, Any, Literal
 
 import pandas as pd
@@ -127,6 +128,8 @@ class MetricNames(Strict):
 LONGER = "skill_at_length_"
 STATE_AT = "state_size_at_length_"
 """The prefix of the size of a state after a sequence of another length, which a run has if its state grows."""
+AT_LAG, AT_POSITION = "score_at_lag_", "score_at_position_"
+"""The prefixes of the score at the steps of a lag, or of a position where the task states no lags."""
 SIZES = ("parameters", "frozen_parameters", "state_size", "state_growth")
 """The sizes of a model. They and those with `STATE_AT` follow from the configuration, on every platform alike."""
 LARGEST_METRIC = 1e200
@@ -163,6 +166,11 @@ def _range_of(metric: str) -> tuple[float, float]:
     for prefix, what in ((LONGER, "skill"), (STATE_AT, "size of the state")):
         if metric.startswith(prefix) and not metric.removeprefix(prefix).isdecimal():
             raise InputError(f"the {what} at another length is called {prefix}N; got {metric!r}")
+    for prefix, what in ((AT_LAG, "lag"), (AT_POSITION, "position")):
+        if metric.startswith(prefix) and not re.fullmatch("[1-9][0-9]{0,6}", metric.removeprefix(prefix)):
+            raise InputError(f"the score at a {what} is called {prefix}N, with N from 1 to 9999999; got {metric!r}")
+    if metric.startswith((AT_LAG, AT_POSITION)):
+        return 0.0, 1.0
     if metric in ("gap_skill", "final_gap_skill"):
         return -1.0, 1.0
     if metric.endswith("_skill") or metric.startswith(LONGER) or metric in ("solved", "diverged", "pruned"):

@@ -23,7 +23,7 @@ def stem(*parts: str) -> str:
 
 def horizon_figure(kind: str, ladder: str) -> str:
     """Return the stem of the picture of a memory horizon."""
-    return stem("horizon", ladder, kind if kind == horizon.EXTRAPOLATED else "")
+    return stem("horizon", ladder, "" if kind == horizon.TRAINED else kind)
 
 
 def is_unknown(value: float | None) -> bool:

@@ -60,6 +60,8 @@ def execute(
             recorder.curve(lag, powers)
         measured_on = environment(signals.device)
         outcome = Outcome(result.metrics, (*result.curves, *flow), store.keep_environment(measured_on))
+        for place, scores in outcome.by_lag:
+            recorder.curve(place, dict(scores))
         tags = {
             "family": architectures.get(job.config.model.architecture).family,
             "state": state_text(*(result.metrics.get(name) for name in ("state_size", "state_growth"))),

@@ -100,7 +100,7 @@ def _save(folder: Path, model: LoggedModel, file: Path, saved: SavedModel) -> No
     def tensors(size: int) -> Schema:
         return Schema([TensorSpec(np.dtype("float32"), (-1, -1, size))])  # The shape is [batch, time, size].
 
-    example = task.sample(1, saved.config.task.length, torch.Generator().manual_seed(0)).inputs
+    example = task.sample(1, saved.config.task.longest, torch.Generator().manual_seed(0)).inputs
     pyfunc.save_model(
         path=folder,
         loader_module="suite.model.model_file",

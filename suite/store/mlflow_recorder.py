@@ -76,6 +76,7 @@ def flat_config(config: RunConfig) -> dict[str, str]:
     parts = config.model_dump()
     flat = {
         **{f"task.{name}": value for name, value in parts["task"].items() if name != "options"},
+        "task.length": config.task.length,
         **{f"task.{name}": value for name, value in parts["task"]["options"].items()},
         **{name: value for name, value in config.model.settings.items() if name != "options"},
         **{f"architecture.{name}": value for name, value in parts["model"]["options"].items()},

@@ -183,7 +183,7 @@ class Tracking:
         metrics = [Metric(name, fmean(outcome.metrics[name] for outcome in evaluations), now, 0) for name in shared]
         points: dict[tuple[str, int], list[float]] = {}
         for outcome in evaluations:
-            for step, values in outcome.curves:
+            for step, values in (*outcome.curves, *outcome.by_lag):
                 for name, value in values.items():
                     points.setdefault((name, step), []).append(value)
         # A mean over some of the seeds would jump at the step where one of them stops.

@@ -18,6 +18,7 @@ from suite.training.lightning_module import TrainingModule
 SEQUENCES = 16
 """The number of sequences, from the validation split. They and the random vectors are the same at each moment.
 
+Where the lengths of validation batches differ, they are those of the longest one.
 The gradient through the state is measured on all of them, and the other ones on the first half.
 """
 HALF_FROM = 500
@@ -76,7 +77,8 @@ class GradientCallback(pl.Callback):
     def _measure(self, moment: str, module: pl.LightningModule) -> None:
         assert isinstance(module, TrainingModule)
         started = time.perf_counter()
-        batch = module.validation_batch.rows(slice(SEQUENCES))
+        longest = max(module.validation_set, key=lambda batch: batch.inputs.shape[1])
+        batch = longest.rows(slice(SEQUENCES))
         generator = torch.Generator().manual_seed(self.seed)
         flow = gradient_flow(module.model, module.data.task, batch, generator)
         self.measured[moment] = GradientMeasurement(module.steps, flow)

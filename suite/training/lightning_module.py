@@ -50,14 +50,38 @@ class EvaluationResult(NamedTuple):
     success: float
 
 
-@torch.no_grad()
-def evaluate(model: nn.Module, task: Task, batch: Batch) -> EvaluationResult:
-    """Evaluate a model on all sequences of a batch together.
+def evaluate(model: nn.Module, task: Task, batches: Sequence[Batch]) -> EvaluationResult:
+    """Evaluate a model on all sequences of some batches, which may differ in their length.
+
+    The loss, the score and the success of several batches are means over them, in which each sequence counts alike.
 
     Raises:
         InputError: if the outputs are finite, and a score of the task is none.
     """
-    outputs = torch.cat([model(inputs)[0] for inputs in torch.split(batch.inputs, CHUNK)])
+    return judged(task, answers(model, batches), batches)
+
+
+@torch.no_grad()
+def answers(model: nn.Module, batches: Sequence[Batch]) -> list[Tensor]:
+    """Return the outputs of a model for each batch, ``[batch, time, output_size]``."""
+    return [torch.cat([model(inputs)[0] for inputs in torch.split(batch.inputs, CHUNK)]) for batch in batches]
+
+
+def judged(task: Task, outputs: Sequence[Tensor], batches: Sequence[Batch]) -> EvaluationResult:
+    """Return what the outputs of a model for some batches are worth, see `evaluate`."""
+    results = [_judged(task, answer, batch) for answer, batch in zip(outputs, batches, strict=True)]
+    if len(results) == 1:
+        return results[0]
+    sizes = [len(batch.inputs) for batch in batches]
+    loss, score, success = (
+        sum(size * value for size, value in zip(sizes, values, strict=True)) / sum(sizes)
+        for values in zip(*((result.loss, result.score, result.success) for result in results), strict=True)
+    )
+    return EvaluationResult(loss, score, task.skill(score), success)
+
+
+def _judged(task: Task, outputs: Tensor, batch: Batch) -> EvaluationResult:
+    """Judge the outputs for all sequences of a batch together."""
     score = task.score(outputs, batch)
     result = EvaluationResult(task.loss(outputs, batch).item(), score, task.skill(score), task.success(outputs, batch))
     fault = score_fault(qualified_name(type(task)), result.score, result.skill, result.success)
@@ -95,7 +119,7 @@ class TrainingModule(pl.LightningModule):
         self.data = data
         self.training_config = training
         self.watcher = watcher
-        self.validation_batch = data.sample("validation", training.validation_size)
+        self.validation_set = data.held_out("validation", training.validation_size)
 
         self.steps = 0
         self.training_seconds = 0.0
@@ -201,7 +225,7 @@ class TrainingModule(pl.LightningModule):
         """Evaluate the model on the validation split, keep the best weights, and decide whether to go on."""
         config, task = self.training_config, self.data.task
         self.model.eval()
-        result = evaluate(self.model, task, self.validation_batch.to(self.device))
+        result = evaluate(self.model, task, [batch.to(self.device) for batch in self.validation_set])
         self.model.train()
         self.diverged = self.diverged or not math.isfinite(result.loss)
         solved = not self.diverged and result.success > task.solved_at

@@ -24,11 +24,13 @@ from suite.model.sequence_model import SequenceModel, model_of
 from suite.model.sizing import frozen_count, parameter_count, state_size
 from suite.model.states import grows
 from suite.numerics import numerics
+from suite.training.by_lag import by_lag
 from suite.training.checkpoint import Beginning, Checkpoint
 from suite.training.gradient_callback import GradientCallback, GradientMeasurement
-from suite.training.lightning_module import TrainingModule, Watcher, evaluate, finite_metrics
+from suite.training.lightning_module import TrainingModule, Watcher, answers, finite_metrics, judged
 from suite.training.one_process import make_trainer
 from suite.training.peak_memory import PeakMemory
+from tasks import Batch
 
 
 @dataclass
@@ -170,12 +172,12 @@ def _measure(module: TrainingModule, device: str) -> dict[str, float]:
 
 
 def _state_sizes(module: TrainingModule) -> dict[str, float]:
-    """Return the size of the state after a sequence of the training length, and of each test length if it grows.
+    """Return the size of the state after the longest training sequence, and of each test length if it grows.
 
     There is none for a layer without a step.
     """
     task = module.data.config
-    size = state_size(module.model, module.data.steps(task.length))
+    size = state_size(module.model, module.data.steps(task.longest))
     if size is None:
         return {}
     sizes: dict[str, float] = {"state_size": size.numbers}
@@ -193,28 +195,36 @@ def _evaluate_splits(module: TrainingModule, device: str) -> dict[str, float]:
     model, data, config, task = module.model, module.data, module.training_config, module.data.task
     model.eval()
     samples = {
-        "train": data.train_sample(config.validation_size).to(device),
-        "validation": module.validation_batch.to(device),
-        "test": data.sample("test", config.test_size).to(device),
+        "train": data.train_sample(config.validation_size),
+        "validation": module.validation_set,
+        "test": data.held_out("test", config.test_size),
     }
     metrics: dict[str, float] = {}
+    # In the end, these are the longest test sequences, and what the net with its best weights answers to them.
+    tested: list[Batch] = []
+    outputs: list[torch.Tensor] = []
     for prefix, weights in (("final_", None), ("", module.best_weights)):
         if weights is not None:
             model.load_state_dict(weights)
         is_evaluated = not prefix and module.best_step == module.steps  # The final weights are the best ones.
-        for split, batch in samples.items():
+        for split, batches in samples.items():
             names = [f"{prefix}{split}_{measure}" for measure in ("loss", "score", "skill")]
             if is_evaluated:
                 values = [metrics[f"final_{name}"] for name in names]
             else:
-                values = list(evaluate(model, task, batch)[:3])
+                tested = [batch.to(device) for batch in batches]  # The test comes last.
+                outputs = answers(model, tested)
+                values = list(judged(task, outputs, tested)[:3])
             metrics.update(zip(names, values, strict=True))
         metrics[f"{prefix}gap_loss"] = metrics[f"{prefix}test_loss"] - metrics[f"{prefix}train_loss"]
         metrics[f"{prefix}gap_skill"] = metrics[f"{prefix}train_skill"] - metrics[f"{prefix}test_skill"]
-    for length in data.config.test_lengths:
-        batch = data.sample("test", config.test_size, length).to(device)
-        result = evaluate(model, task, batch)
+    for length in sorted(data.config.test_lengths):
+        tested = [data.sample("test", config.test_size, length).to(device)]
+        outputs = answers(model, tested)
+        result = judged(task, outputs, tested)
         metrics.update({f"score_at_length_{length}": result.score, f"skill_at_length_{length}": result.skill})
+    if not module.diverged:
+        metrics.update(by_lag(task, outputs, tested))
     if module.diverged:  # A diverged run remembers nothing, whatever it could do before. Its losses stay as measured.
         metrics.update({name: 0.0 for name in metrics if "skill" in name})
     return metrics

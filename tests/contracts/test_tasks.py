@@ -90,5 +90,5 @@ def test_a_score_that_is_none_is_an_error_of_its_task_during_a_run(task: Task, s
     batch = task.sample(8, 5, torch.Generator())
     batch = batch._replace(targets=torch.zeros_like(batch.targets))
     with pytest.raises(InputError, match=f"{type(task).__name__}.score gave {score}; it lies between 0 and 1"):
-        evaluate(Silent(0.0), task, batch)
-    evaluate(Silent(math.nan), task, batch)  # The run has diverged, which is an outcome.
+        evaluate(Silent(0.0), task, [batch])
+    evaluate(Silent(math.nan), task, [batch])  # The run has diverged, which is an outcome.

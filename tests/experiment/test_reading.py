@@ -34,7 +34,7 @@ def changed(path: str, value: Any, base: dict[str, Any] = EXPERIMENT) -> dict[st
 
 
 def test_the_file_that_is_mutated_is_valid() -> None:
-    assert len(studies(parse(EXPERIMENT, "x"))) == 15
+    assert len(studies(parse(EXPERIMENT, "x"))) == 18
     claims.parse(CLAIM, "x")
 
 
@@ -50,7 +50,7 @@ def test_no_task_is_called_like_the_mean_over_all_tasks(name: str) -> None:
     [
         ("evaluation/seeds", 10**9, "less than or equal to 10000; got 1000000000"),
         ("evaluation/seeds", [2**63 - 1], "evaluation.seeds.0: input should be less than"),
-        ("sweep/trials", 10**4, "an experiment has at most 50,000 runs; got 150,105"),
+        ("sweep/trials", 10**4, "an experiment has at most 50,000 runs; got 180,126"),
         ("sweep/seed", 2**63 - 1, "sweep.seed: input should be less than"),
         ("tasks/memory/lag", list(range(1, 2000)), "an experiment has at most 50,000 runs"),
         ("tasks/adding/length", 10**9, "tasks.adding.length: input should be less than"),

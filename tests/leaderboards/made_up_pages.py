@@ -118,6 +118,28 @@ STATES: dict[str, Any] = {
 """Architectures with states that are constant, that grow, and that are not stated."""
 
 
+BEYOND: dict[str, Any] = {
+    "title": "Beyond the training length",
+    "tasks": {
+        "parity": {"task": "state_tracking", "length": {"low": 3, "high": 40}, "test_lengths": [64, 128, 256]},
+        "adding": {"length": 30, "test_lengths": [60]},
+        "counting": {"length": 12},
+    },
+    "architectures": {"lstm": {}, "gru": {}, "attention": {}},
+    "model": {"hidden_size": 16},
+    "evaluation": {"seeds": 10},
+}
+"""Tasks that are tested beyond their training length, one of which draws that from a range, and one that is not."""
+
+
+def at_lengths(job: Job) -> dict[str, float]:
+    """Return the skills of a run of `BEYOND`: attention is the best in training, and forgets beyond it."""
+    places, task = list(BEYOND["architectures"]), job.config.task
+    skill = 0.8 + 0.05 * places.index(job.variant) + 0.002 * job.config.seed
+    power = {"lstm": 0.0, "gru": 0.2, "attention": 2.0}[job.variant]
+    return {"skill": skill, **{f"skill_at_length_{n}": skill * (task.longest / n) ** power for n in task.test_lengths}}
+
+
 def sizes(job: Job) -> dict[str, float]:
     """Return the skill and the sizes that a run of `STATES` measured."""
     length, places = job.config.task.length, list(STATES["architectures"])

@@ -73,7 +73,8 @@ def test_states_that_grow_and_states_that_are_not_stated(show: Opener) -> None:
     page.get_by_role("button", name="cache", exact=True).first.click()
     assert "(200 per step)" in page.locator("#drawer").inner_text()
     page.keyboard.press("Escape")
-    figure = page.locator("#figures figure").filter(has_text="Beyond the training length")
+    page.locator("#tab-beyond").click()
+    figure = page.locator("#beyond-plot figure")
     figure.locator("summary").click()
     numbers = figure.locator("details").inner_text()
     assert "state 6,000" in numbers

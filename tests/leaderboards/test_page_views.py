@@ -32,7 +32,7 @@ def test_plots_show_what_is_chosen(show: Opener) -> None:
     data = quick()
     page = show(data)
     titles = page.locator("#figures figcaption h3").all_inner_texts()
-    assert titles == ["Skill on every task", "Performance profiles", "Memory horizon", "Beyond the training length",
+    assert titles == ["Skill on every task", "Performance profiles", "Memory horizon",
                       "Gradient through time", "Budget of the search", "Critical differences"]  # fmt: skip
     for picture in page.locator("figure svg[role=img]").all():
         assert picture.get_attribute("aria-label")

@@ -61,9 +61,9 @@ def test_every_table_of_text_shows_families_frozen_numbers_and_states(board: Lea
         assert "6,000 (200 per step)" in text
         assert "not stated" in text
         assert "nan" not in text
-    longer = render.markdown(board).partition("## Beyond the training length")[2].partition("##")[0]
-    assert "| adding | 60 | cache | 0.30 [0.30, 0.30] | 2 | 12,000 |" in longer
-    assert "| adding | 60 | transformer | 0.30 [0.30, 0.30] | 2 | not stated |" in longer
+    longer = render.markdown(board).partition("## Beyond the training length, by length")[2].partition("##")[0]
+    assert "| adding | 30 | 60 | cache | 0.30 [0.30, 0.30] | 2 | 12,000 |" in longer
+    assert "| adding | 30 | 60 | transformer | 0.30 [0.30, 0.30] | 2 | not stated |" in longer
     assert "per step" not in longer, "there each row has the size at its length"
 
 
@@ -102,7 +102,7 @@ def test_a_column_is_left_out_where_no_row_needs_it() -> None:
 def test_of_a_leaderboard_without_growing_states_the_table_of_longer_lengths_has_none() -> None:
     tables = {**STATES, "architectures": {name: STATES["architectures"][name] for name in ("lstm", "transformer")}}
     text = render.markdown(build_leaderboard(made_up(tables, sizes)))
-    assert "| task | length | architecture | skill [95 %] | seeds |\n" in text
+    assert "| task | trained at | length | architecture | skill [95 %] | seeds |\n" in text
 
 
 @pytest.mark.parametrize("width", [80, 100, 120, 160])

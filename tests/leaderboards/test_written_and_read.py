@@ -35,6 +35,7 @@ SPACE: dict[str, Any] = {
 TASKS: dict[str, Any] = {
     "adding": {"length": 8, "test_lengths": [12, 10, 16]},
     "memory": {"task": "sequence_memory", "lag": [4, 2, 3], "length": 9},
+    "ranged": {"task": "state_tracking", "length": {"low": 3, "high": 9}, "test_lengths": [12, 20, 31]},
     "both": {"task": "sequence_memory", "mode": ["recall", "n_back"], "length": [6, 5]},
     "sizes": {"task": "counting", "length": 12, "train_size": [200, 50]},
 }

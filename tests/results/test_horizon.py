@@ -191,7 +191,7 @@ def test_a_leaderboard_with_ladders(tmp_path) -> None:
 
     written = write(board, tmp_path)
     pictures = ["horizon_adding_extrapolated", "horizon_sequence_memory"]
-    names = [*ALWAYS, "horizon.csv"]
+    names = [*ALWAYS, "beyond.csv", "horizon.csv"]
     assert {path.name for path in written} == {*names, *(f"{p}.{k}" for p in pictures for k in ("png", "svg"))}
     name, figure = next(figures(board))
     again = save(figure, tmp_path / "again")
@@ -210,7 +210,7 @@ def test_a_leaderboard_without_ladders_has_nothing_more(tmp_path) -> None:
     assert board.clipping is None
     assert not list(ladder_sections(board))
     assert "horizon_d50" not in board.rows
-    assert {path.name for path in write(board, tmp_path)} == {*ALWAYS}
+    assert {path.name for path in write(board, tmp_path)} == {*ALWAYS, "beyond.csv"}
     assert "horizon" not in render.markdown(board) + render.as_json(board)
 
 

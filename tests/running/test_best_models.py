@@ -130,7 +130,7 @@ def test_on_the_test_split_a_loaded_model_has_the_recorded_score(number: int, st
     training = kept.config.training
     test = Data(kept.config.task, kept.config.seed, training.batch_size).sample("test", training.test_size)
     with numerics():
-        measured = evaluate(model, task, test)
+        measured = evaluate(model, task, [test])
     recorded = finished.finished[kept.config.key].metrics
     assert recorded["test_score"] > 0.1 or kept.architecture == "rnn"  # there is something to lose
     assert (measured.score, measured.skill, measured.loss) == tuple(

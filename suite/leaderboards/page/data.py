@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from suite.leaderboards.columns import COST, MEMORY, OVERFITTING, Column
+from suite.leaderboards.columns import BEYOND, COST, MEMORY, OVERFITTING, Column
 from suite.leaderboards.leaderboard import Leaderboard
 from suite.leaderboards.page.plain import DRAWN, SAID, plain
 from suite.leaderboards.page.protocol_text import citation, facts, sentences
 from suite.leaderboards.page.rows import row_details
 from suite.leaderboards.tables import (
     TableRow,
+    beyond_rows,
+    beyond_scopes,
     longer_columns,
     overfitting_ladders,
     overfitting_rows,
@@ -23,6 +25,7 @@ from suite.leaderboards.tables import (
 )
 from suite.results.early_ends import stopped_note
 from suite.results.horizon import TRAINED, Fit
+from suite.results.lags import COLUMNS as CURVE
 from suite.results.wording import horizon_text
 from suite.statistics.profiles import THRESHOLDS
 
@@ -36,6 +39,8 @@ FILES = {
     "leaderboard.csv": "every row with its intervals",
     "leaderboard.json": "the rows and more, for programs",
     "leaderboard.tex": "the tables, in LaTeX",
+    "beyond.csv": "the ranking beyond the training length",
+    "lags.csv": "skill against the lag or the position of a step",
     "horizon.csv": "skill against delay",
     "overfitting.csv": "each measure against the size of the training set",
     "clipping.csv": "trials by threshold, learning rate and depth",
@@ -67,11 +72,13 @@ def page_data(board: Leaderboard, manifest: Mapping[str, Any], files: Sequence[s
             "architectures": _styles(board),
             "variants": board.variants,
             "rankings": {scope: _values(ranking_rows(board, scope), (*MEMORY, *COST)) for scope in board.scopes},
+            "beyond": {scope: _values(beyond_rows(board, scope), BEYOND) for scope in beyond_scopes(board)},
             "overfitting": {
                 ladder: _values(overfitting_rows(board, ladder), OVERFITTING) for ladder in overfitting_ladders(board)
             },
             "overfitting_curves": _overfitting_curves(board),
             "horizons": _horizons(board),
+            "by_lag": plain(_values(records(board.by_lag), (), CURVE), DRAWN),
             "longer_note": " ".join(stopped_note(board.runs)) if len(board.longer) else "",
             "longer": _values(records(board.longer), longer_columns(board), ("remark",)),
             "profiles": plain(_profiles(board), DRAWN),

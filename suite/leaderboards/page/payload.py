@@ -40,9 +40,11 @@ def payload(data: Mapping[str, Any]) -> Markup:
         "data": {
             **data,
             "rankings": {scope: _columns(rows) for scope, rows in data["rankings"].items()},
+            "beyond": {scope: _columns(rows) for scope, rows in data["beyond"].items()},
             "overfitting": {ladder: _columns(rows) for ladder, rows in data["overfitting"].items()},
             "profiles": {scope: _stepped(profile) for scope, profile in data["profiles"].items()},
             "longer": _columns(data["longer"]),
+            "by_lag": _columns(data["by_lag"]),
             "horizons": [{**ladder, "points": _columns(ladder["points"])} for ladder in data["horizons"]],
             "comparisons": {scope: _columns(rows) for scope, rows in pairs.items()},
             "rows": {level: _level(rows, points) for level, rows in levels.items()},

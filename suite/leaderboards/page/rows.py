@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from suite.diagnostics.wording import curve_text
+from suite.experiment.lengths import LengthRange
 from suite.experiment.run_config import canonical_json
 from suite.leaderboards.page.plain import DRAWN, plain
 from suite.results.early_ends import diverged_text
@@ -44,6 +45,8 @@ def _details(row: Row) -> dict[str, Any]:
     chosen = row.evaluations[0][0].config
     parts = {**chosen.model_dump(include={"task", "training"}), "model": chosen.model.settings}
     config = json.loads(canonical_json(parts))
+    if isinstance(chosen.task.length, LengthRange):
+        config["task"]["length"] = str(chosen.task.length)
     return {
         "params": {name: _setting(value) for name, value in sorted(row.params.items())},
         "edges": edges(row.study, row.params),

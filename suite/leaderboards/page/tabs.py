@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from suite.leaderboards.columns import COST, INTROS, MEMORY, OVERFITTING, Column, is_needed, terms
+from suite.leaderboards.columns import BEYOND, COST, INTROS, MEMORY, OVERFITTING, Column, is_needed, terms
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ def tabs(data: Mapping[str, Any]) -> list[Tab]:
     """Return the tabs that the data have rows for."""
     every_tab = [
         ("memory", "Long-term memory", "rankings", MEMORY),
+        ("beyond", "Beyond the training length", "beyond", BEYOND),
         ("overfitting", "Overfitting", "overfitting", OVERFITTING),
         ("cost", "Cost", "rankings", COST),
     ]

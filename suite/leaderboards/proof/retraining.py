@@ -24,7 +24,7 @@ from suite.planning.job import Outcome
 from suite.results.schema import is_size
 from suite.statistics.paired_tests import MARGIN, holm, paired_test
 
-ADDED = ("chance", "score_at_length_", "frozen_parameters")
+ADDED = ("chance", "score_at_length_", "score_at_lag_", "score_at_position_", "frozen_parameters")
 """The beginnings of the names of figures that an earlier memspan did not record."""
 CONFIDENCE = 0.995
 """The confidence of the test is stricter than the 1 % that is promised, since Student's p is too small for differences

@@ -17,7 +17,14 @@ from rich.table import Table
 from suite.leaderboards.columns import INTROS, NAME, Column, cell_text, terms, variant_terms
 from suite.leaderboards.leaderboard import Leaderboard
 from suite.leaderboards.text.clipping_sections import clipping_sections
-from suite.leaderboards.text.sections import Section, ladder_sections, longer_sections, rankings, summary_sections
+from suite.leaderboards.text.sections import (
+    Section,
+    beyond_sections,
+    ladder_sections,
+    longer_sections,
+    rankings,
+    summary_sections,
+)
 from suite.leaderboards.text.table_styles import columns_table, fitting, inert, markdown_table
 
 Terms = list[tuple[str, str]]
@@ -27,6 +34,7 @@ Terms = list[tuple[str, str]]
 def sections(board: Leaderboard) -> Iterator[Section]:
     """Yield every table of a leaderboard; those of one kind stand together."""
     yield from rankings(board)
+    yield from beyond_sections(board)
     yield from longer_sections(board)
     yield from ladder_sections(board)
     yield from summary_sections(board)
@@ -132,8 +140,10 @@ def as_json(board: Leaderboard) -> str:
         "notes": board.notes,
     }
     further = {
+        "beyond_ranking": board.beyond,
         "horizons": board.horizons,
         "horizon_curves": board.horizon_curves,
+        "by_lag": board.by_lag,
         "overfitting": board.overfitting,
         "overfitting_curves": board.overfitting_curves,
     }

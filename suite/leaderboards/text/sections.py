@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from suite.leaderboards.columns import (
+    BEYOND,
     COST,
     CRITICAL,
     HORIZON,
@@ -18,6 +19,8 @@ from suite.leaderboards.columns import (
 from suite.leaderboards.leaderboard import Leaderboard
 from suite.leaderboards.tables import (
     TableRow,
+    beyond_rows,
+    beyond_scopes,
     horizon_rows,
     longer_columns,
     longer_rows,
@@ -29,6 +32,7 @@ from suite.results import horizon
 from suite.results.wording import delay_text, horizon_figure, stem
 from suite.statistics.table import OVERALL
 
+BEYOND_TITLE = "Beyond the training length"
 SHOWN_BUDGETS = 6
 """The largest number of budgets in the table of the budget of tuning."""
 
@@ -78,16 +82,25 @@ def summary_sections(board: Leaderboard) -> Iterator[Section]:
         yield _critical(board)
 
 
+def beyond_sections(board: Leaderboard) -> Iterator[Section]:
+    """Yield the ranking of each task by its skill beyond the training length, where any task was tested there."""
+    for scope in beyond_scopes(board):
+        rows = beyond_rows(board, scope)
+        title = f"{BEYOND_TITLE}, {f'overall, {len(beyond_scopes(board)) - 1} tasks' if scope == OVERALL else scope}"
+        yield Section("beyond", title, shown_columns(BEYOND, rows), rows)
+
+
 def longer_sections(board: Leaderboard) -> Iterator[Section]:
-    """Yield the skill at lengths beyond the training length, where any were tested."""
+    """Yield the skill at each length beyond the training length, where any were tested."""
     if len(board.longer):
-        yield Section("longer", "Beyond the training length", longer_columns(board), longer_rows(board), terminal=False)
+        yield Section("longer", f"{BEYOND_TITLE}, by length", longer_columns(board), longer_rows(board), terminal=False)
 
 
 def _horizon(board: Leaderboard, kind: str, ladder: str) -> Section:
     curves = board.horizon_curves
     delays = curves[(curves["kind"] == kind) & (curves["ladder"] == ladder)]["delay"].unique()
-    how = "trained at each" if kind == horizon.TRAINED else "trained at the shortest"
+    hows = {horizon.TRAINED: "trained at each", horizon.EXTRAPOLATED: "trained at the shortest"}
+    how = hows.get(kind, horizon.HOW[horizon.READ])
     span = (
         f"{len(delays)} delays from {delay_text(delays.min())} to {delay_text(delays.max())}, " if len(delays) else ""
     )

@@ -5,10 +5,12 @@ const PAGE = JSON.parse(document.getElementById("data").textContent);
 const DATA = {
   ...PAGE.data,
   rankings: mapped(PAGE.data.rankings, rowsIn),
+  beyond: mapped(PAGE.data.beyond, rowsIn),
   overfitting: mapped(PAGE.data.overfitting, rowsIn),
   comparisons: mapped(PAGE.data.comparisons, rowsIn),
   profiles: mapped(PAGE.data.profiles, (profile) => ({ ...profile, curves: mapped(profile.curves, (its) => mapped(its, runsIn)) })),
   longer: rowsIn(PAGE.data.longer),
+  by_lag: rowsIn(PAGE.data.by_lag),
   horizons: PAGE.data.horizons.map((ladder) => ({ ...ladder, points: rowsIn(ladder.points) })),
   rows: mapped(PAGE.data.rows, rowsOfLevel),
 };

@@ -154,7 +154,7 @@ function horizonOf(label, level) {
   if (!ladders.length) return null;
   const places = ladders.map(() => html("div", { class: "drawing" }));
   const node = html("div", {}, html("h3", {}, "Memory horizon"), ladders.map((each, i) => html("div", {},
-    html("h4", {}, `${each.ladder}, ${each.kind === "trained" ? "trained at each delay" : "tested beyond training"}: d50 = ${each.fits.find((fit) => fit.architecture === label)?.text ?? NOTHING}`), places[i])));
+    html("h4", {}, `${each.ladder}, ${HORIZON_KINDS[each.kind]}: d50 = ${each.fits.find((fit) => fit.architecture === label)?.text ?? NOTHING}`), places[i])));
   return { node, draw: () => ladders.forEach((each, i) => places[i].replaceChildren(horizonDrawing(widthOf(places[i]), each, [label]).node)) };
 }
 

@@ -8,11 +8,13 @@ function addFigures() {
   const profiled = DATA.scopes.filter((scope) => of(DATA.profiles, scope));
   if (profiled.length) addProfiles(host, profiled);
   if (DATA.horizons.length) addHorizons(host);
-  if (DATA.longer.length) addLonger(host);
+  if (DATA.by_lag.length) addByLag(host);
   addGradients(host);
   const budgeted = DATA.budget ? DATA.scopes.filter((scope) => of(DATA.budget, scope)) : [];
   if (budgeted.length) addBudget(host, budgeted);
   if (DATA.critical) addCritical(host);
+  const beyond = byId("beyond-plot");
+  if (beyond) addLonger(beyond);
   const cost = byId("cost-plot");
   if (cost) addCost(cost);
   const overfitting = byId("overfitting-plot");
@@ -63,12 +65,14 @@ function addProfiles(host, scopes) {
     caption: ["Each curve is the share of runs whose skill exceeds τ, with its 95 % band. Higher is better. A step shows runs that either succeed or fail, which a mean hides. Where two curves do not cross, the higher one wins."] });
 }
 
+const HORIZON_KINDS = { trained: "trained at each delay", extrapolated: "tested beyond training", read: "read from one trained net by lag" };
+
 function addHorizons(host) {
-  const named = (each) => `${each.ladder}, ${each.kind === "trained" ? "trained at each delay" : "tested beyond training"}`;
+  const named = (each) => `${each.ladder}, ${HORIZON_KINDS[each.kind]}`;
   const choices = DATA.horizons.map((each) => [each, named(each)]);
   choices.label = "Ladder";
   addFigure(host, { title: "Memory horizon", choices, draw: horizonDrawing,
-    caption: ["Each point is the skill at a delay, with its 95 % interval over seeds; points are moved apart a little, and the curves are fitted to them. The horizon d50 is where a curve has lost half of its plateau. A “≥” says that it lies beyond the longest delay that was tried.", DATA.horizons.some((each) => each.kind !== "trained") && DATA.longer_note].filter(Boolean) });
+    caption: ["Each point is the skill at a delay, with its 95 % interval over seeds; points are moved apart a little, and the curves are fitted to them. The horizon d50 is where a curve has lost half of its plateau. A “≥” says that it lies beyond the longest delay that was tried.", DATA.horizons.some((each) => each.kind === "read") && "A horizon that is read from one trained net takes its answers apart by their lags. It is not that of nets which are trained at each delay.", DATA.horizons.some((each) => each.kind === "extrapolated") && DATA.longer_note].filter(Boolean) });
 }
 
 function horizonDrawing(width, ladder, only = null) {
@@ -122,42 +126,30 @@ function thinned(values, width) {
   return kept;
 }
 
-function trainedLength(task) {
-  const row = Object.values(of(DATA.rows, task) || {})[0];
-  const length = row && row.config.task?.length;
-  return typeof length === "number" ? length : null;
-}
-
-function addLonger(host) {
-  const tasks = [...new Set(DATA.longer.map((each) => each.task))];
+/** Skill against the lag that a task states of its steps, or against their position. */
+function addByLag(host) {
+  const tasks = LEVELS.filter((level) => DATA.by_lag.some((each) => each.task === level));
   const draw = (width, task) => {
-    const trained = trainedLength(task);
-    const points = DATA.longer.filter((each) => each.task === task);
-    const first = trained === null || points.some((each) => each.length === trained) ? [] : rowsOf("memory", task)
-      .filter((row) => known(row.mean)).map((row) => ({ ...row, length: trained, skill: row.mean }));
-    const all = [...first, ...points];
-    const lengths = [...new Set(all.map((each) => each.length))].sort((a, b) => a - b);
+    const points = DATA.by_lag.filter((each) => each.task === task);
+    const [axis] = points.map((each) => each.axis);
+    const places = [...new Set(points.map((each) => each.place))].sort((a, b) => a - b);
     const labels = drawnOf([...new Set(points.map((each) => each.architecture))]);
-    const grows = new Set(rowsOf("memory", task).filter((row) => row.state_growth).map((row) => row.architecture));
-    const text = (each) => `${interval(each, "number", ["skill", "low", "high"])}${grows.has(each.architecture) ? `, state ${grouped(each.state_size)}` : ""}`;
-    const its = (label) => all.filter((each) => each.architecture === label).sort((a, b) => a.length - b.length)
-      .map((each) => ({ x: each.length, y: each.skill, low: each.low, high: each.high, title: `${label}\nlength ${grouped(each.length)}: ${text(each)}` }));
+    const its = (label) => points.filter((each) => each.architecture === label)
+      .map((each) => ({ x: each.place, y: each.skill, low: each.low, high: each.high, title: `${label}\n${axis} ${grouped(each.place)}: ${interval(each, "number", ["skill", "low", "high"])}` }));
     const middle = (labels.length - 1) / 2;
-    const node = picture(`Skill against sequence length on ${task}, trained at ${trained ?? "the shortest"}, for ${labels.length} architectures.`, {
+    const node = picture(`Skill against the ${axis} of a step on ${task}, for ${labels.length} architectures.`, {
       width, height: 340, x: { type: "log", inset: 22 }, y: skillAxis(),
-      marks: [logAxis(lengths, width, "length of the test sequences"), Plot.ruleY([0]), trained !== null && Plot.ruleX([trained], { stroke: "var(--muted)", strokeDasharray: "2 3" }),
-        trained !== null && Plot.text([trained], { x: (d) => d, text: () => "trained", frameAnchor: "top", textAnchor: "start", dx: 5, dy: 6, fill: "var(--muted)" }),
-        ...labels.flatMap((label, i) => seriesMarks(label, its(label), { band: false, whiskers: true, dx: Math.round((i - middle) * 4) })),
-        tipMark(labels.flatMap(its))].filter(Boolean),
+      marks: [logAxis(places, width, axis === "lag" ? "lag, steps" : "position in the sequence, steps"), Plot.ruleY([0]),
+        ...labels.flatMap((label, i) => seriesMarks(label, its(label), { band: false, whiskers: true, dx: Math.round((i - middle) * 3) })), tipMark(labels.flatMap(its))],
     });
-    const numbers = [["architecture", ...lengths.map((length) => `length ${grouped(length)}`)], labels.map((label) => [label, ...lengths.map((length) => {
-      const each = all.find((one) => one.architecture === label && one.length === length);
-      return each ? text(each) : NOTHING;
+    const numbers = [["architecture", ...places.map((place) => `${axis} ${grouped(place)}`)], labels.map((label) => [label, ...places.map((place) => {
+      const each = points.find((one) => one.architecture === label && one.place === place);
+      return each ? interval(each, "number", ["skill", "low", "high"]) : NOTHING;
     })])];
     return { node, numbers };
   };
-  addFigure(host, { title: "Beyond the training length", choices: tasks.map((task) => [task, task]), draw,
-    caption: ["The same nets are tested on sequences that are longer than those of training, with 95 % intervals over seeds. A net whose line stays level has learned the task and not its length.", DATA.longer_note].filter(Boolean) });
+  addFigure(host, { title: "Skill by lag and position", choices: tasks.map((task) => [task, task]), draw,
+    caption: ["The answers of each net to the longest test sequences, taken apart by the lag of the step, with 95 % intervals over seeds. The lag is the distance to the farthest input that the answer depends on. Where a task states none, its steps are taken by their position."] });
 }
 
 function addBudget(host, scopes) {

@@ -102,7 +102,7 @@ function listen() {
 function start() {
   nameTheme();
   chooseDrawnAtFirst();
-  for (const tab of ["memory", "overfitting"]) if (TABLES.has(tab)) state.sort.set(tab, { key: TABLES.get(tab).columns[0].key, direction: "ascending" });
+  for (const tab of ["memory", "beyond", "overfitting"]) if (TABLES.has(tab)) state.sort.set(tab, { key: TABLES.get(tab).columns[0].key, direction: "ascending" });
   if (TABLES.size) {
     listenToTables();
     chooseTab(state.tab);

@@ -1,4 +1,4 @@
-// --- figures below the tables of cost and overfitting -------------------------------------------------------------------------
+// --- figures below the tables of cost, overfitting and longer lengths -------------------------------------------------------------------------
 
 function addCost(host) {
   const choices = [["sequences_per_second", "sequences per second"], ["parameters", "parameters"], ["state_size", "state size"], ["seconds_to_solve", "seconds to solve"]];
@@ -86,6 +86,39 @@ function addOverfitting(host) {
   };
   addFigure(host, { title: "Against the size of the training set", choices, draw,
     caption: ["Each point is a mean over seeds with its 95 % interval; points are moved apart a little. The sooner a curve rises, the fewer sequences the architecture needs before what it learns holds on new ones."] });
+}
+
+function addLonger(host) {
+  const tasks = LEVELS.filter((level) => DATA.longer.some((each) => each.task === level));
+  const draw = (width, task) => {
+    const points = DATA.longer.filter((each) => each.task === task);
+    const ends = points[0].trained.split(" … ").map(Number); // a length, or both ends of a range
+    const trained = ends.at(-1);
+    const first = ends.length > 1 ? [] : rowsOf("memory", task)
+      .filter((row) => known(row.mean)).map((row) => ({ ...row, length: trained, skill: row.mean }));
+    const all = [...first, ...points];
+    const lengths = [...new Set(all.map((each) => each.length))].sort((a, b) => a - b);
+    const labels = drawnOf([...new Set(points.map((each) => each.architecture))]);
+    const grows = new Set(rowsOf("memory", task).filter((row) => row.state_growth).map((row) => row.architecture));
+    const text = (each) => `${interval(each, "number", ["skill", "low", "high"])}${grows.has(each.architecture) ? `, state ${grouped(each.state_size)}` : ""}`;
+    const its = (label) => all.filter((each) => each.architecture === label).sort((a, b) => a.length - b.length)
+      .map((each) => ({ x: each.length, y: each.skill, low: each.low, high: each.high, title: `${label}\nlength ${grouped(each.length)}: ${text(each)}` }));
+    const middle = (labels.length - 1) / 2;
+    const node = picture(`Skill against sequence length on ${task}, trained at ${points[0].trained}, for ${labels.length} architectures.`, {
+      width, height: 340, x: { type: "log", inset: 22 }, y: skillAxis(),
+      marks: [logAxis(lengths, width, "length of the test sequences"), Plot.ruleY([0]), Plot.ruleX([trained], { stroke: "var(--muted)", strokeDasharray: "2 3" }),
+        Plot.text([trained], { x: (d) => d, text: () => (ends.length > 1 ? `trained at ${points[0].trained}` : "trained"), frameAnchor: "top", textAnchor: "start", dx: 5, dy: 6, fill: "var(--muted)" }),
+        ...labels.flatMap((label, i) => seriesMarks(label, its(label), { band: false, whiskers: true, dx: Math.round((i - middle) * 4) })),
+        tipMark(labels.flatMap(its))],
+    });
+    const numbers = [["architecture", ...lengths.map((length) => `length ${grouped(length)}`)], labels.map((label) => [label, ...lengths.map((length) => {
+      const each = all.find((one) => one.architecture === label && one.length === length);
+      return each ? text(each) : NOTHING;
+    })])];
+    return { node: html("div", {}, inlineLegend(labels), node), numbers };
+  };
+  addFigure(host, { title: "Against the length of the test sequences", choices: tasks.map((task) => [task, task]), draw,
+    caption: ["The same nets are tested on sequences that are longer than those of training, with 95 % intervals over seeds. A net whose line stays level has learned the task and not its length.", DATA.longer_note].filter(Boolean) });
 }
 
 function inlineLegend(labels) {
