@@ -150,6 +150,13 @@ HORIZON = (
     Column("d90", "d90", "horizon", interval=True, help="The delay at which it keeps nine tenths of its plateau."),
     SEEDS,
 )
+RESOLUTION = [
+    Column("scope", "task", "text", obvious=True),
+    SEEDS,
+    Column("smallest", "found from", help="The smallest true difference in skill that is found with "
+           "a probability of 0.8."),
+    Column("open", "open neighbours (seeds that would decide)", "text", obvious=True),
+]
 CRITICAL = (
     NAME, Column("rank", "average rank"),
     Column("group", "group", "text",
@@ -171,6 +178,9 @@ INTROS = {
     "which is not tuned, and the others are drawn from those that were made. The interval holds 95 % of the draws, so "
     "it closes where all are drawn. It does not contain the luck of the seed, of which each trial has one.",
     "critical": "Ranks are averaged over tasks, and a ladder counts as one task.",
+    "resolution": "A true difference of the size that is found would be shown with a probability of 0.8, between two "
+    "architectures whose differences vary as those of the median pair do. Neighbours in the ranking are open if the "
+    "test left them unresolved. The seeds that would probably decide are estimated from those that there are.",
     "recommended": "Each range spans the trials that come within 0.05 of the validation skill of the best one. Every "
     "trial has one seed. The overall range is what the tasks have in common.",
     "importances": "The share of each hyper-parameter in what sets the best quarter of the trials apart (PED-ANOVA), "

@@ -27,6 +27,7 @@ from suite.statistics.critical_differences import CriticalDifferences, critical_
 from suite.statistics.paired_tests import MARGIN, compare
 from suite.statistics.power import power_text, smallest_effect
 from suite.statistics.profiles import interquartile_means, profiles
+from suite.statistics.resolution import Resolution, resolution
 from suite.statistics.student import mean_interval
 from suite.statistics.table import FEW_SEEDS, OVERALL
 
@@ -113,6 +114,11 @@ class Leaderboard:
     def profiles(self) -> pd.DataFrame:
         """The share of runs above each skill, see ``profiles.profiles``."""
         return profiles(self.runs) if len(self.runs) else pd.DataFrame()
+
+    @cached_property
+    def resolutions(self) -> list[Resolution]:
+        """What the seeds can tell apart in each scope; none where there is no pair."""
+        return [found for scope in self.scopes if (found := resolution(self.runs, scope)) is not None]
 
     @cached_property
     def budget(self) -> pd.DataFrame:

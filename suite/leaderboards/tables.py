@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -9,6 +10,8 @@ import pandas as pd
 from suite.leaderboards.columns import GROWTH, HORIZON, LONGER, MEMORY, STATE_AT_LENGTH, Column, remark
 from suite.leaderboards.leaderboard import Leaderboard
 from suite.results.wording import ends_text, horizon_text, is_unknown
+from suite.statistics.resolution import MOST_SEEDS, OpenPair
+from suite.statistics.table import OVERALL
 
 TableRow = dict[str, Any]
 
@@ -75,3 +78,19 @@ def records(frame: pd.DataFrame, columns: tuple[Column, ...] = ()) -> list[Table
             for row in rows:
                 row[f"{column.key}_text"] = "" if is_unknown(row[column.key]) else horizon_text(row, column.key)
     return rows
+
+
+def resolution_rows(board: Leaderboard) -> list[TableRow]:
+    """Return one row per scope: the smallest difference that its seeds find, and the neighbours that stay open."""
+    rows: list[TableRow] = []
+    for found in board.resolutions:
+        pairs = (f"{pair.first} – {pair.second} ({seeds_text(pair)})" for pair in found.open_pairs)
+        smallest = found.smallest if math.isfinite(found.smallest) else None
+        scope = "overall" if found.scope == OVERALL else found.scope
+        rows.append({"scope": scope, "seeds": found.seeds, "smallest": smallest, "open": ", ".join(pairs) or "none"})
+    return rows
+
+
+def seeds_text(pair: OpenPair) -> str:
+    """Return how many seeds would probably decide between two neighbours."""
+    return f"{pair.seeds}" if pair.seeds is not None else f"more than {MOST_SEEDS:,}"

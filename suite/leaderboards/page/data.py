@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from suite.errors import many
 from suite.leaderboards.columns import BEYOND, COST, MEMORY, OVERFITTING, Column
 from suite.leaderboards.leaderboard import Leaderboard
 from suite.leaderboards.page.plain import DRAWN, SAID, plain
@@ -22,6 +23,7 @@ from suite.leaderboards.tables import (
     overfitting_rows,
     ranking_rows,
     records,
+    resolution_rows,
 )
 from suite.results.early_ends import stopped_note
 from suite.results.horizon import TRAINED, Fit
@@ -89,7 +91,7 @@ def page_data(board: Leaderboard, manifest: Mapping[str, Any], files: Sequence[s
                 for scope, pairs in board.comparisons.items()
             },
             "rows": row_details(record),
-            "measured": {"sentences": list(sentences(record)), "facts": facts(record)},
+            "measured": {"sentences": [*sentences(record), *_resolution_sentences(board)], "facts": facts(record)},
             "cite": citation(board.experiment, str(manifest["digest"])),
             "files": [{"name": name, "what": FILES.get(name, "")} for name in files],
         }
@@ -195,3 +197,19 @@ def _critical(board: Leaderboard) -> dict[str, Any] | None:
         return None
     ranks = [{"architecture": name, "rank": rank} for name, rank in board.critical.ranks.items()]
     return {"p": board.critical.p, "tasks": board.critical.tasks, "ranks": ranks, "cliques": board.critical.cliques}
+
+
+def _resolution_sentences(board: Leaderboard) -> list[str]:
+    """Return what the seeds can show, one sentence per scope."""
+    texts = []
+    for row in resolution_rows(board):
+        found = "no difference" if row["smallest"] is None else f"a true difference of {row['smallest']:.2f}"
+        left = (
+            ""
+            if row["open"] == "none"
+            else f" Open between neighbours, with the seeds that would probably decide: {row['open']}."
+        )
+        texts.append(
+            f"{row['scope']}: {many(row['seeds'], 'seed')} would show {found} with a probability of 0.8.{left}"
+        )
+    return [f"What these seeds can show. {' '.join(texts)}"] if texts else []

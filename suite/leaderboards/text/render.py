@@ -26,6 +26,7 @@ from suite.leaderboards.text.sections import (
     summary_sections,
 )
 from suite.leaderboards.text.table_styles import columns_table, fitting, inert, markdown_table
+from suite.statistics.resolution import Resolution
 
 Terms = list[tuple[str, str]]
 """Words that a legend explains, each with its explanation."""
@@ -153,6 +154,13 @@ def as_json(board: Leaderboard) -> str:
     if board.scopes:
         further["budget"] = board.budget
     page |= {name: records(frame) for name, frame in further.items() if len(frame)}
+    if board.resolutions:
+        page["resolution"] = [_plain_resolution(found) for found in board.resolutions]
     if board.critical is not None:
         page["critical_differences"] = asdict(board.critical)
     return json.dumps(page, indent=2, ensure_ascii=False) + "\n"
+
+
+def _plain_resolution(found: Resolution) -> dict[str, Any]:
+    smallest = found.smallest if math.isfinite(found.smallest) else None
+    return {**found._asdict(), "smallest": smallest, "open_pairs": [pair._asdict() for pair in found.open_pairs]}

@@ -13,6 +13,7 @@ from suite.leaderboards.columns import (
     MEMORY,
     NAME,
     OVERFITTING,
+    RESOLUTION,
     Column,
     shown_columns,
 )
@@ -27,6 +28,7 @@ from suite.leaderboards.tables import (
     overfitting_ladders,
     overfitting_rows,
     ranking_rows,
+    resolution_rows,
 )
 from suite.results import horizon
 from suite.results.wording import delay_text, horizon_figure, stem
@@ -80,6 +82,8 @@ def summary_sections(board: Leaderboard) -> Iterator[Section]:
         yield _budget(board)
     if board.critical is not None:
         yield _critical(board)
+    if board.resolutions:
+        yield Section("resolution", "What these seeds can show", RESOLUTION, resolution_rows(board), terminal=False)
 
 
 def beyond_sections(board: Leaderboard) -> Iterator[Section]:
