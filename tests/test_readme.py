@@ -33,6 +33,7 @@ GUIDES = (
     "suite/diagnostics/README.md",
     "suite/engines/README.md",
     "suite/kernels/README.md",
+    "suite/leaderboards/GROWING.md",
     "suite/leaderboards/README.md",
     "suite/statistics/README.md",
     "tasks/README.md",

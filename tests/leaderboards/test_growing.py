@@ -6,6 +6,7 @@ import copy
 import random
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 import suite
 from suite.cli import main
 from suite.cli.boards import label_of
+from suite.engines import Inline
 from suite.errors import InputError
+from suite.experiment.experiment import Experiment
 from suite.leaderboards import extending
 from suite.leaderboards.files import write
 from suite.leaderboards.joining import check_output, joined, read_board
@@ -22,8 +25,12 @@ from suite.leaderboards.leaderboard import build_leaderboard
 from suite.leaderboards.proof.checks import check_manifest
 from suite.leaderboards.proof.manifest import read_manifest
 from suite.leaderboards.text import render
-from suite.planning.job import Job
-from suite.results.record import Record, as_plain
+from suite.planning.job import Job, Outcome
+from suite.planning.plan import Plan, studies
+from suite.results.record import Record, as_plain, record_of
+from suite.running import runner
+from suite.store.store import Store
+from tests import contribution as contributions
 from tests.leaderboards.test_proof import CELL, recorded
 from tests.synthetic import made_up
 
@@ -119,8 +126,6 @@ def test_boards_that_cannot_be_compared_are_refused(other: Callable[[], Record],
 
 
 def test_boards_of_other_experiments_protocols_and_data_are_refused() -> None:
-    from dataclasses import replace
-
     one, two = board(), board()
     with pytest.raises(InputError, match="are of 'made_up' and of 'other'"):
         joined({"one": one, "two": replace(two, experiment=two.experiment.model_copy(update={"name": "other"}))})
@@ -246,10 +251,37 @@ def test_a_row_is_added_to_a_board_from_elsewhere_and_its_seeds_grow(
     assert tables_of(read_board(folder / "four")) == tables_of(read_board(folder / "three"))
 
 
-def test_rows_whose_source_has_changed_get_no_further_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from suite.experiment.experiment import Experiment
-    from suite.planning.plan import Plan, studies
+def test_a_row_that_is_sent_to_the_repository_is_checked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def contribution(*folders: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["contribution", *folders])
+        return contributions.main(), capsys.readouterr().out
 
+    monkeypatch.chdir(folder)
+    recorded_board = read_board(folder / "board")
+    tables = extending.with_rows(recorded_board, {"indrnn": {}})
+    tables["architectures"] = {"indrnn": {}}
+    name = tables.pop("name")
+    plan = runner.open_plan(Experiment.from_tables(tables, name), Store(folder / "more"), curves=True)
+    runner.run(plan, Store(folder / "more"), Inline())
+    grown = joined({"board": recorded_board, "new": record_of(plan, Store(folder / "more"))})
+    write(build_leaderboard(grown), folder / "grown")
+    assert contribution("board", "grown") == (0, "accepted: indrnn on adding\n")
+    assert contribution("grown", "board") == (
+        1, "wrong: 2 runs of 'grown' are not in 'board'\nwrong: there is no new row\n"
+    )  # fmt: skip
+    forged = dict.fromkeys(("test_skill",), 0.5)
+    row = grown.rows[2]
+    job, outcome = row.evaluations[1]
+    lying = Outcome({**outcome.metrics, **forged}, outcome.curves, outcome.environment)
+    rows = [*grown.rows[:2], row._replace(evaluations=[row.evaluations[0], (job, lying)])]
+    write(build_leaderboard(replace(grown, rows=rows)), folder / "forged")
+    code, text = contribution("board", "forged")
+    assert (code, "indrnn on adding, evaluation 1: test_skill" in text) == (1, True), text
+
+
+def test_rows_whose_source_has_changed_get_no_further_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record = read_board(folder / "board")
     tables = extending.with_rows(record, {}, 3)
     name = tables.pop("name")
