@@ -16,7 +16,7 @@ from suite.surroundings import failure_of_stdout, protect_streams
 __all__ = ["app", "authoring", "boards", "claims", "info", "leaderboards", "main", "runs", "timing"]
 
 ORDER = (
-    *("list", "run", "status", "leaderboard", "verify", "compare", "add", "merge", "claims", "new", "check"),
+    *("list", "run", "status", "leaderboard", "verify", "compare", "add", "merge", "index", "claims", "new", "check"),
     *("gradients", "ui", "speed", "doctor"),
 )
 """The order of the commands in the help, which is the order in which a user needs them."""

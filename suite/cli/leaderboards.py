@@ -171,3 +171,22 @@ def compare(
         print(changes.as_json(difference))
     else:
         changes.show(difference, console)
+
+
+@app.command()
+@infrequent_garbage_collection()
+def index(
+    folders: Annotated[list[Path], typer.Argument(help="Written leaderboards, or folders that hold some.")],
+    output: Annotated[Path, typer.Option(help="The page to write.")] = Path("leaderboards.html"),
+    title: Annotated[str, typer.Option(help="The title of the page.")] = "Leaderboards of sequence memory",
+) -> None:
+    """Write one page over several leaderboards: their titles, sizes, dates, digests and best rows.
+
+    It links their own pages, so that a folder of leaderboards can be put on the web as it is. Nothing that they name is
+    imported.
+    """
+    from suite.leaderboards.page.index_page import boards_in, write_index
+
+    found = boards_in(folders)
+    write_index(found, output, title)
+    stderr.print(f"wrote {output} over {many(len(found), 'leaderboard')}", highlight=False, soft_wrap=True)

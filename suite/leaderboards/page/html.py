@@ -48,7 +48,7 @@ def render(data: Mapping[str, Any]) -> str:
     Raises:
         ValueError: if a number is neither finite nor None.
     """
-    text: str = _template().render(
+    text: str = template("page.html").render(
         data=data,
         tabs=tabs(data),
         facts=_facts(data),
@@ -56,9 +56,9 @@ def render(data: Mapping[str, Any]) -> str:
         families=_families(data),
         index={each["label"]: i for i, each in enumerate(data["architectures"])},
         markers=[outline(each["marker"]) for each in data["architectures"]],
-        css=_asset("page.css"),
-        scripts=[_asset(f"vendor/{name}") for name in ("d3.min.js", "plot.umd.min.js")],
-        script=Markup("\n\n").join(_asset(f"scripts/{name}.js") for name in SCRIPTS),
+        css=asset("page.css"),
+        scripts=[asset(f"vendor/{name}") for name in ("d3.min.js", "plot.umd.min.js")],
+        script=Markup("\n\n").join(asset(f"scripts/{name}.js") for name in SCRIPTS),
         payload=payload(data),
         cell=cell,
         variant_terms=variant_terms,
@@ -71,16 +71,17 @@ def render(data: Mapping[str, Any]) -> str:
 
 
 @cache
-def _template() -> Any:
+def template(name: str) -> Any:
+    """Return a template of `assets`, which escapes what it is filled with."""
     loader = FileSystemLoader(ASSETS, encoding="utf-8")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.get_template("page.html")
+    return environment.get_template(name)
 
 
 @cache
-def _asset(name: str) -> Markup:
+def asset(name: str) -> Markup:
     """Return a style or a script of ours, which may stand in the page as it is."""
     text = (ASSETS / name).read_text(encoding="utf-8").strip()
     if re.search(r"</(script|style)|<!--", text, re.IGNORECASE):
