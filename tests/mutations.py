@@ -408,8 +408,9 @@ def look_at(folder: Path, rng: random.Random) -> str:
 
 def checked(folder: Path) -> str:
     """Verify a written leaderboard, without training it again."""
-    from suite.leaderboards.proof.checks import check_manifest, choose_rows
+    from suite.leaderboards.proof.checks import check_manifest
     from suite.leaderboards.proof.manifest import read_manifest
+    from suite.leaderboards.proof.trust import choose_rows
 
     manifest = read_manifest(folder)
     return str(check_manifest(manifest, choose_rows(manifest, "1")).wrong)

@@ -107,9 +107,10 @@ def verify(
     """
     from suite import engines
     from suite.console.progress import counting_bar
-    from suite.leaderboards.proof.checks import check_manifest, choose_rows
+    from suite.leaderboards.proof.checks import check_manifest
     from suite.leaderboards.proof.manifest import read_manifest
     from suite.leaderboards.proof.retraining import retrain, runs_to_repeat
+    from suite.leaderboards.proof.trust import choose_rows
 
     proof = read_manifest(manifest, trusted=trust)
     names = choose_rows(proof, rows, everything)

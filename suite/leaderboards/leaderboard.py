@@ -118,7 +118,7 @@ class Leaderboard:
     @cached_property
     def resolutions(self) -> list[Resolution]:
         """What the seeds can tell apart in each scope; none where there is no pair."""
-        return [found for scope in self.scopes if (found := resolution(self.runs, scope)) is not None]
+        return [found for scope in self.comparisons if (found := resolution(self.runs, scope)) is not None]
 
     @cached_property
     def budget(self) -> pd.DataFrame:

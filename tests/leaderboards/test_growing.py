@@ -28,6 +28,7 @@ from suite.leaderboards.text import render
 from suite.planning.job import Job, Outcome
 from suite.planning.plan import Plan, studies
 from suite.results.record import Record, as_plain, record_of
+from suite.results.recorded import record_of_lines
 from suite.running import runner
 from suite.store.store import Store
 from tests import contribution as contributions
@@ -296,3 +297,38 @@ def test_rows_whose_source_has_changed_get_no_further_runs(folder: Path, monkeyp
     monkeypatch.setattr(extending, "source_hash", lambda cls: "0" * 16)
     with pytest.raises(InputError, match="the task 'adding' of the leaderboard is not the one that is installed here"):
         extending.add_recorded_runs(plan, record)
+
+
+def test_what_needs_no_foreign_code_is_verified_without_trust(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The foreign module is not there, so it could not even be imported."""
+    monkeypatch.chdir(folder)
+    record = read_board(folder / "board")
+    experiment = as_plain(record.experiment)
+    experiment["architectures"] = {"theirs": {"architecture": "no_such_module:Theirs"}}
+    lines = record.frame()
+    lines = lines[lines["architecture"] == "gru"].replace({"architecture": {"gru": "theirs"}})
+    lines = lines.assign(
+        study=lines["study"].str.replace("/gru", "/theirs"),
+        config=lines["config"].str.replace('"architecture":"gru"', '"architecture":"no_such_module:Theirs"'),
+    )
+    about = {
+        "experiment": experiment, "protocol": record.protocol, "planned": 2, "done": 2, "others": 0, "earlier": 0,
+        "format": 1, "environments": record.environments, "origin": record.origin,
+    }  # fmt: skip
+    write(build_leaderboard(joined({"ours": record, "theirs": record_of_lines(lines, about)})), folder / "foreign")
+    monkeypatch.setattr(sys, "argv", ["memspan", "verify", "foreign", "--all", "--workers", "1"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = " ".join(capsys.readouterr().out.split())
+    assert ended.value.code == 0, said
+    assert "not checked, for it needs code from outside memspan: theirs on adding. It would import no_such_m" in said
+    assert "2 of 3 rows were trained again, and agree bit for bit: rnn on adding, gru on adding" in said
+    monkeypatch.setattr(sys, "argv", ["memspan", "verify", "foreign", "--rows", "theirs on adding"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "theirs on adding can only be verified with code outside memspan" in " ".join(
+        capsys.readouterr().err.split()
+    )

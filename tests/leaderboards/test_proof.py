@@ -28,8 +28,9 @@ from suite.leaderboards.changes import compare_records
 from suite.leaderboards.files import freeze, write
 from suite.leaderboards.leaderboard import build_leaderboard
 from suite.leaderboards.proof import manifest as manifests
-from suite.leaderboards.proof.checks import CheckResult, check_manifest, choose_rows
+from suite.leaderboards.proof.checks import CheckResult, check_manifest
 from suite.leaderboards.proof.retraining import RepeatedRun, differing_rows, retrain, runs_to_repeat
+from suite.leaderboards.proof.trust import choose_rows
 from suite.leaderboards.text import render
 from suite.leaderboards.text.latex import escape
 from suite.planning.job import Outcome

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from suite.errors import InputError, unknown
-from suite.experiment.run_config import PROTOCOL, RunConfig, digest
+from suite.errors import InputError
+from suite.experiment.run_config import PROTOCOL, RunConfig
 from suite.experiment.source_hash import definitions_of, source_of
 from suite.leaderboards.proof.manifest import Manifest, fingerprint, row_name
 from suite.leaderboards.proof.outputs import notes_on_files, wrong_files
+from suite.leaderboards.proof.trust import own_part, own_rows
 from suite.planning.choosing import best_first, mean_objective
 from suite.planning.plan import Plan, studies
 from suite.registry import architectures
@@ -34,37 +35,6 @@ class CheckResult:
     """The runs whose figures were changed, as row and place. They are trained again first."""
 
 
-def choose_rows(manifest: Manifest, selection: str, everything: bool = False) -> list[str]:
-    """Return the names of the rows to train again.
-
-    Args:
-        manifest: the manifest that has the rows.
-        selection: how many rows, or their names separated by commas.
-        everything: choose all rows, whatever the selection.
-
-    Raises:
-        InputError: if there is no such row.
-    """
-    names = [row_name(row) for row in manifest.rows if "evaluation" in row["role"]]
-    if not names:
-        raise InputError(
-            f"the manifest {str(manifest.path)!r} has no row with results, so there is nothing to train again"
-        )
-    if everything:
-        return names
-    if selection.isascii() and selection.isdecimal():
-        if int(selection) < 1:
-            raise InputError("--rows must be at least 1; got 0")
-        # The digest decides: everybody trains the same rows of this leaderboard, and other rows of another one.
-        order = sorted(names, key=lambda name: digest(f"{manifest.digest} {name}"))
-        return [name for name in names if name in order[: int(selection)]]
-    listed = [name.strip() for name in selection.split(",")]
-    for name in listed:
-        if name not in names:
-            raise unknown("row", name, names)
-    return listed
-
-
 def check_manifest(manifest: Manifest, rows: Sequence[str]) -> CheckResult:
     """Check digests, sources, versions, keys, the choice made by tuning, data, completeness, and tables.
 
@@ -74,20 +44,20 @@ def check_manifest(manifest: Manifest, rows: Sequence[str]) -> CheckResult:
             others.
 
     Raises:
-        InputError: if the runs were trained by another protocol, or the manifest names modules outside memspan and is
-            not trusted.
+        InputError: if the runs were trained by another protocol.
     """
-    if manifest.outside and not manifest.trusted:
-        raise InputError(
-            f"{str(manifest.path)!r} can only be verified with code outside memspan, which would be imported: "
-            f"{', '.join(manifest.outside)}; read it, and give --trust if you trust it"
-        )
     if manifest.record.protocol != PROTOCOL:
         raise InputError(
             f"{str(manifest.path)!r} holds runs of protocol {manifest.record.protocol}, and this memspan trains by "
             f"protocol {PROTOCOL}; verify it with the memspan that wrote it ({manifest.data.get('memspan', 'unknown')})"
         )
     result = CheckResult()
+    if manifest.foreign_rows or manifest.foreign_sweep:
+        left = ", ".join(manifest.foreign_rows) or "the choice of trials"
+        result.notes.append(
+            f"not checked, for it needs code from outside memspan: {left}. It would import "
+            f"{', '.join(manifest.outside)}; read that, and give --trust if you trust it"
+        )
     for row, place, sentence in manifest.changes():
         result.wrong.append(f"changed after it was written: {sentence}")
         if place is not None:
@@ -117,7 +87,7 @@ def _keys(manifest: Manifest) -> list[str]:
     wrong = []
     pruned = manifest.record.experiment.sweep.pruner != "none"
     seeds = manifest.record.experiment.evaluation.seed_list
-    for row in manifest.rows:
+    for row in own_rows(manifest):
         for place, role in enumerate(row["role"]):
             seed, number = row["seed"][place], row["number"][place]
             try:
@@ -134,7 +104,7 @@ def _keys(manifest: Manifest) -> list[str]:
 def _families(manifest: Manifest, changed: Collection[str]) -> list[str]:
     """Return a sentence for each row whose family is not that of its architecture, unless its source has changed."""
     wrong = []
-    for row in manifest.rows:
+    for row in own_rows(manifest):
         if "family" in row and row_name(row) not in changed:
             stated = architectures.get(row["configs"][0]["model"]["architecture"]).family
             if stated != row["family"]:
@@ -174,7 +144,7 @@ def _metrics(row: Mapping[str, Any], place: int) -> dict[str, Any]:
 def _changed_sources(manifest: Manifest) -> dict[str, str]:
     """Return a sentence for each row whose source has changed, with the definitions that differ."""
     sentences = {}
-    for row in manifest.rows:
+    for row in own_rows(manifest):
         config, name = row["configs"][0], row_name(row)
         try:
             classes = config["task"]["name"], config["model"]["architecture"]
@@ -222,7 +192,9 @@ def is_exact_here(manifest: Manifest, environment_digest: str) -> bool:
 def _check_data(manifest: Manifest, changed: Mapping[str, str], result: CheckResult) -> None:
     """Check that the tasks give the data of the manifest."""
     exact = all(is_exact_here(manifest, name) for name in manifest.data["environments"])
-    for level in manifest.record.experiment.levels:
+    tables = manifest.data["experiment"]["tasks"]
+    own = [label for label, table in tables.items() if manifest.trusted or ":" not in (table.get("task") or "")]
+    for level in manifest.record.experiment.select(tasks=own).levels if own else ():
         recorded = manifest.data["data"].get(level.label)
         if recorded is None or (exact and not _agrees(recorded, fingerprint(level, recorded["seed"]))):
             seed = (recorded or {}).get("seed", "?")
@@ -243,14 +215,21 @@ def _check_plan(manifest: Manifest, changed: Mapping[str, str], result: CheckRes
     if experiment.sweep.pruner != "none":
         result.notes.append("the trials of a pruned sweep are not checked, since they depend on curves")
         return
+    if manifest.foreign_sweep:
+        return  # A note says so.
     if any(there.get("packages", {}).get(name) != packages.get(name) for there in environments for name in SEARCHING):
         versions = f"since the versions of {', '.join(SEARCHING)} differ here"
         result.notes.append(f"the trials that the sweep asks for are not checked, {versions}")
         return
     finished = {job.key: outcome for row in record.rows for job, outcome in row.runs}
-    asked = Record.of(Plan(experiment, studies(experiment), finished))
-    for asked_row, row in zip(asked.rows, record.rows, strict=True):
-        if row.name in changed:
+    own = own_part(manifest)
+    if own is None:
+        return
+    asked = Record.of(Plan(own, studies(own), finished))
+    asked_rows = {row.name: row for row in asked.rows}
+    for row in record.rows:
+        asked_row = asked_rows.get(row.name)
+        if asked_row is None or row.name in changed:
             continue  # another source has other keys
         for kind in ("trials", "evaluations"):
             asked_keys, keys = ([job.key for job, _ in getattr(side, kind)] for side in (asked_row, row))
@@ -262,7 +241,7 @@ def _check_plan(manifest: Manifest, changed: Mapping[str, str], result: CheckRes
                 )
     counts = {"planned": asked.planned, "done": asked.done}
     recorded = {name: manifest.data["counts"][name] for name in counts}
-    if counts != recorded and not changed:
+    if counts != recorded and not changed and own == experiment:
         result.wrong.append(
             f"the manifest says that {recorded['done']} of {recorded['planned']} runs are done, but it has "
             f"{asked.done} of {asked.planned}"

@@ -10,7 +10,9 @@ from suite.errors import shortened
 CLOSE = 1e-6
 """The difference up to which figures of tables agree if they were made elsewhere."""
 
-LATER = frozenset(["beyond_ranking", "by_lag", "family", "frozen_parameters", "state_growth", "state_size", "trained"])
+LATER = frozenset(
+    ["beyond_ranking", "by_lag", "family", "frozen_parameters", "resolution", "state_growth", "state_size", "trained"]
+)
 """The names in tables that an earlier memspan did not write, or not into all of them."""
 
 

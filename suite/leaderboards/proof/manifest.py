@@ -38,6 +38,8 @@ COUNTS = ("planned", "done", "others", "earlier")
 """The numbers of runs that a manifest gives, see `Record`."""
 LINE_DEPTH = 4
 """The levels of the JSON that have lines of their own: sections, rows, columns, and the entries of a column."""
+CLASSES = (("task", "name"), ("model", "architecture"))
+"""Where a configuration names its classes."""
 RUN_COLUMNS = ("role", "number", "seed", "key", "environment")
 """The columns of a row's runs, beside ``config`` (a place in ``configs``), ``params``, ``curve`` and ``metrics``."""
 
@@ -85,6 +87,25 @@ class Manifest:
         sweep = experiment.get("sweep", {})
         searching = [sweep.get("sampler", ""), sweep.get("pruner", "")]
         return sorted({name for name in (*tables, *of_runs, *searching) if ":" in name})
+
+    @cached_property
+    def foreign_rows(self) -> list[str]:
+        """The names of the rows whose task or architecture lies outside memspan and is not trusted."""
+        if self.trusted:
+            return []
+        tables = self.data["experiment"]["architectures"]
+        return [
+            row_name(row)
+            for row in self.rows
+            if ":" in (tables[row["architecture"]].get("architecture") or "")
+            or any(":" in config[part][key] for config in row["configs"] for part, key in CLASSES)
+        ]
+
+    @property
+    def foreign_sweep(self) -> bool:
+        """Whether its trials come from code outside memspan that is not trusted."""
+        sweep = self.data["experiment"].get("sweep", {})
+        return not self.trusted and any(":" in sweep.get(key, "") for key in ("sampler", "pruner"))
 
     @cached_property
     def record(self) -> Record:
