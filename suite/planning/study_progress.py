@@ -45,6 +45,13 @@ class StudyProgress:
             jobs += [self._trial(number, params, earlier) for number, params in zip(numbers, suggested, strict=True)]
         return jobs
 
+    @property
+    def finished_generations(self) -> list[list[Job]]:
+        """The trials of each generation that is finished."""
+        size = max(1, self.study.sweep.generation_size)  # It is 0 where nothing is tuned.
+        generations = [self.trials[start : start + size] for start in range(0, len(self.trials), size)]
+        return [jobs for jobs in generations if self.are_finished(jobs)]
+
     @cached_property
     def finalists(self) -> list[list[Job]] | None:
         """The best trials, each followed by its runs on further tuning seeds; None while trials are missing."""

@@ -11,15 +11,15 @@ from suite.engines.dispatch import POLL_SECONDS, Work, dispatch
 from suite.errors import StoreError, redacted
 from suite.experiment.experiment import Experiment
 from suite.experiment.run_config import digest
-from suite.planning import sweep
 from suite.planning.job import Job, Outcome
 from suite.planning.plan import Plan, studies
 from suite.planning.study import Study
+from suite.planning.study_progress import StudyProgress
 from suite.running.events import RunListener
 from suite.running.execute import execute
+from suite.running.optuna_record import OptunaRecord
 from suite.store.lease import Leases, LeaseStatus
 from suite.store.ledger_tables import RUNNING
-from suite.store.retrying import retried
 from suite.store.store import Store
 
 
@@ -79,9 +79,9 @@ def run(
         if runs.given_up:
             runs.close_studies()
         try:
-            _summarise_studies(plan, store, leases)
+            _summarise_studies(plan, store, leases, runs.record)
         except Exception as error:  # Every result is in the ledger, and the next call makes up for the summaries.
-            text = f"the studies could not be summarised in MLflow and Optuna: {redacted(str(error))}"
+            text = f"the studies could not be summarised in MLflow: {redacted(str(error))}"
             listener.on_trouble(text)
     return runs.given_up
 
@@ -102,6 +102,7 @@ class _MissingRuns(Work):
         """The reason for which each of these runs was given up."""
         self.silent: set[str] = set()
         """The keys of runs under way for which the ledger notes that they make no step."""
+        self.record = OptunaRecord(plan.experiment.name, store, leases, listener)
         self.studies = {study.name: study for study in plan.studies}
         self.waiting_studies: dict[str, set[str]] = {}
         """The names of the studies that wait for each run. Two studies may need the same one."""
@@ -110,12 +111,14 @@ class _MissingRuns(Work):
         for study in plan.studies:
             self._add_runs_of(study)
 
-    def _add_runs_of(self, study: Study) -> None:
-        """Enter the runs of a study that can be started now."""
-        for key, job in self.plan.progress(study).missing.items():
+    def _add_runs_of(self, study: Study) -> StudyProgress:
+        """Enter the runs of a study that can be started now, and return its progress."""
+        progress = self.plan.progress(study)
+        for key, job in progress.missing.items():
             self.waiting_studies.setdefault(key, set()).add(study.name)
             if not any(key in table for table in (self.running, self.elsewhere, self.given_up)):
                 self.ready[key] = job
+        return progress
 
     def is_left(self) -> bool:
         return bool(self.ready or self.elsewhere)
@@ -149,7 +152,7 @@ class _MissingRuns(Work):
         self.plan.finished[job.key] = outcome
         self.listener.on_done(job, outcome)
         for study in sorted(self.waiting_studies.pop(job.key)):
-            self._add_runs_of(self.studies[study])
+            self.record.add(self.studies[study], self._add_runs_of(self.studies[study]))
 
     def on_result(self, key: str, result: TaskResult) -> None:
         job = self.running.pop(key)
@@ -198,17 +201,14 @@ class _MissingRuns(Work):
         self.store.tracking.interrupt_studies(busy)
 
 
-def _summarise_studies(plan: Plan, store: Store, leases: Leases) -> None:
-    """Summarise each finished study in MLflow, and record its trials in Optuna's storage."""
-    journal: Any = None
+def _summarise_studies(plan: Plan, store: Store, leases: Leases, record: OptunaRecord) -> None:
+    """Summarise each finished study in MLflow, and record what Optuna's storage still lacks of its trials."""
     for study in plan.studies:
         progress = plan.progress(study)
         name = f"summary {plan.experiment.name} {digest(study.name)} {study.version}"
         if not progress.is_complete or not leases.begin_once(name):
             continue
-        if progress.trials:
-            journal = journal or retried(sweep.open_storage, store.journal)
-            retried(sweep.record_trials, study, progress.outcomes(progress.trials), journal)
+        is_recorded = record.add(study, progress)
         evaluations = [outcome for _, outcome in progress.outcomes(progress.evaluations)]
         store.tracking.summarise(study, progress.best_params or {}, evaluations)
-        leases.end_once(name)
+        (leases.end_once if is_recorded else leases.leave_once)(name)

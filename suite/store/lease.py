@@ -154,7 +154,7 @@ class Leases:
 
     def begin_once(self, name: str) -> bool:
         """Tell whether the caller should do something that is done once. `end_once` notes that it is done."""
-        if self.ledger.fact(f"did {name}") is not None:
+        if self.is_done(name):
             return False
         claim = f"{self.owner} {time.time():.0f}"
         owner, _, since = str(self.ledger.fact(f"does {name}", claim)).rpartition(" ")
@@ -162,9 +162,17 @@ class Leases:
             return True
         return time.time() - float(since) > SUMMARY_SECONDS
 
+    def is_done(self, name: str) -> bool:
+        """Tell whether something that is done once is done."""
+        return self.ledger.fact(f"did {name}") is not None
+
     def end_once(self, name: str) -> None:
         """Note that something that is done once is done."""
         self.ledger.fact(f"did {name}", self.owner)
+
+    def leave_once(self, name: str) -> None:
+        """Leave something that is done once to whoever comes next, because it could not be done."""
+        self.ledger.replace_fact(f"does {name}", f"{self.owner} 0")
 
     def _abandoned(self, key: str, owner: str, heartbeat: float) -> bool:
         """Tell whether an owner is gone, because its process has ended or its heartbeat stands still."""

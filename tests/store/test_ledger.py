@@ -163,7 +163,11 @@ def test_what_is_done_once_is_done_by_one(address: str) -> None:
     first, second = Leases(ledger, "e"), Leases(ledger, "e")
     assert first.begin_once("summary")
     assert not second.begin_once("summary")
+    first.leave_once("summary")
+    assert second.begin_once("summary"), "the first could not do it"
+    assert not second.is_done("summary")
     first.end_once("summary")
+    assert second.is_done("summary")
     assert not first.begin_once("summary")
 
 
