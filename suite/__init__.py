@@ -72,15 +72,17 @@ def run(
     from suite.errors import many
 
     engines.end_while_importing_script()
+    from pathlib import Path
+
     from suite.contracts.look import check_contracts
     from suite.experiment.loading import available, load
     from suite.leaderboards.leaderboard import build_leaderboard
     from suite.planning.plan import studies
-    from suite.running import runner
+    from suite.running import notebook, runner
     from suite.store.origin import check_origin
     from suite.store.store import Store
 
-    selected = load(experiment).select(**selection)
+    selected = notebook.with_files(load(experiment).select(**selection), Path(store))
     if check:
         check_contracts(study.default_config for study in studies(selected))
     opened_store = Store(store)
@@ -100,13 +102,16 @@ def leaderboard(experiment: str | Path, *, store: str | Path = "mlruns", **selec
     Raises:
         InputError: if an argument or the experiment breaks a rule, or the store has nothing to rank.
     """
+    from pathlib import Path
+
     from suite.errors import InputError
     from suite.experiment.loading import load
     from suite.leaderboards.leaderboard import build_leaderboard
-    from suite.running import runner
+    from suite.running import notebook, runner
     from suite.store.store import Store
 
-    board = build_leaderboard(runner.open_plan(load(experiment).select(**selection), Store(store, reads_only=True)))
+    selected = notebook.with_files(load(experiment).select(**selection), Path(store), reads_only=True)
+    board = build_leaderboard(runner.open_plan(selected, Store(store, reads_only=True)))
     if not board.scopes:
         raise InputError(f"nothing to rank in store {str(store)!r}: {' '.join(board.notes)}")
     return board.rows

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import linecache
 import re
+import sys
 from collections.abc import Callable, Iterable
 from itertools import product
+from types import ModuleType
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
@@ -92,3 +95,25 @@ class Notes(RunListener):
 
     def on_trouble(self, text: str) -> None:
         self.troubles.append(text)
+
+
+class Notebook:
+    """A module ``__main__`` whose cells are executed as a notebook or an interpreter does it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.module = ModuleType("__main__")
+        monkeypatch.setitem(sys.modules, "__main__", self.module)
+        self.files: list[str] = []
+
+    def __enter__(self) -> Notebook:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for file in self.files:
+            linecache.cache.pop(file, None)
+
+    def run(self, cell: str) -> None:
+        file = f"<cell {len(self.files)}>"
+        self.files.append(file)
+        linecache.cache[file] = len(cell), None, cell.splitlines(keepends=True), file
+        exec(compile(cell, file, "exec"), vars(self.module))

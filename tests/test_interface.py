@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import memspan
@@ -27,6 +28,7 @@ from suite.imports import search_path
 from suite.imports.exports import ORIGINS
 from suite.planning import sweep
 from suite.registry import architectures, tasks
+from tests.helpers import Notebook
 
 ROOT = Path(__file__).parent.parent
 PROMISED = (
@@ -215,9 +217,33 @@ def test_a_class_of_a_notebook_is_refused_in_one_message(working: Path, monkeypa
     monkeypatch.setitem(sys.modules, "__main__", notebook)
     (working / "mine.toml").write_text(EXPERIMENT.replace("my_cell", "__main__"), encoding="utf-8")
     with pytest.raises(
-        InputError, match=r"the source of module '__main__' cannot be read, .*put the class into a file"
+        InputError, match=r"the source of module '__main__' cannot be read: .*put the class into a file"
     ):
         memspan.run("mine.toml")
+
+
+def test_a_class_of_a_notebook_runs_and_an_edited_one_is_another(
+    working: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (working / "mine.toml").write_text(EXPERIMENT.replace("my_cell", "__main__"), encoding="utf-8")
+    cell = CELL.format(imports="from memspan import Cell, bias, input_weight", bias="bias")
+    path = [*sys.path]
+    with Notebook(monkeypatch) as notebook:
+        notebook.run(cell)
+        with pytest.raises(InputError, match="nothing to rank"):
+            memspan.leaderboard("mine.toml")
+        rows = memspan.run("mine.toml")
+        assert "echo" in set(rows["architecture"])
+        (file,) = (working / "mlruns" / "notebook").glob("notebook_*.py")
+        assert "class Echo(Cell):" in file.read_text(encoding="utf-8")
+        pd.testing.assert_frame_equal(memspan.leaderboard("mine.toml"), rows)
+
+        notebook.run(cell.replace("torch.tanh", "torch.sin"))
+        with pytest.raises(InputError, match=r"nothing to rank .* other settings or sources"):
+            memspan.leaderboard("mine.toml")
+        notebook.run(cell)
+        pd.testing.assert_frame_equal(memspan.leaderboard("mine.toml"), rows)
+    monkeypatch.setattr(sys, "path", path)
 
 
 def test_without_an_installation_the_folder_of_memspan_stands_before_another_memspan(

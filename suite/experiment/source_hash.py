@@ -115,6 +115,8 @@ def _home(module: str) -> str:
     if len(parts) > 1 or hasattr(loaded, "__path__"):
         return ".".join(parts[:2]) if parts[0] == "suite" else parts[0]
     folder = Path(getattr(loaded, "__file__", None) or module).parent
+    if folder.name == "notebook" and module.startswith("notebook_"):  # Its helpers lie where the notebook is.
+        folder = Path.cwd()
     return module if "site-packages" in folder.parts else str(folder)
 
 
