@@ -53,6 +53,9 @@ def run(
 ) -> pd.DataFrame:
     """Execute every run of an experiment that the store lacks, and return its leaderboard.
 
+    An experiment of a notebook may name a class of one of its cells as ``__main__:Mine``. It is written into
+    ``notebook/`` of the store, from where workers import it. A notebook shows the progress in one line.
+
     Args:
         experiment: the name of an experiment (see ``memspan list``), or the path of a TOML file.
         store: the folder of the store.
@@ -74,8 +77,10 @@ def run(
     engines.end_while_importing_script()
     from pathlib import Path
 
+    from suite.console.notebook_line import NotebookLine, notebook_display
     from suite.contracts.look import check_contracts
     from suite.experiment.loading import available, load
+    from suite.leaderboards.frame import RankedFrame
     from suite.leaderboards.leaderboard import build_leaderboard
     from suite.planning.plan import studies
     from suite.running import notebook, runner
@@ -88,14 +93,18 @@ def run(
     opened_store = Store(store)
     check_origin(opened_store, str(experiment), available())
     plan = runner.open_plan(selected, opened_store)
-    given_up = runner.run(plan, opened_store, engines.make(workers=workers))
+    engine, display = engines.make(workers=workers), notebook_display()
+    listener = NotebookLine(plan, engine.free, display) if display and plan.done < plan.planned else None
+    given_up = runner.run(plan, opened_store, engine, listener)
     if given_up:
         raise RuntimeError(f"{many(len(given_up), 'run')} failed: {'; '.join(sorted(set(given_up.values())))}")
-    return build_leaderboard(plan).rows
+    return RankedFrame.of(build_leaderboard(plan))
 
 
 def leaderboard(experiment: str | Path, *, store: str | Path = "mlruns", **selection: Any) -> pd.DataFrame:
     """Return the leaderboard of the finished runs of an experiment: a row per architecture, on each task and overall.
+
+    A notebook shows it as tables with intervals, also a selection of its rows.
 
     The arguments are those of `run`.
 
@@ -106,6 +115,7 @@ def leaderboard(experiment: str | Path, *, store: str | Path = "mlruns", **selec
 
     from suite.errors import InputError
     from suite.experiment.loading import load
+    from suite.leaderboards.frame import RankedFrame
     from suite.leaderboards.leaderboard import build_leaderboard
     from suite.running import notebook, runner
     from suite.store.store import Store
@@ -114,7 +124,7 @@ def leaderboard(experiment: str | Path, *, store: str | Path = "mlruns", **selec
     board = build_leaderboard(runner.open_plan(selected, Store(store, reads_only=True)))
     if not board.scopes:
         raise InputError(f"nothing to rank in store {str(store)!r}: {' '.join(board.notes)}")
-    return board.rows
+    return RankedFrame.of(board)
 
 
 def load_model(path: str | Path) -> tuple[SequenceModel, Task]:

@@ -102,9 +102,6 @@ def test_the_runs_go_on_where_the_journal_is_damaged(tuned: Path, tmp_path: Path
     assert recorded(store) == [0, 1, 2, 3]
 
 
-def test_without_trials_nothing_is_recorded(tuned: Path, tmp_path: Path) -> None:
-    store = Store(tmp_path / "store")
-    plan = runner.open_plan(load(tuned).select(trials=0), store)
-    assert not runner.run(plan, store, Inline(), listener := Notes())
-    assert listener.troubles == []
-    assert not Path(store.journal).exists()
+def test_without_trials_there_is_no_generation(tuned: Path, tmp_path: Path) -> None:
+    plan = runner.open_plan(load(tuned).select(trials=0), Store(tmp_path / "store"))
+    assert [plan.progress(study).finished_generations for study in plan.studies] == [[]]
