@@ -12,7 +12,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from functools import cached_property
@@ -119,8 +119,13 @@ class Registry(Generic[T]):
             )
         return public[0]
 
-    def _not_one(self, module: ModuleType, class_name: str, base: type[T], classes: Iterable[str]) -> InputError:
+    def _not_one(self, module: ModuleType, class_name: str, base: type[T], classes: Collection[str]) -> InputError:
         """Return the error for a name that is none of the classes of a module."""
+        if module.__name__ == "__main__" and not classes:
+            return InputError(
+                f"{self.kind} '__main__:{class_name}': the program that runs defines no {self.bases}; a class of a "
+                "notebook or a script is known there alone, so run the experiment there, or put the class into a file"
+            )
         if class_name not in vars(module):
             return unknown(f"{self.bases} in {module.__name__}", class_name, classes)
         value, name = vars(module)[class_name], f"{module.__name__}:{class_name}"

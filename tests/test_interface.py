@@ -222,6 +222,13 @@ def test_a_class_of_a_notebook_is_refused_in_one_message(working: Path, monkeypa
         memspan.run("mine.toml")
 
 
+def test_a_class_of_a_notebook_is_known_there_alone() -> None:
+    with pytest.raises(
+        InputError, match=r"architecture '__main__:Echo': the program that runs defines no Cell or Layer"
+    ):
+        architectures.get("__main__:Echo")
+
+
 def test_a_class_of_a_notebook_runs_and_an_edited_one_is_another(
     working: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,7 +64,7 @@ def _definitions(cls: type) -> Iterator[tuple[str, str]]:
     """Yield the full name and the canonical text of each definition that a fingerprint covers."""
     bases = [base for base in cls.__mro__ if base.__module__.split(".")[0] not in OUTSIDE]
     own = {_home(base.__module__) for base in bases}
-    waiting = [(base.__module__, name) for base in bases for name in (base.__qualname__.split(".")[0], "")]
+    waiting = [(base.__module__, name) for base in bases for name in (_outermost(base), "")]
     done = set(waiting)
     while waiting:
         module, name = waiting.pop()
@@ -87,6 +87,21 @@ def _definitions(cls: type) -> Iterator[tuple[str, str]]:
                     continue  # The name is built into Python, or is a variable of a function.
                 waiting += sorted(helpers - done)
                 done |= helpers
+
+
+def _outermost(cls: type) -> str:
+    """Return the name in a module under which a class is defined.
+
+    Raises:
+        InputError: if the file of the module has no such definition, or only one for scripts.
+    """
+    name = cls.__qualname__.split(".")[0]
+    if name not in _scope(cls.__module__).bound:
+        raise InputError(
+            f"the definition of {name} is not found in the source of module {cls.__module__!r}, and a run is known by "
+            "its source: define it there at the outermost level, not below a condition on __name__"
+        )
+    return name
 
 
 def _definitions_behind(origin: str, attribute: str, own: set[str]) -> set[tuple[str, str]]:

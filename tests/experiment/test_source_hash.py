@@ -162,3 +162,14 @@ def test_a_class_without_a_file_is_refused_by_what_to_do(monkeypatch: pytest.Mon
     cls = type("Typed", (architectures.get("gru"),), {"__module__": "typed_in"})
     with pytest.raises(InputError, match=r"the source of module 'typed_in' cannot be read.* put the class into a file"):
         source_hash(cls)
+
+
+def test_a_class_below_a_condition_for_scripts_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change of it would not be seen."""
+    text = "from suite.architectures import Cell\nif __name__ != 'other':\n    class Echo(Cell):\n        pass\n"
+    (tmp_path / "conditional.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    echo = importlib.import_module("conditional").Echo
+    with pytest.raises(InputError, match=r"the definition of Echo is not found .* not below a condition on __name__"):
+        source_hash(echo)
+    monkeypatch.delitem(sys.modules, "conditional")
