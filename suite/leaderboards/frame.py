@@ -66,4 +66,4 @@ def _cells(columns: Sequence[Column], row: dict[str, Any]) -> Markup:
 
 
 def _side(column: Column) -> str:
-    return f"text-align: {'left' if column.left else 'right'}; white-space: nowrap"
+    return f"text-align: {'left' if column.left else 'right'}; white-space: nowrap; padding: 0.1em 0.6em"
