@@ -120,8 +120,9 @@ def test_looking_at_a_folder_runs_none_of_its_code(board: Path) -> None:
         assert memspan("leaderboard", ".", "--frozen").code == 0
         assert memspan("compare", ".", ".").code == 0
         verified = memspan("verify", ".")
-    assert verified.code == 2
-    assert f"{EVIL}:Evil, {EVIL}:Task; read it, and give --trust if you trust it" in verified.error
+    assert verified.code == 1  # Its digests do not fit.
+    said = " ".join(verified.output.split())
+    assert f"It would import {EVIL}:Evil, {EVIL}:Task; read that, and give --trust if you trust it" in said
 
 
 def test_no_name_in_a_manifest_leads_out_of_the_store(board: Path) -> None:

@@ -97,7 +97,7 @@ class Manifest:
         return [
             row_name(row)
             for row in self.rows
-            if ":" in (tables[row["architecture"]].get("architecture") or "")
+            if ":" in (tables.get(row["architecture"], {}).get("architecture") or "")
             or any(":" in config[part][key] for config in row["configs"] for part, key in CLASSES)
         ]
 

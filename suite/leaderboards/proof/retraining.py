@@ -62,6 +62,8 @@ def runs_to_repeat(
     pruned = manifest.record.experiment.sweep.pruner != "none"
     for row in manifest.rows:
         name = row_name(row)
+        if name in manifest.foreign_rows:
+            continue
         for place, role in enumerate(row["role"]):
             suspect = (name, place) in checked.suspects
             if not suspect and (name not in rows or role not in roles or (role == "trial" and pruned)):
