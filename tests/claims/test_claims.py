@@ -209,7 +209,7 @@ def test_two_arms_of_one_distribution_are_unresolved_or_tied(scores: str, seeds:
             return [float(x) for x in np.clip(middle + 0.03 * generator.standard_normal(seeds), 0, 1)]
         return [float(x) for x in generator.uniform(0.3, 0.7, seeds)]
 
-    repeats, false = 200, 0
+    repeats, false = 400, 0
     claim = claims.parse(tables(), "null")
     for _ in range(repeats):
         rows = [
@@ -221,8 +221,8 @@ def test_two_arms_of_one_distribution_are_unresolved_or_tied(scores: str, seeds:
         frame = pd.DataFrame(rows, columns=["architecture", "task", "seed", "value"])
         found = judge(claim, "small", {"test_skill": frame})
         false += bool(found.rows["observed"].isin(["above", "below"]).any())
-    # 95 % within what 200 repeats can tell: 10 expected, 20 is beyond three standard errors.
-    assert false < 20
+    # 95 % within what 400 repeats can tell: 20 expected, 30 is beyond three standard errors.
+    assert false <= 30
 
 
 @pytest.mark.parametrize("seeds", [5, 10])

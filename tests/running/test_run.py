@@ -253,10 +253,12 @@ def test_a_store_of_a_newer_version_or_that_is_a_file_is_refused(tmp_path: Path)
     assert json.loads((tmp_path / "memspan.json").read_text()) == {"format": 999}
 
 
-def test_interrupted_once_it_keeps_checkpoints_and_the_same_command_goes_on(tiny: Path, tmp_path: Path) -> None:
-    """By Ctrl-C. ``tests/engines`` has SIGTERM, which has the same handler."""
+@pytest.mark.parametrize(("workers", "number"), [(1, signal.SIGTERM), (2, signal.SIGINT)])
+def test_interrupted_once_it_keeps_checkpoints_and_the_same_command_goes_on(
+    tiny: Path, tmp_path: Path, workers: int, number: signal.Signals
+) -> None:
     arguments = ["run", str(tiny), "--store", "store", "--steps", "2000", "--trials", "0", "--seeds", "2"]
-    command = [sys.executable, "-m", "suite", *arguments, "--workers", "2"]
+    command = [sys.executable, "-m", "suite", *arguments, "--workers", str(workers)]
     process = subprocess.Popen(
         command,
         cwd=tmp_path,
@@ -269,7 +271,7 @@ def test_interrupted_once_it_keeps_checkpoints_and_the_same_command_goes_on(tiny
     assert process.stderr is not None
     process.stderr.readline()  # a first run is finished
     time.sleep(0.7)
-    os.killpg(process.pid, signal.SIGINT)  # what a terminal does
+    os.killpg(process.pid, number)  # what a terminal does
     said = process.stderr.read()
     assert process.wait(timeout=60) == 1
     assert "Traceback" not in said

@@ -358,9 +358,9 @@ def test_a_full_disk_is_one_message_and_what_was_recorded_stays(
 @servers.needs_postgresql
 def test_chaos(tmp_path: Path) -> None:
     """A small one; `python -m tests.chaos` does 40 runs with 20 kills, and as many as it is told to."""
-    found = chaos(tmp_path, runs=12, kills=4)
-    assert found["done"] == found["planned runs"] == found["finished runs"] == 12, found
-    assert found.get("worker killed", 0) + found.get("command killed", 0) >= 4, found
+    found = chaos(tmp_path, runs=16, kills=6)
+    assert found["done"] == found["planned runs"] == found["finished runs"] == 16, found
+    assert found.get("worker killed", 0) + found.get("command killed", 0) >= 6, found
     assert found["database stopped"] == 2, found
     assert found["same leaderboard"], found
     assert found["finished in MLflow and in the ledger alike"], found
