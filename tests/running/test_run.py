@@ -257,7 +257,7 @@ def test_a_store_of_a_newer_version_or_that_is_a_file_is_refused(tmp_path: Path)
 def test_interrupted_once_it_keeps_checkpoints_and_the_same_command_goes_on(
     tiny: Path, tmp_path: Path, workers: int, number: signal.Signals
 ) -> None:
-    arguments = ["run", str(tiny), "--store", "store", "--steps", "2000", "--trials", "0", "--seeds", "2"]
+    arguments = ["run", str(tiny), "--store", "store", "--steps", "3000", "--trials", "0", "--seeds", "2"]
     command = [sys.executable, "-m", "suite", *arguments, "--workers", str(workers)]
     process = subprocess.Popen(
         command,

@@ -175,7 +175,7 @@ def test_runs_as_tasks_of_a_ray_cluster(
     for name in ("copy", "numpy", "suite/__init__", "tasks/__init__"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')", encoding="utf-8")
-    (tmp_path / "cluster.toml").write_text(TINY.replace("steps = 40", "steps = 1000"), encoding="utf-8")
+    (tmp_path / "cluster.toml").write_text(TINY.replace("steps = 40", "steps = 1500"), encoding="utf-8")
     storage, server = shared_store
     ray_cluster.start("127.0.0.6", "--num-cpus", "2")
     given = ("--store", "one", "--storage", storage, "--tracking-uri", server.address)
