@@ -11,6 +11,8 @@ from torch import Tensor
 from tasks._base import Batch, Task, one_hot
 
 WRITE, READ, IGNORE = range(3)
+SPARSE = 0.98
+"""The probability of an ignore in sparse sequences, as in the source."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,9 @@ class FlipFlop(Task):
     are an ignore with the probability ``ignore``, and otherwise a write or a read, which are equally likely.
 
     A net that answers nearly every read may still fail now and then, and a recurrent net that has learned the task does
-    not. Such glitches are rarest where reads are. The source trains at ``ignore = 0.8`` and T = 256 instructions, and
-    tests at 0.98 (sparse) and 0.1 (dense).
+    not. Such glitches are most frequent where reads are rare. The source trains at ``ignore = 0.8`` and T = 256
+    instructions, and tests at 0.98 (sparse) and 0.1 (dense). With ``sparse_from``, sequences of at least so many
+    instructions are sparse, so that a net is tested on them at the longer ``test_lengths`` alone.
 
     Source: Liu et al. 2023, their flip-flop language FFL(0.8). There instruction and bit are two tokens, and here they
     share a step.
@@ -38,12 +41,15 @@ class FlipFlop(Task):
     """
 
     ignore: float = 0.8
+    sparse_from: int | None = None
 
     solved_at: ClassVar[float] = 0.99
 
     def __post_init__(self) -> None:
         if not 0 <= self.ignore < 1:
             raise ValueError(f"ignore must be a probability from 0 to below 1; got {self.ignore}")
+        if self.sparse_from is not None and self.sparse_from < self.shortest:
+            raise ValueError(f"sparse_from must be a number of instructions from 2 on; got {self.sparse_from}")
 
     @property
     def input_size(self) -> int:
@@ -66,8 +72,10 @@ class FlipFlop(Task):
         return length - 1
 
     def sample(self, batch_size: int, length: int, generator: torch.Generator) -> Batch:
+        is_sparse = self.sparse_from is not None and length >= self.sparse_from
+        ignore = SPARSE if is_sparse else self.ignore
         drawn = torch.rand(batch_size, length, generator=generator)
-        instructions = torch.where(drawn < self.ignore, IGNORE, (drawn < (1 + self.ignore) / 2).long())
+        instructions = torch.where(drawn < ignore, IGNORE, (drawn < (1 + ignore) / 2).long())
         instructions[:, 0], instructions[:, -1] = WRITE, READ
         bits = torch.randint(2, (batch_size, length), generator=generator)
         mask = instructions == READ

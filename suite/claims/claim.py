@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from suite.claims.evidence import AREA, GRADIENT_SLOPES, MEASURES, POSITIVE, tables_by_level
+from suite.claims.evidence import AREA, BEYOND, GRADIENT_SLOPES, MEASURES, POSITIVE, tables_by_level
 from suite.errors import InputError, unknown
 from suite.experiment.bounds import Count, Runs, Trials
 from suite.experiment.experiment import Experiment
@@ -99,6 +99,8 @@ class Claim(Frozen):
     source: str
     expected: str = ""
     """The outcome that the literature expects."""
+    set: Name | None = None
+    """The set to which it belongs: ``lesson`` or ``field`` for the claims that come with memspan."""
     measure: str = "test_skill"
     direction: Direction = "above"
     """The claimed relation: the first arm is above the second, below it, either of them, or equal to it."""
@@ -181,6 +183,11 @@ def _check_measure(measure: str, experiment: Experiment, where: str) -> None:
                 f"{where}: {measure} is a mean over a ladder of training-set sizes, which needs two rungs or more: "
                 "give a task table of its experiment a list, such as train_size = [50, 200, 1000]"
             )
+    elif measure in BEYOND and not tables_by_level(experiment, measure):
+        raise InputError(
+            f"{where}: {measure} is only measured at lengths beyond those of training: give a task table of its "
+            "experiment test_lengths, such as test_lengths = [128, 256]"
+        )
     elif measure in GRADIENT_SLOPES and not experiment.training.diagnostics:
         raise InputError(f"{where}: {measure} is only measured with diagnostics = true in [training] of its experiment")
 
@@ -218,13 +225,26 @@ def load(name_or_path: str) -> Claim:
 
 
 def load_all(names: Iterable[str]) -> list[Claim]:
-    """Return the claims with these names or paths, or every available claim if there are none.
+    """Return the claims with these names or paths.
 
     Raises:
         InputError: if two claims have the same name, because a report has one entry for each name.
     """
-    claims = [load(name) for name in names or available()]
+    claims = [load(name) for name in names]
     labels = [claim.name for claim in claims]
     if repeated := sorted({label for label in labels if labels.count(label) > 1}):
         raise InputError(f"name each claim once, and no two files with the same name; got twice: {', '.join(repeated)}")
     return claims
+
+
+def load_set(name: str) -> list[Claim]:
+    """Return the available claims of a set.
+
+    Raises:
+        InputError: if there is no such set, or one of the claims is wrong.
+    """
+    claims = [load(each) for each in available()]
+    chosen = [claim for claim in claims if claim.set == name]
+    if not chosen:
+        raise unknown("set of claims", name, {claim.set for claim in claims if claim.set is not None})
+    return chosen

@@ -19,6 +19,7 @@ from suite.planning.study import Study
 from suite.results.ladders import size_ladders, size_points
 from suite.results.overfitting import areas
 from suite.results.record import Record
+from suite.results.schema import LONGER, LONGER_SCORE
 from suite.results.score_table import score_table
 
 COLUMNS = ["architecture", "task", "seed", "value"]
@@ -41,6 +42,8 @@ MEASURES = {
     "solved": "1 where the task was solved, else 0",
     "restricted_steps": "steps to solve, the whole budget where it was not solved",
     "diverged": "1 where the run diverged, else 0",
+    "beyond_skill": "mean skill on test data over the lengths beyond those of training",
+    "beyond_flawless": "1 where every answer at every length beyond those of training is right, else 0",
     "clip_fraction": "share of the steps that were clipped",
     "gradient_norm_p99": "99th percentile of the gradient's norm before clipping",
     "gradient_slope_start": "change of the logarithm of the gradient through time per step, before training",
@@ -52,7 +55,9 @@ MEASURES = {
 """The measures that may be compared, beside ``AREA`` with each measure of ``suite.results.overfitting``."""
 POSITIVE = ("restricted_steps", "gradient_norm_p99", STEP_TIME)
 """The measures that may be compared on a logarithmic scale."""
-SHARES = ("skill", "solved", "diverged", "clip_fraction")
+BEYOND = ("beyond_skill", "beyond_flawless")
+"""The measures of levels that are tested at lengths beyond those of training."""
+SHARES = ("skill", "solved", "diverged", "flawless", "clip_fraction")
 """The endings of measures between 0 and 1, of which two values differ by at most 1; gaps are excepted."""
 THROUGH_STATE = ("gradient_slope_start", "gradient_slope_end")
 """The measures that only an architecture with a state of constant size has."""
@@ -65,6 +70,8 @@ SMOOTH = (*GRADIENT_SLOPES, STEP_TIME)
 def tables_by_level(experiment: Experiment, measure: str) -> dict[str, str]:
     """Return the levels, or whole ladders of training-set sizes, on which a measure is taken: label → task table."""
     places = size_ladders(experiment.levels) if measure.startswith(AREA) else experiment.levels
+    if measure in BEYOND:
+        places = [level for level in experiment.levels if level.task.test_lengths]
     return {place.label: place.table for place in places}
 
 
@@ -76,8 +83,19 @@ def evidence(plan: Plan, measure: str) -> pd.DataFrame:
     if measure.startswith(AREA):
         ladders = areas(size_points(runs, plan.experiment.levels)).rename(columns={"ladder": "task"})
         return ladders.assign(value=ladders[measure.removeprefix(AREA)])[COLUMNS]
-    runs = runs.assign(restricted_steps=runs["steps_to_solve"].fillna(runs["steps_budget"]))
+    runs = runs.assign(restricted_steps=runs["steps_to_solve"].fillna(runs["steps_budget"]), **_beyond(runs))
     return runs.assign(value=runs[measure] if measure in runs else float("nan"))[COLUMNS].astype({"value": float})
+
+
+def _beyond(runs: pd.DataFrame) -> dict[str, pd.Series[float]]:
+    """Return the measures ``BEYOND``, which are NaN for a run that is tested at no longer length."""
+    skills = runs[[name for name in runs if name.startswith(LONGER)]]
+    scores = runs[[name for name in runs if name.startswith(LONGER_SCORE)]]
+    flawless = (scores == 1.0) | scores.isna()
+    return {
+        "beyond_skill": skills.mean(axis=1),
+        "beyond_flawless": flawless.all(axis=1).astype(float).where(scores.notna().any(axis=1)),
+    }
 
 
 def time_steps(experiment: Experiment, on_repetition: Callable[[], None] = lambda: None) -> pd.DataFrame:

@@ -38,10 +38,17 @@ if TYPE_CHECKING:
 def claims(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Names of claims from `memspan list`, or TOML files. Default: every claim."),
+        typer.Argument(help="Names of claims from `memspan list`, or TOML files. Default: those of a set."),
+    ] = None,
+    set_: Annotated[
+        str | None,
+        typer.Option(
+            "--set",
+            help="The set of claims: lesson, field, or one of your own. Default: lesson.",
+        ),
     ] = None,
     budget: Annotated[
-        str, typer.Option(help="small takes an hour for all claims on two cores. full is for publications.")
+        str, typer.Option(help="small takes an hour or two for a set on two cores. full is for publications.")
     ] = "small",
     store: StoreOption = Path("mlruns"),
     workers: Workers = 0,
@@ -53,22 +60,25 @@ def claims(
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
     output: Annotated[
-        Path | None, typer.Option(help="The folder of the report. Default: claims/BUDGET in the store.")
+        Path | None,
+        typer.Option(help="The folder of the report. Default: claims/[SET/]BUDGET in the store."),
     ] = None,
     no_check: NoCheck = False,
     dry_run: DryRun = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the verdicts.")] = False,
 ) -> int:
-    """Test the claims of the lesson, or your own, and print the verdicts.
+    """Test the claims of the lesson, of the field, or your own, and print the verdicts.
 
     This executes the runs that are missing, and writes a report. The exit code is 0 if no run is missing at the end,
     and 1 otherwise.
     """
-    from suite.claims.claim import available, load_all
+    from suite.claims.claim import available, load_all, load_set
     from suite.claims.evaluation import check_states
     from suite.store.origin import check_origin
 
-    selected = load_all(names or [])
+    if names and set_ is not None:
+        raise InputError(f"give the names of claims, or --set; got {', '.join(names)} and --set {set_}")
+    selected = load_all(names) if names else load_set(set_ or "lesson")
     check_before_runs([claim.experiment_with(budget) for claim in selected], no_check)
     for claim in selected:
         check_states(claim)
@@ -80,7 +90,8 @@ def claims(
         _print_estimates(selected, budget, opened, options)
         return 0
     verdicts, exit_code = _evaluate(selected, budget, opened, options)
-    _write(verdicts, budget, opened, output or opened.folder / "claims" / budget, quiet)
+    folder = opened.folder / "claims" / ("" if names else set_ or "lesson") / budget
+    _write(verdicts, budget, opened, output or folder, quiet)
     return exit_code
 
 

@@ -15,20 +15,28 @@ from suite.experiment import loading
 from suite.registry import architectures, tasks
 
 Entries = dict[str, dict[str, str]]
-"""The names of each kind with their summaries. Under ``families`` stands the family of each architecture."""
+"""The names of each kind with their summaries.
+
+Under ``families`` stands the family of each architecture, and under ``sets`` the set of each claim."""
+GROUPS = {"architectures": "families", "claims": "sets"}
+"""The kinds that are shown in groups, with the key under which the group of each name stands."""
 OTHER = "other"
-"""The family of a class that states none, as its base class has it."""
+"""The family of a class that states none, as its base class has it, and the set of a claim that belongs to none."""
 
 
 def everything() -> Entries:
     """Return whatever can be named, without importing it."""
     names = sorted(architectures.names(), key=lambda name: (_family(name), name))
+    claims = claim.available()
+    sets = {name: found or OTHER for name, found in _titles(claims, "set").items()}
+    statements = _titles(claims, "statement")
     return {
         "architectures": {name: architectures.summary(name) for name in names},
         "families": {name: _family(name) for name in names},
         "tasks": {name: tasks.summary(name) for name in tasks.names()},
         "experiments": _titles(loading.available(), "title"),
-        "claims": _titles(claim.available(), "statement"),
+        "claims": {name: statements[name] for name in sorted(claims, key=lambda name: (sets[name], name))},
+        "sets": sets,
     }
 
 
@@ -49,19 +57,19 @@ def of_family(family: str) -> Entries:
 
 
 def show(entries: Entries, console: Console) -> None:
-    """Print the names of each kind, and architectures below the name of their family."""
-    families = entries["families"]
+    """Print the names of each kind, with architectures below their family and claims below their set."""
     for heading, names in entries.items():
-        if names is families:
+        if heading in GROUPS.values():
             continue
+        groups = entries.get(GROUPS.get(heading, ""), {})
         table = Table(
             title=heading, box=None, title_justify="left", title_style="bold", show_header=False, padding=(0, 2)
         )
-        for family, group in groupby(names, key=lambda name: families[name] if heading == "architectures" else ""):
-            if family:
-                table.add_row(escape(family), style="dim")
-            for name in group:
-                table.add_row(f"{'  ' if family else ''}{name}", escape(names[name]))
+        for group, members in groupby(names, key=lambda name: groups.get(name, "")):
+            if group:
+                table.add_row(escape(group), style="dim")
+            for name in members:
+                table.add_row(f"{'  ' if group else ''}{name}", escape(names[name]))
         console.print(table)
         console.print()
 

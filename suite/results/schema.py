@@ -125,7 +125,8 @@ class MetricNames(Strict):
     metrics: list[MetricName]
 
 
-LONGER = "skill_at_length_"
+LONGER, LONGER_SCORE = "skill_at_length_", "score_at_length_"
+"""The prefixes of the skill and the score at a length beyond those of training."""
 STATE_AT = "state_size_at_length_"
 """The prefix of the size of a state after a sequence of another length, which a run has if its state grows."""
 AT_LAG, AT_POSITION = "score_at_lag_", "score_at_position_"
