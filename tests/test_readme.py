@@ -29,6 +29,7 @@ ROOT = Path(__file__).parent.parent
 README, CHINESE = "README.md", "README.zh.md"
 GUIDES = (
     "experiments/README.md",
+    "experiments/claims/README.md",
     "suite/architectures/README.md",
     "suite/diagnostics/README.md",
     "suite/engines/README.md",
@@ -65,7 +66,7 @@ CELL_OF_TWO_TENSORS, LAYER = blocks("suite/architectures/README.md", "python")
 (TASK,) = blocks("tasks/README.md", "python")
 (MODEL,) = blocks("suite/leaderboards/README.md", "python")
 (EXPERIMENT,) = blocks(README, "toml")
-EVERY_KEY, CLAIM = blocks("experiments/README.md", "toml")
+(EVERY_KEY,), (CLAIM,) = (blocks(f"experiments/{folder}README.md", "toml") for folder in ("", "claims/"))
 
 
 # what is shown runs --------------------------------------------------------------------------------------------------
@@ -240,8 +241,8 @@ def test_the_verdicts_of_the_readme_are_those_of_the_report() -> None:
 # nothing is left out -------------------------------------------------------------------------------------------------
 
 
-def test_the_guide_to_experiments_has_every_key_and_measure() -> None:
-    guide = text_of("experiments/README.md")
+def test_the_guides_to_experiments_and_claims_have_every_key_and_measure() -> None:
+    guide = text_of("experiments/README.md") + text_of("experiments/claims/README.md")
     schemas = (TaskTable, ArchitectureTable, Size, Training, Sweep, Evaluation, Claim, Comparison, Budget)
     keys = {key for schema in schemas for key in schema.model_fields} - {"name"}
     for word in (*keys, *MEASURES):

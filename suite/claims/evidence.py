@@ -89,8 +89,7 @@ def evidence(plan: Plan, measure: str) -> pd.DataFrame:
 
 def _beyond(runs: pd.DataFrame) -> dict[str, pd.Series[float]]:
     """Return the measures ``BEYOND``, which are NaN for a run that is tested at no longer length."""
-    skills = runs[[name for name in runs if name.startswith(LONGER)]]
-    scores = runs[[name for name in runs if name.startswith(LONGER_SCORE)]]
+    skills, scores = (runs.filter(regex=f"^{prefix}") for prefix in (LONGER, LONGER_SCORE))
     flawless = (scores == 1.0) | scores.isna()
     return {
         "beyond_skill": skills.mean(axis=1),

@@ -12,6 +12,10 @@ from suite.model.sizing import Budget, ModelSizes
 from suite.planning.plan import Plan
 from suite.results.wording import NOT_STATED
 
+INDENT = "  "
+WIDEST = 28
+"""A label up to this width stands on one line."""
+
 
 def show_sizes(plan: Plan, console: Console) -> None:
     """Print a line for each architecture whose size is asked for as a number of parameters or as a state.
@@ -33,7 +37,8 @@ def show_sizes(plan: Plan, console: Console) -> None:
 
 def _table(sizes: Mapping[str, list[ModelSizes]]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column("", overflow="fold")
+    longest = max(map(len, sizes)) + len(INDENT)
+    table.add_column("", overflow="fold", min_width=min(longest, WIDEST))  # The states are broken before it.
     for heading in ("hidden size", "parameters"):
         table.add_column(heading, justify="right", no_wrap=True)
     has_frozen = any(model.frozen for models in sizes.values() for model in models)
@@ -43,7 +48,7 @@ def _table(sizes: Mapping[str, list[ModelSizes]]) -> Table:
     for label, models in sizes.items():
         columns = [_range(getattr(model, name) for model in models) for name in ("hidden_size", "parameters")]
         frozen = [_range(model.frozen for model in models)] if has_frozen else []
-        table.add_row(f"  {escape(label)}", *columns, *frozen, _states(models))
+        table.add_row(f"{INDENT}{escape(label)}", *columns, *frozen, _states(models))
     return table
 
 

@@ -19,11 +19,12 @@ from typer.testing import CliRunner
 from suite.claims import claim as claims
 from suite.claims import report
 from suite.claims.evaluation import check_states
-from suite.claims.evidence import evidence
+from suite.claims.evidence import evidence, tables_by_level
 from suite.claims.verdict import ClaimVerdict, judge, overall_verdict
 from suite.cli import app
 from suite.console import estimate
 from suite.errors import InputError
+from suite.planning.job import Job
 from suite.planning.plan import studies
 from suite.store.store import Store
 from tests.synthetic import made_up
@@ -76,9 +77,38 @@ def test_every_claim_of_the_suite_can_be_planned(name: str) -> None:
         assert claim.budget[budget].seeds >= 10
 
 
-def test_the_lesson_s_ten_claims_are_there() -> None:
-    found = {name.split("_")[0] for name in claims.available()}
-    assert found >= {"H1", "H2", "H3", "H4", "H5", "H6", "H7", "H8a", "H8b", "H8c"}
+@pytest.mark.parametrize(
+    ("name", "members"),
+    [
+        ("lesson", {"H1", "H2", "H3", "H4", "H5", "H6", "H7", "H8a", "H8b", "H8c"}),
+        ("field", {f"F{number}" for number in range(1, 10)}),
+    ],
+)
+def test_the_claims_of_a_set_are_all_there(name: str, members: set[str]) -> None:
+    assert {claim.name.split("_")[0] for claim in claims.load_set(name)} == members
+
+
+def test_a_set_that_does_not_exist_is_refused_with_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"unknown set of claims 'feild'; available: field, lesson .*'field'"):
+        claims.load_set("feild")
+
+
+def test_names_and_a_set_together_are_refused() -> None:
+    done = CliRunner().invoke(app, ["claims", "H2_depth", "--set", "field"])
+    assert isinstance(done.exception, InputError)
+    assert "give the names of claims, or --set; got H2_depth and --set field" in str(done.exception)
+
+
+def test_claims_of_one_s_own_may_be_a_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "experiments" / "claims"
+    folder.mkdir(parents=True)
+    (folder / "ours.toml").write_text(f'set = "mine"\n{OWN}', encoding="utf-8")
+    (folder / "loose.toml").write_text(OWN, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert [claim.name for claim in claims.load_set("mine")] == ["ours"]
+    done = CliRunner().invoke(app, ["claims", "--set", "mine", "--workers", "1", "--quiet"])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "mlruns" / "claims" / "mine" / "small" / "claims.md").is_file()
 
 
 @pytest.mark.parametrize(
@@ -92,6 +122,7 @@ def test_the_lesson_s_ten_claims_are_there() -> None:
         ({"measure": "test_skil"}, r"unknown measure 'test_skil'.*did you mean 'test_skill'"),
         ({"measure": "area_test_skill"}, r"ladder of training-set sizes.*train_size = \[50, 200, 1000\]"),
         ({"measure": "gradient_slope_end"}, "diagnostics = true"),
+        ({"measure": "beyond_skill"}, r"lengths beyond those of training: .* test_lengths = \[128, 256\]"),
         ({"measure": "input_gradient_slope_start"}, "input_gradient_slope_start is only measured with diagnostics"),
         ({"budget": {"small": {"seeds": 2}}}, "an interval needs 3 seeds or more.*got 2"),
         ({"budget": {}}, "budget"),
@@ -444,6 +475,30 @@ def test_evidence_of_runs_and_areas() -> None:
     steps = evidence(plan, "restricted_steps").groupby("architecture")["value"].mean()
     assert steps["gru"] == 70
     assert steps["rnn"] == 1000
+
+
+def test_what_happens_beyond_the_training_length_can_be_compared() -> None:
+    changed = tables(measure="beyond_flawless")
+    changed["experiment"]["tasks"] = {
+        "adding": {"length": 8},
+        "sequence_memory": {"length": 8, "lag": 1, "test_lengths": [16, 32]},
+    }
+    experiment = claims.parse(changed, "long").whole_experiment
+    assert [*tables_by_level(experiment, "beyond_skill")] == ["sequence_memory"]
+
+    def metrics(job: Job) -> dict[str, float]:
+        if job.level == "adding":
+            return {"skill": 0.5}
+        skills = {"skill": 0.9, "skill_at_length_16": 0.8, "skill_at_length_32": 0.4}
+        return {**skills, "score_at_length_16": 1.0, "score_at_length_32": 1.0 if job.variant == "gru" else 0.999}
+
+    plan = made_up({"title": "long", **changed["experiment"]}, metrics)
+    skill, flawless = (evidence(plan, f"beyond_{name}") for name in ("skill", "flawless"))
+    assert skill[skill["task"] == "adding"]["value"].isna().all()
+    assert skill[skill["task"] != "adding"]["value"].to_numpy() == pytest.approx(0.6)
+    assert flawless[flawless["task"] == "adding"]["value"].isna().all()
+    shares = flawless[flawless["task"] != "adding"].groupby("architecture")["value"].mean()
+    assert dict(shares) == {"gru": 1.0, "rnn": 0.0}
 
 
 # the whole way ------------------------------------------------------------------------------------------------------

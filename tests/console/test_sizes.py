@@ -69,6 +69,15 @@ def test_a_long_label_is_broken_into_lines_and_no_number_is_cut_off() -> None:
     assert {"100–108", "12,009–12,097", "2,160–2,500", "(100–108"} <= set(words)
 
 
+def test_a_label_of_usual_length_is_on_one_line_beside_a_state_that_grows() -> None:
+    label = "linear_attention_of_one_head"
+    rows = {label: {}, "grows": {"architecture": "tests.contracts.cells:Growing"}}
+    rows[label]["architecture"] = "rnn"
+    lines = shown(plan_of({**TABLES, "architectures": rows}))
+    assert max(map(len, lines)) <= 80
+    assert line_of(label, lines)
+
+
 def test_a_search_over_depth_and_blocks_gives_ranges() -> None:
     sweep = {"trials": 4, "space": {"depth": [1, 3], "block": ["plain", "residual"], "clip": [0.5, 1.0]}}
     lines = shown(

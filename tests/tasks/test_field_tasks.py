@@ -45,6 +45,7 @@ def generator(seed: int = 0) -> torch.Generator:
         ),
         ("selective_copy", {"recalled": 0}, "recalled must be at least 1; got 0"),
         ("induction", {"symbols": 1}, "symbols must be at least 2; got 1"),
+        ("flip_flop", {"sparse_from": 1}, "sparse_from must be a number of instructions from 2 on; got 1"),
         ("flip_flop", {"ignore": 1.0}, "ignore must be a probability from 0 to below 1; got 1.0"),
         ("delay_line", {"frequency": 0.6}, "frequency must be above 0 and at most 0.5 cycles per step; got 0.6"),
         ("delay_line", {"lag": 0}, "lag must be at least 1; got 0"),
@@ -160,6 +161,12 @@ def test_a_read_answers_what_was_written_last(length: int, seed: int, ignore: fl
 def test_the_shares_of_instructions_are_those_of_the_source(ignore: float) -> None:
     instructions = FlipFlop(ignore).sample(500, 402, generator()).inputs[:, 1:-1, :3].mean((0, 1))
     assert_close(instructions, torch.tensor([(1 - ignore) / 2, (1 - ignore) / 2, ignore]), rtol=0, atol=0.005)
+
+
+def test_long_sequences_are_sparse_if_asked_for_and_short_ones_are_not() -> None:
+    task = FlipFlop(sparse_from=100)
+    assert torch.equal(task.sample(5, 99, generator()).inputs, FlipFlop().sample(5, 99, generator()).inputs)
+    assert torch.equal(task.sample(5, 100, generator()).inputs, FlipFlop(0.98).sample(5, 100, generator()).inputs)
 
 
 # state tracking ------------------------------------------------------------------------------------------------------
