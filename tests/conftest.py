@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sqlite3
 from collections.abc import Generator, Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 import torch
@@ -29,6 +34,33 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tables_of_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let MLflow make its tables once, because that takes seconds, and copy them into every store of this process.
+
+    The stores of commands that are processes of their own get theirs from MLflow.
+    """
+    from suite.store import mlflow_tracking
+
+    make, made = mlflow_tracking.create_database, tmp_path_factory.mktemp("tables") / "mlflow.db"
+
+    def copy(database: Path) -> None:
+        if not made.exists():
+            make(made)
+        unfinished = database.with_name(f"{database.name}.{os.getpid()}")
+        shutil.copyfile(made, unfinished)
+        with closing(sqlite3.connect(unfinished)) as connection, connection:
+            before, after = ((path.parent / "artifacts").as_uri() for path in (made, database))
+            connection.execute(
+                "UPDATE experiments SET artifact_location = replace(artifact_location, ?, ?)", (before, after)
+            )
+        unfinished.rename(database)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mlflow_tracking, "create_database", copy)
+        yield
 
 
 @pytest.fixture(scope="session")
