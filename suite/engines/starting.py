@@ -21,7 +21,7 @@ from suite.engines.ranks import without_ranks
 
 USES_SERVER = sys.platform.startswith("linux")
 """Whether there is a server. On macOS, frameworks of the system do not survive a fork, not even of an idle process."""
-PRELOADED = ("torch", "lightning.pytorch", "mlflow", "optuna", "scipy.stats", "sqlalchemy", "matplotlib.figure")
+PRELOADED = ("torch", "lightning.pytorch", "mlflow", "optuna", "numba", "scipy.stats", "matplotlib.figure")
 """What the server imports. A library that is not installed is left out."""
 
 SAFE_PATH, STARTED_BY_MEMSPAN = "PYTHONSAFEPATH", "memspan"
