@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sqlite3
 from collections.abc import Generator, Iterator
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 import torch
@@ -38,28 +33,14 @@ def _seeded() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _tables_of_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Let MLflow make its tables once, because that takes seconds, and copy them into every store of this process.
-
-    The stores of commands that are processes of their own get theirs from MLflow.
-    """
+    """Let MLflow make its tables once, because that takes seconds, and copy them into every store of this process."""
     from suite.store import mlflow_tracking
-
-    make, made = mlflow_tracking.create_database, tmp_path_factory.mktemp("tables") / "mlflow.db"
-
-    def copy(database: Path) -> None:
-        if not made.exists():
-            make(made)
-        unfinished = database.with_name(f"{database.name}.{os.getpid()}")
-        shutil.copyfile(made, unfinished)
-        with closing(sqlite3.connect(unfinished)) as connection, connection:
-            before, after = ((path.parent / "artifacts").as_uri() for path in (made, database))
-            connection.execute(
-                "UPDATE experiments SET artifact_location = replace(artifact_location, ?, ?)", (before, after)
-            )
-        unfinished.rename(database)
+    from tests import tables
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mlflow_tracking, "create_database", copy)
+        patch.setattr(mlflow_tracking, "create_database", mlflow_tracking.create_database)
+        patch.setenv(tables.MADE, str(tmp_path_factory.mktemp("tables") / "mlflow.db"))
+        tables.copy_tables()
         yield
 
 
