@@ -52,17 +52,15 @@ seeds = {seeds}
 
 
 def children(pid: int) -> list[int]:
-    """The workers of a command."""
-    found = []
+    """The workers of a command, which are copies of a server that it has started."""
+    servers_and_workers = {}
     for path in Path("/proc").glob("[0-9]*"):
         try:
-            parent = int((path / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            worker = parent == pid and b"spawn_main" in (path / "cmdline").read_bytes()
+            if b"forkserver" in (path / "cmdline").read_bytes():
+                servers_and_workers[int(path.name)] = int((path / "stat").read_text().rsplit(")", 1)[1].split()[1])
         except OSError:  # gone by now
             continue
-        if worker:
-            found.append(int(path.name))
-    return found
+    return [process for process, parent in servers_and_workers.items() if servers_and_workers.get(parent) == pid]
 
 
 def memspan(*arguments: object, cwd: Path, **options: Any) -> subprocess.Popen[str]:

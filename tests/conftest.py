@@ -31,6 +31,19 @@ def _seeded() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _tables_of_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let MLflow make its tables once, because that takes seconds, and copy them into every store of this process."""
+    from suite.store import mlflow_tracking
+    from tests import tables
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mlflow_tracking, "create_database", mlflow_tracking.create_database)
+        patch.setenv(tables.MADE, str(tmp_path_factory.mktemp("tables") / "mlflow.db"))
+        tables.copy_tables()
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[servers.PostgreSQL]:
     """A PostgreSQL server of this test process."""

@@ -83,8 +83,8 @@ def _execute_all(work: Work, engine: Engine, signals: Sequence[int]) -> None:
         engine.on_step = on_step
         while engine.pending or (work.is_left() and not signals):
             while engine.free > 0 and not signals and (task := work.next_task()) is not None:
+                engine.submit(*task)  # This may have to start a process first.
                 watch.begin(task[0])
-                engine.submit(*task)
             if engine.pending:
                 for key, result in engine.wait(POLL_SECONDS):
                     watch.finish(key)

@@ -8,10 +8,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
 from multiprocessing.process import BaseProcess
@@ -19,6 +19,7 @@ from typing import Any
 
 from suite.engines._base import Engine, EngineTask, Signals, StepListener, TaskResult, TaskStatus, run_task
 from suite.engines.devices import CPU, available
+from suite.engines.starting import make_context, start_server, starting, take_over
 from suite.errors import InputError, redacted, summary_of
 from suite.imports import search_path
 from suite.surroundings import protect_streams
@@ -28,6 +29,8 @@ REPORT_SECONDS = 0.25
 END_SECONDS = 10.0
 """The seconds in which a worker can end by itself when there is nothing left to do."""
 
+SERVER_GONE = 255
+"""The exit code that Python makes up for a worker whose server is gone."""
 NEEDS_GUARD = 97
 """The exit code of a worker that was to start runs while it imported the user's script."""
 GUARD = (
@@ -35,10 +38,10 @@ GUARD = (
     "worker imports the script first; this one calls it outside"
 )
 
-SAFE_PATH, STARTED_BY_MEMSPAN = "PYTHONSAFEPATH", "memspan"
-"""An environment variable that keeps the working folder off the path of a Python, and the value that is set here."""
+WATCH_SECONDS = 1.0
+"""The seconds after which a worker looks again whether the server of which it is a copy is still there."""
 
-_context = multiprocessing.get_context("spawn")  # Threads of numerical libraries do not survive a fork.
+_context = make_context()
 
 
 class Workers(Engine):
@@ -115,17 +118,6 @@ class Workers(Engine):
             worker.end(max(0.0, deadline - time.monotonic()))
 
 
-@contextmanager
-def _safe_path() -> Iterator[None]:
-    """Start Python without the working folder, which it would search first until it has this process's ``sys.path``."""
-    before = os.environ.setdefault(SAFE_PATH, STARTED_BY_MEMSPAN)
-    try:
-        yield
-    finally:
-        if before == STARTED_BY_MEMSPAN:
-            os.environ.pop(SAFE_PATH, None)
-
-
 class _Worker:
     """A process that executes one task after the other."""
 
@@ -139,8 +131,8 @@ class _Worker:
     def renew(self) -> None:
         # Each worker has its own pipe. In a shared queue, a worker killed while it writes would block the others.
         receiver, sender = _context.Pipe(duplex=False)
-        arguments = (_start, sender, self.stopping, self.device)
-        with _safe_path():  # The executor's locks start a process too.
+        arguments = (_start, sender, self.stopping, self.device, dict(os.environ))
+        with starting():
             self.pool = ProcessPoolExecutor(
                 1, mp_context=_context, initializer=search_path.first_call, initargs=arguments
             )
@@ -148,7 +140,8 @@ class _Worker:
 
     def submit(self, key: str, task: EngineTask) -> Future[TaskResult]:
         """Start a task. The first one starts the process."""
-        with _safe_path():
+        with starting():
+            start_server()
             future = self.pool.submit(_execute, key, task)
         # An executor has no public way to its process.
         self.process = next(iter(self.pool._processes.values()), None)
@@ -182,9 +175,9 @@ class _Worker:
 
 def _cause(exit_code: int | None) -> str:
     """Say what has ended a process."""
-    if exit_code is None or exit_code == -signal.SIGKILL:
+    if exit_code in (None, -signal.SIGKILL, SERVER_GONE):
         return "killed, or out of memory"
-    if exit_code < 0:
+    if exit_code is not None and exit_code < 0:
         return f"it received {signal.Signals(-exit_code).name}"
     return f"it ended itself with exit code {exit_code}"
 
@@ -221,25 +214,26 @@ def end_while_importing_script() -> None:
 _signals: _WorkerSignals
 
 
-def _start(reports: Connection, stopping: Any, device: str | None) -> None:
+def _start(reports: Connection, stopping: Any, device: str | None, environment: Mapping[str, str]) -> None:
     """Set up a worker once, before it calculates anything."""
     global _signals
     protect_streams()
-    if os.environ.get(SAFE_PATH) == STARTED_BY_MEMSPAN:  # The programs that a task starts are not concerned.
-        del os.environ[SAFE_PATH]
+    take_over(environment)
     os.environ["CUDA_VISIBLE_DEVICES"] = device or ""
     _signals = _WorkerSignals(reports, stopping)
     _signals.device = available() if device else CPU
-    for number in (signal.SIGINT, signal.SIGTERM):  # Only the main process handles them.
-        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """End this worker when the process that started it is gone, so that a killed command leaves no workers behind."""
-    parent = multiprocessing.parent_process()
+    """End this worker when the process that started it is gone, so that a killed command leaves no workers behind.
+
+    The same goes for the server, because without it the command takes its workers for dead.
+    """
+    parent, server = multiprocessing.parent_process(), os.getppid()
     if parent is not None:
-        parent.join()
+        while parent.is_alive() and os.getppid() == server:
+            parent.join(WATCH_SECONDS)
         os._exit(1)
 
 

@@ -1,31 +1,13 @@
-"""One run is one process on one device, whatever has started this process.
-
-Launchers such as srun, torchrun, mpirun and jsrun start many processes, and tell each of them its number in environment
-variables. Lightning would conclude that these processes train one model together. Those of memspan share the runs of an
-experiment instead, and each of them trains its runs alone.
-"""
+"""One run is one process on one device, whatever has started this process."""
 
 from __future__ import annotations
 
 import inspect
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
-"""The variables from which Lightning takes the number of this process while it is imported."""
+from suite.engines.ranks import without_ranks
 
-
-@contextmanager
-def _without_ranks() -> Iterator[None]:
-    hidden = {name: os.environ.pop(name) for name in RANKS if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)
-
-
-with _without_ranks():
+with without_ranks():
     import lightning.pytorch as pl
     from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 

@@ -15,7 +15,8 @@ from suite.model.sequence_model import build_model
 from suite.model.sizing import parameter_count
 from suite.planning.plan import Plan, studies
 from suite.registry import make_task
-from tests.running.test_run import TINY, memspan
+from tests.commands import memspan
+from tests.running.test_run import TINY
 
 TABLES: dict[str, Any] = {
     "tasks": {"adding": {"length": 20}, "copy_memory": {"length": 5}},

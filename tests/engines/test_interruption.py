@@ -17,7 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
 import pytest
+import torch
 
 from suite import engines
 from suite.engines import Engine, EngineTask, Inline, Signals, TaskResult, TaskStatus, Workers, interruption, watch
@@ -224,7 +226,7 @@ def test_a_task_without_a_step_is_reported_with_its_process_in_every_engine(
     key, text = work.notes[-1]
     assert key == "waits"
     assert re.match(
-        rf"no step for \d seconds by process {work.results['waits'].value}( of .*)?\. If this process", text
+        rf"no step for \d seconds? by process {work.results['waits'].value}( of .*)?\. If this process", text
     )
 
 
@@ -355,3 +357,71 @@ def test_what_ended_a_worker_is_said(task: EngineTask, reason: str, worker: Work
     worker.submit("next", _finish)
     ((_, result),) = worker.wait(60)
     assert result.value == 7
+
+
+def _wait_beside(path: Path, signals: Signals) -> None:
+    path.write_text(f"{os.getpid()} {os.getppid()}")
+    time.sleep(600)
+
+
+def _environment(signals: Signals) -> tuple[str | None, str | None]:
+    return os.environ.get("MEMSPAN_TEST"), os.environ.get("RANK")
+
+
+def _numpy_draws(signals: Signals) -> float:
+    time.sleep(0.5)  # Nobody does both tasks.
+    return float(np.random.random())  # noqa: NPY002
+
+
+def _state_of_server(signals: Signals) -> tuple[int, bool, bool]:
+    time.sleep(0.5)
+    return os.getppid(), {"torch", "lightning", "mlflow"} <= set(sys.modules), torch.cuda.is_initialized()
+
+
+on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only there workers are copies of a server")
+
+
+@on_linux
+def test_without_their_server_workers_end_and_others_go_on(worker: Workers, tmp_path: Path) -> None:
+    """What is out of memory may be the server, and a worker that went on would do what is tried again."""
+    worker.submit("waits", partial(_wait_beside, tmp_path / "processes"))
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "processes").exists() or " " not in (tmp_path / "processes").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process, server = map(int, (tmp_path / "processes").read_text().split())
+    assert server != os.getpid()
+    os.kill(server, signal.SIGKILL)
+    ((_, result),) = worker.wait(60)
+    assert result.reason == "the worker's process died: killed, or out of memory"
+    while not _has_ended(process):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    worker.submit("next", _finish)
+    ((_, result),) = worker.wait(60)
+    assert result.value == 7
+
+
+def test_a_worker_has_the_environment_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("1", "2"):
+        monkeypatch.setenv("MEMSPAN_TEST", value)
+        monkeypatch.setenv("RANK", value)  # It is hidden from the server alone.
+        work = Tasks(seen=_environment)
+        assert dispatch(work, Workers([None]))
+        assert work.results["seen"].value == (value, value)
+
+
+def test_no_two_workers_draw_the_same_from_a_generator_of_numpy() -> None:
+    work = Tasks(first=_numpy_draws, second=_numpy_draws)
+    assert dispatch(work, Workers([None, None]))
+    first, second = work.results.values()
+    assert first.value != second.value
+
+
+@on_linux
+def test_workers_are_copies_of_one_server_that_has_imported_the_libraries_and_uses_no_gpu() -> None:
+    work = Tasks(first=_state_of_server, second=_state_of_server)
+    assert dispatch(work, Workers([None, None]))
+    first, second = (result.value for result in work.results.values())
+    assert first == second
+    assert first[1:] == (True, False)

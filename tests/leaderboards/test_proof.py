@@ -38,7 +38,7 @@ from suite.planning.study_progress import StudyProgress
 from suite.results.record import Record, record_of
 from suite.running import runner
 from suite.store.store import Store
-from tests.running.test_run import memspan
+from tests.commands import memspan
 from tests.synthetic import made_up
 
 ROOT = Path(__file__).parents[2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -104,6 +105,18 @@ def test_the_state_size_is_counted_in_the_state(name: str, options: dict[str, An
 # matching ------------------------------------------------------------------------------------------------------------
 
 
+@cache
+def count(name: str, depth: int, bidirectional: bool, hidden_size: int) -> float:
+    """The parameters of a model, counted once for all budgets; infinite if there is no model of this size."""
+    with torch.device("meta"):
+        try:
+            return parameter_count(
+                build_model(name, {}, INPUT, hidden_size, OUTPUT, depth=depth, bidirectional=bidirectional)
+            )
+        except ValueError:  # Heads must divide the hidden size.
+            return math.inf
+
+
 @every_name
 @both_ways
 @pytest.mark.parametrize("depth", [1, 2, 3])
@@ -115,11 +128,7 @@ def test_the_matched_hidden_size_is_the_nearest_and_within_five_per_cent(
         return build_model(name, {}, INPUT, hidden_size, OUTPUT, depth=depth, bidirectional=bidirectional)
 
     def distance(hidden_size: int) -> float:
-        with torch.device("meta"):
-            try:
-                return abs(parameter_count(model_of(hidden_size)) - budget)
-            except ValueError:  # Heads must divide the hidden size.
-                return math.inf
+        return abs(count(name, depth, bidirectional, hidden_size) - budget)
 
     try:
         best = match_hidden_size(Budget("parameters", budget), model_of)

@@ -15,7 +15,7 @@ from suite.planning.plan import Plan
 from suite.results.record import record_of
 from suite.running import runner
 from suite.store.store import Store
-from tests.running.test_run import memspan
+from tests.commands import memspan
 
 TINY = """
 model.hidden_size = 4

@@ -30,6 +30,7 @@ from suite.store.process import machine
 from suite.store.store import Store
 from suite.training.lightning_module import Watcher
 from suite.training.train import train
+from tests.commands import memspan
 
 TINY = """
 title = "Tiny"
@@ -68,11 +69,6 @@ def tiny(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.toml"
     path.write_text(TINY, encoding="utf-8")
     return path
-
-
-def memspan(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "suite", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=240)
 
 
 def test_the_same_configuration_gives_the_same_bits_and_leaves_the_generators_alone() -> None:

@@ -27,6 +27,7 @@ from suite.store.lease import Leases
 from suite.store.store import Store
 from tests import servers
 from tests.chaos import chaos
+from tests.commands import memspan
 from tests.helpers import Notes
 
 ROOT = Path(__file__).parents[2]
@@ -155,7 +156,7 @@ def test_two_commands_share_the_work_through_postgresql_and_an_mlflow_server(
     assert len(times_finished(store)) == 22
     assert rows_in(store, tiny) == alone
 
-    found, _ = done(start("doctor", "--store", "one", *given, cwd=tmp_path))
+    found = memspan("doctor", "--store", "one", *given, cwd=tmp_path).stdout
     assert re.search(r"ledger\s.*answers, postgresql \d+", found.replace("\n", " "))
     assert re.search(r"MLflow\s.*answers, server of\s+version", found.replace("\n", " "))
     assert password not in found
@@ -221,9 +222,9 @@ def test_a_run_that_fails_three_times_is_reported_and_stops_nobody(tiny: Path, t
     assert "process died: killed, or out of memory; the run is given up" in said
     assert "Incomplete: 4 of 8" in " ".join(shown.split())
 
-    process = start("status", *arguments, "--json", cwd=tmp_path, PYTHONPATH=path)
-    found = json.loads(process.communicate(timeout=100)[0])
-    assert process.returncode == 1
+    status = memspan("status", *arguments, "--json", cwd=tmp_path, PYTHONPATH=path)
+    found = json.loads(status.stdout)
+    assert status.returncode == 1
     assert found["totals"] == {"done": 4, "running": 0, "failed": 4, "missing": 0}
     assert {(entry["failures"], entry["study"]) for entry in found["failed"]} == {
         (3, "tiny/adding/buggy"),
@@ -246,7 +247,7 @@ def test_status_shows_what_runs_elsewhere(tiny: Path, tmp_path: Path) -> None:
     assert found.totals == {"done": 0, "running": 0, "failed": 0, "missing": 22}
     with Leases(store.ledger, "tiny") as hand:
         hand.take(next(iter(plan.missing().values())))
-        text, _ = start("status", "tiny.toml", "--store", "store", cwd=tmp_path).communicate(timeout=100)
+        text = memspan("status", "tiny.toml", "--store", "store", cwd=tmp_path).stdout
         assert re.search(
             r"running tiny/adding/rnn trial 0: for \d+ s by process \d+ of .*heartbeat \d s ago", " ".join(text.split())
         )
@@ -264,11 +265,15 @@ def test_a_ledger_that_is_lost_is_made_again_from_mlflow(tiny: Path, tmp_path: P
 
 
 def test_a_lost_mlflow_database_loses_no_result(tiny: Path, tmp_path: Path) -> None:
-    done(start("run", "tiny.toml", "--store", "store", "--workers", 1, "--quiet", "--seeds", 2, cwd=tmp_path))
+    def run(*selection: object) -> None:
+        done = memspan("run", "tiny.toml", "--store", "store", "--workers", 1, "--quiet", *selection, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+
+    run("--seeds", 2)
     for path in (tmp_path / "store").glob("mlflow.db*"):
         path.unlink()
-    done(start("run", "tiny.toml", "--store", "store", "--workers", 1, "--quiet", "--seeds", 3, cwd=tmp_path))
-    done(start("run", "tiny.toml", "--store", "store", "--workers", 1, "--quiet", "--seeds", 3, cwd=tmp_path))
+    run("--seeds", 3)
+    run("--seeds", 3)
     assert len(Store(tmp_path / "store").finished("tiny")) == 12
     assert len(times_finished(Store(tmp_path / "store"))) == 2
 
