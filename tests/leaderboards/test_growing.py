@@ -112,9 +112,6 @@ steps = 6
 validate_every = 3
 validation_size = 16
 test_size = 16
-[sweep]
-trials = 2
-space.learning_rate = { low = 1e-3, high = 1e-2, log = true }
 [evaluation]
 seeds = 2
 """
