@@ -142,6 +142,10 @@ def test_a_family_that_no_table_can_show_is_refused_before_any_run(
 def test_an_unknown_family_is_answered_with_those_that_there_are() -> None:
     with pytest.raises(InputError, match=r"unknown family 'gate'; available: .* \(did you mean 'gated'\?\)"):
         of_family("gate")
+    several = of_family("simple, attention")
+    assert {"rnn", "attention"} <= set(several["architectures"])
+    assert list(several["families"].values()) == sorted(several["families"].values())
+    assert set(several["families"].values()) == {"simple", "attention"}
     assert set(everything()["families"]) == set(everything()["architectures"]) == set(architectures.names())
 
 

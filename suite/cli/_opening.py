@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from suite.cli._app import stderr
 from suite.errors import InputError
 
 if TYPE_CHECKING:
@@ -97,6 +98,9 @@ def load_record(
     path, is_experiment = Path(name), name in available()  # A folder of that name can be given as ./NAME.
     if not is_experiment and (path.suffix == ".json" or path.is_dir()):
         manifest = read_manifest(path)
+        if (changed := next(manifest.changes(), None)) is not None:
+            text = f"{str(manifest.path)!r} was changed after it was written: {changed[2]}; `memspan verify` says more"
+            stderr.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
         runs = manifest.path.parent / RUNS_FILE
         return (Record.read(runs) if runs.is_file() else manifest.record), None
     if not is_experiment and path.suffix == ".parquet":

@@ -35,7 +35,7 @@ def list_(
         ),
     ] = "",
     family: Annotated[
-        str, typer.Option(help="List the architectures of this family alone, such as gated or attention.")
+        str, typer.Option(help="List the architectures of these families alone, such as 'gated' or 'gated,attention'.")
     ] = "",
     as_json: AsJson = False,
 ) -> None:

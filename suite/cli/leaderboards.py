@@ -43,6 +43,9 @@ def leaderboard(
     steps: Steps = None,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
+    family: Annotated[
+        str, typer.Option(help="Print the rows of these families alone, such as 'gated' or 'gated,attention'.")
+    ] = "",
     as_json: AsJson = False,
     output: Annotated[
         Path | None, typer.Option(help="Write the page, tables, pictures, runs and manifest into this folder.")
@@ -54,21 +57,26 @@ def leaderboard(
     """Print the leaderboard of the finished runs of an experiment.
 
     Give it the same options as `run`. Instead of an experiment, you can name a written leaderboard: its folder, its
-    manifest.json or its runs.parquet.
+    manifest.json or its runs.parquet. With --family, the rows keep the ranks that they have among all rows, and files
+    have every row.
     """
 
     def open_both() -> tuple[Experiment, Store]:
         selection = load_selection(experiment, architectures, tasks, seeds, trials, steps)
         return selection, open_existing_store(store, storage, tracking_uri, experiment)
 
+    from suite.experiment.names import chosen_families
     from suite.leaderboards.leaderboard import build_leaderboard
     from suite.leaderboards.text import render
 
+    if family and as_json:
+        raise InputError("--family selects rows of the printed tables, and JSON has all rows; give it or --json")
     if frozen and output is not None:
         raise InputError("--frozen writes into a folder of its own in the store; give it or --output, not both")
     record, opened_store = load_record(experiment, open_both, curves=output is not None or frozen)
     if opened_store is None and (architectures or tasks or (seeds, trials, steps) != (None, None, None)):
         raise InputError("a written leaderboard is printed as it is; --architectures and the like need an experiment")
+    families = chosen_families(family, record.families.values()) if family else []
     board = build_leaderboard(record)
     if output is not None or frozen:
         from suite.leaderboards.files import freeze, write
@@ -82,7 +90,7 @@ def leaderboard(
     if as_json:
         print(render.as_json(board), end="")
     else:
-        render.show(board, console)
+        render.show(board, console, families=families)
     return 0 if board.scopes else 1
 
 

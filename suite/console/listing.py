@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from suite.claims import claim
-from suite.errors import unknown
 from suite.experiment import loading
+from suite.experiment.names import chosen_families
 from suite.registry import architectures, tasks
 
 Entries = dict[str, dict[str, str]]
@@ -41,18 +41,17 @@ def everything() -> Entries:
 
 
 def of_family(family: str) -> Entries:
-    """Return the architectures of a family, without importing them.
+    """Return the architectures of a family, or of several that are separated by commas, without importing them.
 
     Raises:
-        InputError: if no architecture is of this family.
+        InputError: if no architecture is of such a family.
     """
     families = {name: _family(name) for name in architectures.names()}
-    if family not in families.values():
-        raise unknown("family", family, set(families.values()))
-    chosen = [name for name in families if families[name] == family]
+    wanted = chosen_families(family, families.values())
+    chosen = sorted((name for name in families if families[name] in wanted), key=lambda name: (families[name], name))
     return {
         "architectures": {name: architectures.summary(name) for name in chosen},
-        "families": dict.fromkeys(chosen, family),
+        "families": {name: families[name] for name in chosen},
     }
 
 

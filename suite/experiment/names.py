@@ -7,11 +7,12 @@ enough for every file system, also with the endings that memspan adds.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import AfterValidator
 
-from suite.errors import shortened
+from suite.errors import shortened, unknown
 
 LONGEST_NAME = 100
 """The largest number of bytes of a name."""
@@ -80,6 +81,20 @@ def check_family(family: str) -> str:
             f"a family is a word or two, of at most 30 letters, digits, '_', '-' and spaces; got {shortened(family)}"
         )
     return family
+
+
+def chosen_families(text: str, known: Iterable[str]) -> list[str]:
+    """Return the families that a text names, separated by commas.
+
+    Raises:
+        InputError: if there is none of such a name; it says which ones there are, and the nearest.
+    """
+    accepted = {family for family in known if family}
+    families = [family.strip() for family in text.split(",")]
+    for family in families:
+        if family not in accepted:
+            raise unknown("family", family, accepted)
+    return families
 
 
 def _check_as_file(name: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from suite.errors import InputError
+from suite.errors import InputError, shortened
 from suite.leaderboards.figures import figures
 from suite.leaderboards.leaderboard import Leaderboard
 from suite.leaderboards.page.data import page_data
@@ -42,7 +42,7 @@ def write(board: Leaderboard, folder: Path) -> list[Path]:
     ``clipping.csv`` and a picture for each architecture.
 
     Raises:
-        InputError: if the folder holds a frozen leaderboard.
+        InputError: if the folder holds a frozen leaderboard, or a link to a file elsewhere.
     """
     from suite.plots.style import save
 
@@ -54,6 +54,7 @@ def write(board: Leaderboard, folder: Path) -> list[Path]:
             f"{str(folder)!r} holds a frozen leaderboard, which is never written again; choose another folder"
         )
     folder.mkdir(parents=True, exist_ok=True)
+    _check_links(folder)
     texts = dict(zip(TABLES, (markdown(board), _csv(board.rows), as_json(board), latex(board)), strict=True))
     tables = {
         "beyond": board.beyond,
@@ -73,6 +74,16 @@ def write(board: Leaderboard, folder: Path) -> list[Path]:
     manifest["outputs"] = {path.name: file_digest(path) for path in written}
     (folder / MANIFEST_FILE).write_text(manifest_text(manifest), encoding="utf-8")
     return [*written, folder / MANIFEST_FILE]
+
+
+def _check_links(folder: Path) -> None:
+    """Check that a folder, which may come from elsewhere, has no link through which a file outside would be written."""
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() and path.resolve().parent != folder.resolve():
+            raise InputError(
+                f"a leaderboard is written into its own folder alone; {str(path)!r} is a link to "
+                f"{shortened(str(path.readlink()))}, so remove it, or choose another folder"
+            )
 
 
 def set_aside(folder: Path, board: Leaderboard) -> Path | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from os import SEEK_END
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pandas as pd
 from suite.errors import InputError, shortened
 from suite.experiment.experiment import Experiment
 from suite.experiment.levels import Level, merge_training
-from suite.experiment.plain_data import parse_json
+from suite.experiment.plain_data import LARGEST_JSON, parse_json
 from suite.experiment.run_config import RunConfig, TaskConfig
 from suite.experiment.search_space import Range
 from suite.experiment.validation import errors_at, validate
@@ -28,7 +29,9 @@ from suite.results.record import FORMAT, RUN_FIELDS, Record, Row, Run
 from suite.results.schema import About, Fingerprint, Line, Lines, Origin, Searched, check_metrics
 
 MOST_BYTES = 2**30
-"""The largest size of the columns of a file of runs."""
+"""The largest size of the columns of a file of runs, and of the texts that they stand for."""
+MOST_RUNS = 10**6
+"""The largest number of runs in a file."""
 
 
 def read_record(path: Path) -> Record:
@@ -41,12 +44,16 @@ def read_record(path: Path) -> Record:
     import pyarrow.parquet as pq
 
     try:
+        if _footer_bytes(path) > LARGEST_JSON:
+            raise InputError(f"{str(path)!r} is too large: what a file says of its runs has at most 64 MiB")
         file = pq.ParquetFile(path)
-        sizes = [file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)]
-        if sum(sizes) > MOST_BYTES:
-            raise InputError(f"{str(path)!r} is too large: the columns of a file of runs have at most 1 GiB")
+        if file.metadata.num_rows > MOST_RUNS:
+            rows = f"{file.metadata.num_rows:,}"
+            raise InputError(f"{str(path)!r} is too large: a file of runs has at most {MOST_RUNS:,} rows; got {rows}")
         about = (file.schema_arrow.metadata or {})[b"memspan"].decode()
-        lines = file.read().to_pandas(ignore_metadata=True)
+        lines = _table_of(file, path).to_pandas(ignore_metadata=True)
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"cannot read {str(path)!r}: {error.strerror or _line(error)}") from error
     except (KeyError, ValueError, OverflowError, pa.ArrowException) as error:
@@ -56,6 +63,40 @@ def read_record(path: Path) -> Record:
         if isinstance(values, dict) and isinstance(values.get("format"), int) and values["format"] > FORMAT:
             raise InputError("it was written by a newer memspan; upgrade this one")
         return record_of_lines(lines, values)
+
+
+def _footer_bytes(path: Path) -> int:
+    """Return the size that a Parquet file states of its footer, which is read as a whole when it is opened."""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, SEEK_END) - 8))
+        return int.from_bytes(file.read(4), "little") if file.tell() else 0
+
+
+def _table_of(file: Any, path: Path) -> Any:
+    """Return the table of a Parquet file, whose texts are only repeated in memory once their size in all is known."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = file.schema_arrow
+    if any(pa.types.is_nested(field.type) for field in schema):
+        raise ValueError("a column holds numbers or texts")
+    stored = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
+    # A text that stands in many rows may be in the file once.
+    table = pq.ParquetFile(path, read_dictionary=schema.names).read() if stored <= MOST_BYTES else None
+    if table is None or sum(map(_decoded_bytes, table.columns)) > MOST_BYTES:
+        raise InputError(f"{str(path)!r} is too large: the columns of a file of runs have at most 1 GiB")
+    return table.cast(schema)
+
+
+def _decoded_bytes(column: Any) -> int:
+    """Return the size of a column of texts if each stood in its row; 0 for other columns."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(column.type):
+        return 0
+    lengths = (pc.binary_length(chunk.dictionary).take(chunk.indices) for chunk in column.chunks)
+    return sum(pc.sum(each.cast(pa.int64())).as_py() or 0 for each in lengths)
 
 
 def _line(error: Exception) -> str:

@@ -7,6 +7,7 @@ The answers are estimates, which are as uncertain as these.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from suite.statistics.paired_tests import MARGIN, compare
+from suite.statistics.paired_tests import DIFFERENT, MARGIN, compare
 from suite.statistics.student import error_of_mean, moments
 from suite.statistics.table import CONFIDENCE, OVERALL, on_shared_seeds, validated, value_cube
 
@@ -22,6 +23,8 @@ POWER = 0.8
 """The probability with which a difference of the smallest size is found."""
 MOST_SEEDS = 1000
 """No larger number of seeds is recommended."""
+LEAST_LEFT = 1e-6
+"""With less of 1 − c² q² nothing is found, and SciPy takes minutes for the quantile."""
 
 
 class OpenPair(NamedTuple):
@@ -44,7 +47,10 @@ class Resolution(NamedTuple):
     seeds: int
     """The number of seeds that all architectures share; the smallest one over tasks."""
     smallest: float
-    """The difference in skill that the test finds with a probability of 0.8, for the median pair of architectures."""
+    """The difference in skill that the test finds with a probability of 0.8, for the median pair of architectures.
+
+    It is infinite if the test finds no difference of at most 1.
+    """
     open_pairs: list[OpenPair]
 
 
@@ -57,8 +63,11 @@ def resolution(runs: pd.DataFrame, scope: str = OVERALL) -> Resolution | None:
         D ≥ m + e δ        P(T_δ > q/√(1 − c² q²)) = 0.8
 
     where m is the margin of 0.02, T_δ has the noncentral Student's distribution, q is the quantile of the central one
-    at the level of Holm's first step, and c is the caution of `student.mean_test`. With n seeds instead of n₀, e
-    becomes e √(n₀/n).
+    at Holm's level, and c is the caution of `student.mean_test`. The level is that of the step at which Holm's method
+    ended on these runs, 0.05 divided by the number of pairs that it left undecided. At its first step, which asks for
+    more, a board whose other pairs are clear would find the difference in 99 % of cases. Because few seeds mostly
+    underestimate e, its estimate is divided by the median √(M/f) of the estimate of an error 1, where f are its degrees
+    of freedom and M is the median of χ²_f. With n seeds instead of n₀, e becomes e √(n₀/n).
 
     Args:
         runs: one line per run, see `table.validated`.
@@ -75,13 +84,15 @@ def resolution(runs: pd.DataFrame, scope: str = OVERALL) -> Resolution | None:
     if pairs.empty or int(pairs["pairs"].min()) < 2:
         return None
     seeds, number = int(pairs["pairs"].min()), {name: a for a, name in enumerate(architectures)}
+    undecided = max(1, int((~pairs["verdict"].isin(DIFFERENT)).sum()))
     errors: dict[frozenset[str], tuple[float, float]] = {}
     for first, second in zip(pairs["first"], pairs["second"], strict=True):
         of_tasks = shared[number[first]] - shared[number[second]]
         counts, _, squares = moments([differences[~np.isnan(differences)] for differences in of_tasks])
         error, freedom = error_of_mean(counts, squares)
-        errors[frozenset([first, second])] = float(error), float(freedom)
-    smallest = [_smallest(error, freedom, seeds, len(inside), len(pairs)) for error, freedom in errors.values()]
+        unbiased = error / np.sqrt(special.chdtri(freedom, 0.5) / freedom)
+        errors[frozenset([first, second])] = float(unbiased), float(freedom)
+    smallest = [_smallest(error, freedom, seeds, len(inside), undecided) for error, freedom in errors.values()]
     means = {name: float(np.nanmean(shared[number[name]], axis=1).mean()) for name in np.array(architectures)[present]}
     ordered = sorted(means, key=lambda name: (-means[name], name))
     verdicts = {
@@ -93,18 +104,19 @@ def resolution(runs: pd.DataFrame, scope: str = OVERALL) -> Resolution | None:
         pair = frozenset([first, second])
         if verdicts[pair] == "unresolved":
             difference = means[first] - means[second]
-            needed, outcome = _needed(difference, *errors[pair], seeds, len(inside), len(pairs))
+            needed, outcome = _needed(difference, *errors[pair], seeds, len(inside), undecided)
             open_pairs.append(OpenPair(first, second, difference, needed, outcome))
     return Resolution(scope, seeds, float(np.median(smallest)), open_pairs)
 
 
 def _smallest(error: float, freedom: float, seeds: int, tasks: int, comparisons: int) -> float:
-    """Return the difference that is found with the probability `POWER`; infinite if none can be."""
+    """Return the difference that is found with the probability `POWER`; infinite if none of at most 1 is."""
     quantile = float(special.stdtrit(freedom, 1 - (1 - CONFIDENCE) / (2 * comparisons)))
     left = 1 - quantile**2 / (tasks * (seeds**2 - 1))  # 1 − c² q²
-    if left <= 0:
+    if left <= LEAST_LEFT:
         return math.inf
-    return MARGIN + error * float(special.nctdtrinc(freedom, 1 - POWER, quantile / math.sqrt(left)))
+    found = MARGIN + error * float(special.nctdtrinc(freedom, 1 - POWER, quantile / math.sqrt(left)))
+    return found if found <= 1 else math.inf
 
 
 def _needed(
@@ -112,13 +124,15 @@ def _needed(
 ) -> tuple[int | None, str]:
     """Return the number of seeds that would probably decide a pair, and what they would show."""
     outcome = "above" if abs(difference) > MARGIN else "tied"
-    for n in range(seeds + 1, MOST_SEEDS + 1):
+
+    def decides(n: int) -> bool:
         scaled, free = error * math.sqrt(seeds / n), freedom * (n - 1) / (seeds - 1)
         if outcome == "above":
-            decides = abs(difference) >= _smallest(scaled, free, n, tasks, comparisons)
-        else:  # The whole interval has to lie within the margin.
-            reach = float(special.stdtrit(free, (1 + CONFIDENCE) / 2))
-            decides = abs(difference) + scaled * (reach + float(special.stdtrit(free, POWER))) <= MARGIN
-        if decides:
-            return n, outcome
-    return None, outcome
+            return abs(difference) >= _smallest(scaled, free, n, tasks, comparisons)
+        # The whole interval has to lie within the margin.
+        reach = float(special.stdtrit(free, (1 + CONFIDENCE) / 2))
+        return abs(difference) + scaled * (reach + float(special.stdtrit(free, POWER))) <= MARGIN
+
+    numbers = range(seeds + 1, MOST_SEEDS + 1)
+    place = bisect_left(numbers, True, key=decides)  # More seeds decide what fewer do.
+    return (numbers[place] if place < len(numbers) else None), outcome

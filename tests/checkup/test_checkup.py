@@ -61,6 +61,43 @@ def test_every_broken_cell_or_layer_is_named_with_the_rule_and_a_small_input(cls
     assert row.smallest["time"] <= 20
 
 
+class OverTheBatch(cells.Plain):
+    """Takes the batch for the time: each row goes on from the state of the row before it."""
+
+    def step(self, x: Tensor, state: Any) -> Any:
+        return super().step(x, torch.cat([state[:1], state[:-1]]))
+
+
+class OwnStatistics(cells.Plain):
+    """Scales each batch to a variance of 1, also in evaluation."""
+
+    def step(self, x: Tensor, state: Any) -> Any:
+        return super().step(x / (x.std(0, unbiased=False) + 1), state)
+
+
+PLANTED = {
+    "recurrence over the batch": (OverTheBatch, "rows are independent"),
+    "state kept in an attribute": (cells.Hoarding, "a cell keeps nothing else"),
+    "a look into the future": (cells.Prophet, "no output knows a later input"),
+    "a state mutated in place": (cells.InPlace, "a cell keeps nothing else"),
+    "batch statistics": (OwnStatistics, "rows are independent"),
+    "a parameter without gradient": (cells.Unused, "gradients reach every parameter"),
+    "another forward from the eleventh step on": (cells.Late, "forward is the scan of step"),
+    "a generator of its own": (cells.OwnDraws, "training draws from the global generator"),
+}
+"""The faults that a checkup is promised to find, each with a cell that has it and the rule that names it."""
+
+
+@pytest.mark.usefixtures("unmeasured")
+@pytest.mark.parametrize("fault", PLANTED)
+def test_every_planted_fault_is_found_by_the_rule_that_names_it(fault: str) -> None:
+    cls, rule = PLANTED[fault]
+    failed = {row.name: row for row in checkup(cls).failed}
+    assert rule in failed
+    assert f":{cls.__name__}" in failed[rule].received[0]
+    assert failed[rule].smallest["time"] <= 20
+
+
 def test_the_smallest_input_is_the_one_at_which_the_fault_begins() -> None:
     row = failure(checkup(cells.Late), cells.SUBTLE[cells.Late])
     assert row.smallest == {"time": 11, "batch": 1, "input_size": 1, "hidden_size": 1}

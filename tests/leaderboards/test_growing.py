@@ -19,6 +19,7 @@ from suite.cli.boards import label_of
 from suite.engines import Inline
 from suite.errors import InputError
 from suite.experiment.experiment import Experiment
+from suite.experiment.loading import load
 from suite.leaderboards import extending
 from suite.leaderboards.files import write
 from suite.leaderboards.joining import check_output, joined, read_board
@@ -26,14 +27,14 @@ from suite.leaderboards.leaderboard import build_leaderboard
 from suite.leaderboards.proof.checks import check_manifest
 from suite.leaderboards.proof.manifest import read_manifest
 from suite.leaderboards.text import render
-from suite.planning.job import Job, Outcome
+from suite.planning.job import MEASURED, Job, Outcome
 from suite.planning.plan import Plan, studies
 from suite.results.record import Record, as_plain, record_of
 from suite.results.recorded import record_of_lines
 from suite.running import runner
 from suite.store.store import Store
 from tests import contribution as contributions
-from tests.leaderboards.test_proof import CELL, recorded
+from tests.leaderboards.test_proof import CELL, files, recorded
 from tests.synthetic import made_up
 
 TABLES: dict[str, Any] = {
@@ -95,6 +96,56 @@ def test_a_joint_board_is_proved_by_its_manifest(tmp_path: Path) -> None:
     found = check_manifest(read_manifest(tmp_path / "both"), [])
     assert (found.wrong, found.notes) == ([], [])
     assert tables_of(read_board(tmp_path / "both")) == tables_of(record)
+
+
+HALVES = """
+[tasks.sequence_memory]
+length = 8
+lag = [2, 4]
+test_lengths = [12]
+[architectures.rnn]
+[architectures.gru]
+[model]
+hidden_size = 4
+[training]
+steps = 6
+validate_every = 3
+validation_size = 16
+test_size = 16
+[evaluation]
+seeds = 2
+"""
+
+
+def without_time(record: Record) -> Record:
+    """The same runs, each of which took no time and no memory."""
+
+    def of_run(job: Job, outcome: Outcome) -> tuple[Job, Outcome]:
+        metrics = {name: 1.0 if name.endswith(MEASURED) else value for name, value in outcome.metrics.items()}
+        return job, replace(outcome, metrics=metrics)
+
+    kinds = ("trials", "reruns", "evaluations")
+    rows = [
+        row._replace(**{kind: [of_run(*run) for run in getattr(row, kind)] for kind in kinds}) for row in record.rows
+    ]
+    return replace(record, rows=rows)
+
+
+def test_two_halves_that_were_trained_apart_make_the_whole_byte_for_byte(tmp_path: Path) -> None:
+    (tmp_path / "halves.toml").write_text(HALVES, encoding="utf-8")
+    for name, rows in {"whole": None, "one": "rnn", "two": "gru"}.items():
+        plan = runner.open_plan(
+            load(tmp_path / "halves.toml").select(architectures=rows), Store(tmp_path / name / "store"), curves=True
+        )
+        runner.run(plan, Store(tmp_path / name / "store"), Inline())
+        record = record_of(plan, Store(tmp_path / name / "store"))
+        assert record.complete
+        write(build_leaderboard(without_time(record)), tmp_path / name / "board")
+    halves = joined({name: read_board(tmp_path / name / "board") for name in ("one", "two")})
+    write(build_leaderboard(halves), tmp_path / "board")
+    whole, both = files(tmp_path / "whole" / "board"), files(tmp_path / "board")
+    assert {"beyond.csv", "lags.csv", "horizon.csv", "runs.parquet", "manifest.json", "index.html"} < whole.keys()
+    assert [name for name in whole | both if whole.get(name) != both.get(name)] == []
 
 
 def other_figure(job: Job) -> dict[str, float]:

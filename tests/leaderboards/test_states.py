@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from suite.cli import app
 from suite.errors import InputError
 from suite.experiment.loading import parse
 from suite.leaderboards.columns import COST, MEMORY, Column, cell_text, is_needed, shown_columns
@@ -42,10 +46,32 @@ def board() -> Leaderboard:
     return build_leaderboard(made_up(STATES, sizes))
 
 
-def printed(board: Leaderboard, width: int) -> list[str]:
+def printed(board: Leaderboard, width: int, families: Sequence[str] = ()) -> list[str]:
     console = Console(width=width, record=True, file=io.StringIO())
-    render.show(board, console)
+    render.show(board, console, families=families)
     return console.export_text().splitlines()
+
+
+def test_some_families_alone_keep_the_ranks_of_the_whole_board(board: Leaderboard, tmp_path: Path) -> None:
+    names = {label for label, family in board.record.families.items() if family == "gated"} if board.record else set()
+    every = printed(board, 200)
+    some = printed(board, 200, ["gated"])
+    assert names == {"lstm", "residual"}
+    ranked, kept = ([line.split() for line in lines if re.match(r" *\d[–\d]* +\w", line)] for lines in (every, some))
+    assert [row[:4] for row in kept] == [row[:4] for row in ranked if row[1] in names]  # rank, name, family, skill
+    titles = [line for line in some if line.endswith("· gated: 2 of 5 rows, ranked among all")]
+    assert titles[0].startswith("made_up: ")
+    assert len(kept) == 2 * len(titles) >= 4  # on each task, and beyond its training length
+    write(board, tmp_path / "board")
+    result = CliRunner().invoke(app, ["leaderboard", str(tmp_path / "board"), "--family", "gated, other"])
+    assert "gated, other: 5 of 5 rows, ranked among all" in " ".join(result.stdout.split())
+    for arguments, message in (
+        (("--family", "gate"), r"unknown family 'gate'; available: gated, other \(did you mean 'gated'\?\)"),
+        (("--family", "gated", "--json"), "JSON has all rows; give it or --json"),
+    ):
+        result = CliRunner().invoke(app, ["leaderboard", str(tmp_path / "board"), *arguments])
+        assert isinstance(result.exception, InputError)
+        assert re.search(message, str(result.exception))
 
 
 def test_a_state_is_told_in_words() -> None:

@@ -47,7 +47,7 @@ def write_index(folders: Sequence[Path], output: Path, title: str) -> None:
     """Write the page over some leaderboards. The pages of the leaderboards are linked by their relative paths.
 
     Raises:
-        InputError: if a manifest cannot be read, or ``output`` is a file that is no such page.
+        InputError: if a manifest cannot be read or was changed, or ``output`` is a file that is no such page.
     """
     if output.exists() and f'content="{GENERATOR}"' not in _beginning(output):
         raise InputError(f"{str(output)!r} is there and is no index of memspan; give another --output")
@@ -69,6 +69,9 @@ def _beginning(path: Path) -> str:
 def _board(folder: Path, output: Path) -> dict[str, Any]:
     """Return what the page shows of a leaderboard."""
     manifest = read_manifest(folder)
+    wrong = next(manifest.changes(), None)
+    if wrong is not None:
+        raise InputError(f"{str(manifest.path)!r} was changed after it was written: {wrong[2]}")
     record = manifest.record
     board = build_leaderboard(record)
     page = folder / PAGE

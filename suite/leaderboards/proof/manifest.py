@@ -286,4 +286,5 @@ def read_manifest(path: Path, *, trusted: bool = False) -> Manifest:
 
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from itertools import groupby
 from typing import Any
 
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from suite.errors import many
 from suite.leaderboards.columns import INTROS, NAME, Column, cell_text, terms, variant_terms
 from suite.leaderboards.leaderboard import Leaderboard
 from suite.leaderboards.text.clipping_sections import clipping_sections
@@ -42,18 +43,20 @@ def sections(board: Leaderboard) -> Iterator[Section]:
     yield from clipping_sections(board)
 
 
-def show(board: Leaderboard, console: Console, legends: bool = True) -> None:
+def show(board: Leaderboard, console: Console, legends: bool = True, families: Sequence[str] = ()) -> None:
     """Print the tables, with as many columns as the terminal has room for.
 
     Args:
         board: the leaderboard.
         console: the console on which to print.
         legends: whether to explain the columns, and to name those for which there is no room.
+        families: show the rows of these families alone, with the ranks that they have among all rows; none means all.
     """
     explained: set[tuple[str, str]] = set()
     left_out: dict[str, None] = {}
     title = f"{board.experiment}: "
-    for kind, group in groupby((s for s in sections(board) if s.terminal), key=lambda section: section.kind):
+    shown = (_of_families(section, board, families) for section in sections(board) if section.terminal)
+    for kind, group in groupby(shown, key=lambda section: section.kind):
         alike = list(group)
         every = list(dict.fromkeys(column for section in alike for column in section.columns))
         columns = fitting(every, [row for section in alike for row in section.rows], console.width)
@@ -70,6 +73,17 @@ def show(board: Leaderboard, console: Console, legends: bool = True) -> None:
         console.print(wider, style="dim", highlight=False)
     for note in board.notes:
         console.print(note, style="yellow", markup=False)
+
+
+def _of_families(section: Section, board: Leaderboard, families: Sequence[str]) -> Section:
+    """Return a section with the rows of some families alone; its title says so. No families means all."""
+    if not families or NAME not in section.columns or board.record is None:
+        return section
+    of_row = board.record.families
+    rows = [row for row in section.rows if of_row.get(row["architecture"], "") in families]
+    size = many(len(section.rows), "row")
+    title = f"{section.title} · {', '.join(families)}: {len(rows)} of {size}, ranked among all"
+    return replace(section, title=title, rows=rows)
 
 
 def _print_legend(kind: str, entries: Terms, explained: set[tuple[str, str]], console: Console) -> None:
