@@ -71,9 +71,8 @@ def test_a_long_label_is_broken_into_lines_and_no_number_is_cut_off() -> None:
 
 
 def test_a_label_of_usual_length_is_on_one_line_beside_a_state_that_grows() -> None:
-    label = "linear_attention_of_one_head"
-    rows = {label: {}, "grows": {"architecture": "tests.contracts.cells:Growing"}}
-    rows[label]["architecture"] = "rnn"
+    label = "linear_attention_gated"
+    rows = {label: {"architecture": "rnn"}, "grows": {"architecture": "tests.contracts.cells:Growing"}}
     lines = shown(plan_of({**TABLES, "architectures": rows}))
     assert max(map(len, lines)) <= 80
     assert line_of(label, lines)

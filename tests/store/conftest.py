@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from suite import cli
-from tests.commands import memspan
 
 TINY = """
 title = "Tiny"
@@ -46,7 +46,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an experiment whose runs are all in the store beside it. It is never changed."""
     folder = tmp_path_factory.mktemp("made")
     write_experiment(folder)
-    done = memspan("run", "tiny.toml", "--workers", "1", "--quiet", cwd=folder)
+    command = [sys.executable, "-m", "memspan", "run", "tiny.toml", "--workers", "1", "--quiet"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     return folder
 
