@@ -102,11 +102,12 @@ SOLVED = _interval("solve_rate", "solved", "percent", "solve", best="high",
 STEPS = _interval("steps", "steps", "count", best="low",
                   help="The training steps until the task was solved. A run that never solved it counts with its whole "
                   "budget.")
-GAP = _interval("gap", "gap", best="low",
+GAP = _interval("gap", "gap", best="low", dispensable=1,
                 help="Skill on the training data minus skill on the test data, at the best validation point.")
 D50 = Column("horizon_d50", "d50", "horizon", best="high", interval=True, optional="any", dispensable=4,
              help="The memory horizon, which is the delay at which half of the skill is left.")
-PARAMETERS = Column("parameters", "params", "count", best="low", obvious=True, help="The trained parameters.")
+PARAMETERS = Column("parameters", "params", "count", best="low", obvious=True, dispensable=1,
+                    help="The trained parameters.")
 FROZEN = Column("frozen_parameters", "frozen", "count", best="low", optional="some", dispensable=2,
                 help="The numbers that no training changes, such as the random weights of an echo state net.")
 STATE = Column("state_size", "state", "state", best="low", dispensable=1,
@@ -129,7 +130,7 @@ MEMORY = (
 )
 COST = (NAME, FAMILY, SKILL, SPEED, PARAMETERS, FROZEN, STATE, _without_interval(STEPS), SECONDS, FRONT, SEEDS)
 OVERFITTING = (
-    RANK, NAME, SKILL, GROUP, SEEDS, TEST_LOSS, _without_interval(GAP, key="gap_skill"), GAP_AT_END,
+    RANK, NAME, SKILL, GROUP, SEEDS, TEST_LOSS, _without_interval(GAP, key="gap_skill", dispensable=0), GAP_AT_END,
 )
 BEYOND = (
     RANK, NAME, FAMILY, SKILL, GROUP, SEEDS,
