@@ -48,7 +48,7 @@ def claims(
         ),
     ] = None,
     budget: Annotated[
-        str, typer.Option(help="small takes an hour or two for a set on two cores. full is for publications.")
+        str, typer.Option(help="small takes an hour for the lesson's claims on two cores. full is for publications.")
     ] = "small",
     store: StoreOption = Path("mlruns"),
     workers: Workers = 0,

@@ -10,8 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from suite.claims import claim
+from suite.errors import InputError
 from suite.experiment import loading
 from suite.experiment.names import chosen_families
+from suite.experiment.plain_data import read_toml
 from suite.registry import architectures, tasks
 
 Entries = dict[str, dict[str, str]]
@@ -28,7 +30,7 @@ def everything() -> Entries:
     """Return whatever can be named, without importing it."""
     names = sorted(architectures.names(), key=lambda name: (_family(name), name))
     claims = claim.available()
-    sets = {name: found or OTHER for name, found in _titles(claims, "set").items()}
+    sets = {name: _set_of(path) for name, path in claims.items()}
     statements = _titles(claims, "statement")
     return {
         "architectures": {name: architectures.summary(name) for name in names},
@@ -75,6 +77,14 @@ def show(entries: Entries, console: Console) -> None:
 
 def _family(name: str) -> str:
     return architectures.stated(name, "family") or OTHER
+
+
+def _set_of(path: Path) -> str:
+    """Return the set of a claim. The list of claims says of a file that cannot be read why it cannot."""
+    try:
+        return str(read_toml(path, repr(path.stem)).get("set", OTHER))
+    except InputError:
+        return OTHER
 
 
 def _titles(paths: dict[str, Path], key: str) -> dict[str, str]:

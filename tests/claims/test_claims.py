@@ -23,6 +23,7 @@ from suite.claims.evidence import evidence, tables_by_level
 from suite.claims.verdict import ClaimVerdict, judge, overall_verdict
 from suite.cli import app
 from suite.console import estimate
+from suite.console.listing import everything
 from suite.errors import InputError
 from suite.planning.job import Job
 from suite.planning.plan import studies
@@ -578,3 +579,14 @@ def test_the_same_runs_give_the_same_report(tmp_path: Path) -> None:
         report.write_report([found], tmp_path / name)
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
+
+
+def test_a_claim_that_cannot_be_read_is_listed_without_a_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "experiments" / "claims"
+    folder.mkdir(parents=True)
+    (folder / "broken.toml").write_text("set = [", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    found = everything()
+    assert "not valid TOML" in found["claims"]["broken"]
+    assert found["sets"]["broken"] == "other"
+    assert set(found["sets"].values()) == {"field", "lesson", "other"}
