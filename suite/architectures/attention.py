@@ -84,10 +84,9 @@ class Attention(Cell[tuple[Tensor, Tensor]]):
         # q_t = W_q x_t,  k_t = W_k x_t,  v_t = W_v x_t
         q, *written = linear(x, self.W).unsqueeze(1).chunk(3, dim=2)
         keys, values = (torch.cat([kept, new], dim=1) for kept, new in zip(state, written, strict=True))
-        q, k, v = self._by_head(q), self._by_head(keys), self._by_head(values)  # [batch, heads, 1 or steps, d]
-        distance = torch.arange(k.shape[2] - 1, -1, -1, device=x.device)  # t − j
-        if self.positions == "rope":
-            k = self._turned(k, -distance)
+        distance = torch.arange(keys.shape[1] - 1, -1, -1, device=x.device)  # t − j
+        turned = self._turned(keys, -distance) if self.positions == "rope" else keys
+        q, k, v = self._by_head(q), self._by_head(turned), self._by_head(values)  # [batch, heads, 1 or steps, d]
         # a_tj = q_t · k_j / √d
         a = q @ k.transpose(2, 3) / math.sqrt(q.shape[3])
         if self.positions == "alibi":
@@ -104,10 +103,11 @@ class Attention(Cell[tuple[Tensor, Tensor]]):
         before = kept[0].shape[1]
         queries, *written = (linear(inputs, W) for W in self.W.chunk(3))  # Three products need the least memory.
         keys, values = (torch.cat(pair, dim=1) for pair in zip(kept, written, strict=True)) if before else written
-        q, k, v = self._by_head(queries), self._by_head(keys), self._by_head(values)
+        turned = keys
         if self.positions == "rope":
-            place = torch.arange(k.shape[2], device=inputs.device)
-            q, k = self._turned(q, place[before:]), self._turned(k, place)
+            place = torch.arange(keys.shape[1], device=inputs.device)
+            queries, turned = self._turned(queries, place[before:]), self._turned(keys, place)
+        q, k, v = self._by_head(queries), self._by_head(turned), self._by_head(values)
         y = self._in_blocks(q, k, v) if self.window else self._attended(q, k, v)
         return y.transpose(1, 2).flatten(2), (self._kept(keys), self._kept(values))
 
@@ -142,14 +142,14 @@ class Attention(Cell[tuple[Tensor, Tensor]]):
         return tensor[:, max(0, tensor.shape[1] - self.window + 1) :] if self.window else tensor
 
     def _turned(self, tensor: Tensor, place: Tensor) -> Tensor:
-        """Turn each pair of ``[…, steps, d]`` by the angle place · θ_i, where ``place`` is ``[steps]``."""
-        d = tensor.shape[-1]
+        """Turn each pair of each head of ``[batch, steps, hidden]`` by the angle place · θ_i; ``place`` is ``[steps]``."""
+        heads = tensor.unflatten(2, (self.heads, -1))  # Before they are transposed, so that no copy is needed.
+        d = heads.shape[3]
         i = torch.arange(0, d - 1, 2, device=tensor.device, dtype=torch.float64)
-        angle = place[:, None] * BASE ** (-i / d)  # In float64, so that no length loses a digit.
-        even = tensor[..., : d // 2 * 2].reshape(*tensor.shape[:-1], -1, 2)
-        pairs = torch.view_as_complex(even.contiguous())
-        turned = torch.view_as_real(pairs * torch.polar(torch.ones_like(angle), angle).to(pairs.dtype)).flatten(-2)
-        return torch.cat([turned, tensor[..., -1:]], dim=-1) if d % 2 else turned
+        angle = place[:, None, None] * BASE ** (-i / d)  # In float64, so that no length loses a digit.
+        pairs = torch.view_as_complex(heads[..., : d // 2 * 2].unflatten(3, (-1, 2)).contiguous())
+        turned = torch.view_as_real(pairs * torch.polar(torch.ones_like(angle), angle).to(pairs.dtype)).flatten(3)
+        return (torch.cat([turned, heads[..., -1:]], dim=3) if d % 2 else turned).flatten(2)
 
     def _slopes(self, like: Tensor) -> Tensor:
         """Return the slopes m of ALiBi, ``[1, heads, 1, 1]``, with the batch first because torch is slow without."""
