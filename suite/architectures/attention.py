@@ -142,12 +142,13 @@ class Attention(Cell[tuple[Tensor, Tensor]]):
         return tensor[:, max(0, tensor.shape[1] - self.window + 1) :] if self.window else tensor
 
     def _turned(self, tensor: Tensor, place: Tensor) -> Tensor:
-        """Turn each pair of each head of ``[batch, steps, hidden]`` by the angle place · θ_i; ``place`` is ``[steps]``."""
-        heads = tensor.unflatten(2, (self.heads, -1))  # Before they are transposed, so that no copy is needed.
+        """Turn each pair of ``[batch, steps, hidden]`` by the angle place · θ_i, where ``place`` is ``[steps]``."""
+        # The heads are cut before they are transposed, so that their pairs lie side by side.
+        heads = tensor.reshape(*tensor.shape[:2], self.heads, -1)
         d = heads.shape[3]
         i = torch.arange(0, d - 1, 2, device=tensor.device, dtype=torch.float64)
         angle = place[:, None, None] * BASE ** (-i / d)  # In float64, so that no length loses a digit.
-        pairs = torch.view_as_complex(heads[..., : d // 2 * 2].unflatten(3, (-1, 2)).contiguous())
+        pairs = torch.view_as_complex(heads[..., : d // 2 * 2].contiguous().view(*heads.shape[:3], -1, 2))
         turned = torch.view_as_real(pairs * torch.polar(torch.ones_like(angle), angle).to(pairs.dtype)).flatten(3)
         return (torch.cat([turned, heads[..., -1:]], dim=3) if d % 2 else turned).flatten(2)
 
