@@ -109,3 +109,11 @@ def report_missing(plan: Plan, given_up: dict[str, str], advice: str) -> int:
         highlight=False,
     )
     return 1
+
+
+def prepare_workers(engine: str, workers: int, dry_run: bool) -> None:
+    """Let the workers that a command will need import their libraries while the command imports its own."""
+    if not dry_run:
+        from suite import engines
+
+        engines.prepare(engine, workers)

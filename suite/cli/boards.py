@@ -24,7 +24,7 @@ from suite.cli._options import (
     TrackingUri,
     Workers,
 )
-from suite.cli._run_options import RunOptions, report_missing
+from suite.cli._run_options import RunOptions, prepare_workers, report_missing
 from suite.errors import InputError, many
 
 if TYPE_CHECKING:
@@ -79,13 +79,14 @@ def add(
 
     You can interrupt the command at any moment, and the same command goes on with the runs that are missing.
     """
+    names = architectures or []
+    _check_question(names, options, label, seeds, experiment)
+    prepare_workers(engine, workers, dry_run)
     from suite.leaderboards.extending import add_recorded_runs
     from suite.leaderboards.joining import check_output, joined, read_board
     from suite.results.record import record_of
     from suite.running import runner
 
-    names = architectures or []
-    _check_question(names, options, label, seeds, experiment)
     recorded = read_board(board)
     check_output(output)
     rows = {label or label_of(name): {**dict(_pairs(name, options)), "architecture": name} for name in names}

@@ -24,7 +24,7 @@ from suite.cli._options import (
     TrackingUri,
     Workers,
 )
-from suite.cli._run_options import RunOptions, report_missing
+from suite.cli._run_options import RunOptions, prepare_workers, report_missing
 from suite.errors import InputError, many
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def claims(
     This executes the runs that are missing, and writes a report. The exit code is 0 if no run is missing at the end,
     and 1 otherwise.
     """
+    prepare_workers(engine, workers, dry_run)
     from suite.claims.claim import available, load_all, load_set
     from suite.claims.evaluation import check_states
     from suite.store.origin import check_origin

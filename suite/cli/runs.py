@@ -33,7 +33,7 @@ from suite.cli._options import (
     Trials,
     Workers,
 )
-from suite.cli._run_options import RunOptions, report_missing
+from suite.cli._run_options import RunOptions, prepare_workers, report_missing
 from suite.errors import StoreError, redacted
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def run(
     command several times, the processes share the runs, also on several machines with the same --storage and
     --tracking-uri.
     """
+    prepare_workers(engine, workers, dry_run)
     selection = load_selection(experiment, architectures, tasks, seeds, trials, steps)
     check_before_runs([selection], no_check)
     from suite.experiment.loading import available

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from suite.engines._base import Engine, EngineTask, Signals, StepListener, TaskResult, TaskStatus
-from suite.engines.devices import slots
+from suite.engines.devices import cores, slots
 from suite.engines.inline import Inline
 from suite.engines.ray import Ray
+from suite.engines.starting import start_server, starting
 from suite.engines.workers import Workers, end_while_importing_script
 from suite.errors import InputError, unknown
 
@@ -22,6 +23,7 @@ __all__ = [
     "Workers",
     "end_while_importing_script",
     "make",
+    "prepare",
 ]
 
 NAMES = ("local", "ray")
@@ -55,3 +57,13 @@ def make(
         return Ray(address, workers, gpus)
     visible_devices = slots(workers, devices)
     return Inline(visible_devices[0]) if len(visible_devices) == 1 else Workers(visible_devices)
+
+
+def prepare(name: str, workers: int) -> None:
+    """Begin with what the engine called ``name`` needs for its workers, if it is likely to have some.
+
+    A command calls this first, so that the server of the workers imports the libraries while the command does.
+    """
+    if name == "local" and workers != 1 and cores() > 1:
+        with starting():
+            start_server()
