@@ -31,9 +31,17 @@ if TYPE_CHECKING:
     from suite.experiment.experiment import Experiment
     from suite.results.record import Record
 
-Board = Annotated[Path, typer.Argument(help="The folder of a written leaderboard, or its manifest.json.")]
+Board = Annotated[
+    Path,
+    typer.Argument(
+        help="The folder of a written leaderboard, its manifest.json, or the name of one that comes with memspan."
+    ),
+]
 NewRows = Annotated[
-    list[str] | None, typer.Argument(help="Architectures from `memspan list`, or your own such as my_cell:MyCell.")
+    list[str] | None,
+    typer.Argument(
+        help="Architectures from `memspan list`, or your own such as my_cell:MyCell. Default: the missing runs alone."
+    ),
 ]
 RowLabel = Annotated[
     str, typer.Option("--label", help="The label of the new row. Default: the name of the architecture.")
@@ -75,7 +83,8 @@ def add(
     """Add rows, seeds or task levels to a written leaderboard.
 
     The leaderboard can come from anywhere. Its recorded runs count as done, and only what is new is tuned and
-    evaluated: by its experiment, on its data, with its budget. --output receives the joint leaderboard.
+    evaluated: by its experiment, on its data, with its budget. --output receives the joint leaderboard. Without a new
+    row, a leaderboard that lacks runs gets them.
 
     You can interrupt the command at any moment, and the same command goes on with the runs that are missing.
     """
@@ -88,6 +97,11 @@ def add(
     from suite.running import runner
 
     recorded = read_board(board)
+    if recorded.complete and not names and seeds is None and experiment is None:
+        raise InputError(
+            "nothing is to be added, because the leaderboard lacks no run: name an architecture, or give --seeds or "
+            "--experiment"
+        )
     check_output(output)
     rows = {label or label_of(name): {**dict(_pairs(name, options)), "architecture": name} for name in names}
     selection = _selection(recorded, rows, seeds, experiment, trust)
@@ -113,8 +127,6 @@ def _check_question(names: list[str], options: str, label: str, seeds: int | Non
     """Check that the arguments of ``add`` ask for one thing."""
     if experiment is not None and (names or seeds is not None or options or label):
         raise InputError("--experiment has the new rows and seeds itself; give it or them, not both")
-    if not names and seeds is None and experiment is None:
-        raise InputError("nothing is to be added: name an architecture, or give --seeds or --experiment")
     if (options or label) and len(names) != 1:
         raise InputError(f"--options and --label belong to one new row; got {many(len(names), 'architecture')}")
 
@@ -132,7 +144,7 @@ def _selection(
         check_contains(grown, recorded, repr(name))
         return grown
     tables = with_rows(recorded, rows, seeds)
-    chosen = list(rows) if seeds is None else list(tables["architectures"])
+    chosen = list(rows) if rows and seeds is None else list(tables["architectures"])
     if not trust:
         check_trust(tables, chosen, [row["architecture"] for row in rows.values()])
     tables["architectures"] = {label: tables["architectures"][label] for label in chosen}

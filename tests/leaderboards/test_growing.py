@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -25,7 +26,7 @@ from suite.leaderboards.files import write
 from suite.leaderboards.joining import check_output, joined, read_board
 from suite.leaderboards.leaderboard import build_leaderboard
 from suite.leaderboards.proof.checks import check_manifest
-from suite.leaderboards.proof.manifest import read_manifest
+from suite.leaderboards.proof.manifest import published, read_manifest
 from suite.leaderboards.text import render
 from suite.planning.job import MEASURED, Job, Outcome
 from suite.planning.plan import Plan, studies
@@ -272,16 +273,56 @@ seeds = 2
 """
 
 
-def test_a_row_is_added_to_a_board_from_elsewhere_and_its_seeds_grow(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def memspan(*arguments: object) -> tuple[int, str]:
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def memspan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command line in this process: it returns its exit code, and what it said as one line."""
+
+    def run(*arguments: object) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["memspan", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             main()
         said = capsys.readouterr()
         return int(ended.value.code or 0), " ".join((said.out + said.err).split())
 
+    return run
+
+
+def test_a_board_that_lacks_runs_gets_them_wherever_it_is(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memspan: Command
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = runner.open_plan(load(folder / "tiny.toml"), Store(folder / "store"), curves=True)
+    kept = recorded(folder).rows[0].evaluations[0][0].key  # The other row has no run at all.
+    plan.finished = {kept: plan.finished[kept]}
+    write(build_leaderboard(record_of(plan, Store(folder / "store"))), tmp_path / "part")
+    assert (read_board(tmp_path / "part").done, read_board(tmp_path / "part").planned) == (1, 4)
+    here = ("--store", "new", "--workers", "1", "--output", "part")
+    code, text = memspan("add", "part", *here)
+    assert (code, "4/4" in text) == (0, True), text
+    whole, completed = read_board(folder / "board"), read_board(tmp_path / "part")
+    assert tables_of(without_time(completed)) == tables_of(without_time(whole))
+    code, text = memspan("add", "part", *here)
+    assert (code, "nothing is to be added, because the leaderboard lacks no run" in text) == (2, True), text
+
+
+def test_a_board_that_comes_with_memspan_is_found_by_its_name_unless_a_folder_has_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "quick" in published()
+    assert read_manifest(Path("quick")).path == published()["quick"] / "manifest.json"
+    shutil.copytree(folder / "board", tmp_path / "quick")
+    assert read_manifest(Path("quick")).path == Path("quick") / "manifest.json"
+    with pytest.raises(InputError, match="there is no manifest 'kwick'"):
+        read_manifest(Path("kwick"))
+
+
+def test_a_row_is_added_to_a_board_from_elsewhere_and_its_seeds_grow(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, memspan: Command
+) -> None:
     monkeypatch.chdir(folder)
     here = ("--store", "elsewhere", "--workers", "1")  # Nothing of the first store is there.
     code, text = memspan("add", "board", "grown_cell:Leaky", "--options", "rate=0.25", "--output", "two", *here)

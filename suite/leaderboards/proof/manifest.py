@@ -20,6 +20,7 @@ import pandas as pd
 from suite.data import Data
 from suite.errors import InputError, shortened
 from suite.experiment.levels import Level
+from suite.experiment.loading import EXPERIMENTS
 from suite.experiment.plain_data import read_json
 from suite.experiment.run_config import canonical_json, digest
 from suite.experiment.source_hash import definitions_of
@@ -33,6 +34,8 @@ FORMAT = 2
 """The format is raised when older versions could not read it. Format 1 named whole modules instead of definitions."""
 MANIFEST_FILE = "manifest.json"
 RUNS_FILE = "runs.parquet"
+REPORTS = EXPERIMENTS / "report"
+"""The folder of the written leaderboards that come with memspan."""
 SECTIONS = ("counts", "experiment", "environments", "data", "rows")
 COUNTS = ("planned", "done", "others", "earlier")
 """The numbers of runs that a manifest gives, see `Record`."""
@@ -254,15 +257,16 @@ def _text(value: Any, depth: int) -> str:
 
 
 def read_manifest(path: Path, *, trusted: bool = False) -> Manifest:
-    """Return the manifest at ``path``, which is its file or the folder that holds it.
+    """Return the manifest at ``path``, which is its file, the folder that holds it, or a name of `published`.
 
     Args:
-        path: the file or the folder.
+        path: the file, the folder, or the name of a leaderboard that comes with memspan.
         trusted: the modules outside memspan that it names may be imported.
 
     Raises:
         InputError: if there is none, if a newer version wrote it, or if something in it breaks its schema.
     """
+    path = path if path.exists() else published().get(str(path), path)
     file = path / MANIFEST_FILE if path.is_dir() else path
     if not file.exists():
         missing = f"{str(path)!r} has no {MANIFEST_FILE}" if path.is_dir() else f"there is no manifest {str(file)!r}"
@@ -282,6 +286,11 @@ def read_manifest(path: Path, *, trusted: bool = False) -> Manifest:
     with errors_at(f"{str(file)!r} is not a manifest of memspan"):
         assert manifest.record  # It is checked here, before anybody calculates with its runs.
     return manifest
+
+
+def published() -> dict[str, Path]:
+    """Return the folders of the written leaderboards that come with memspan, by the names of their experiments."""
+    return {path.parent.name: path.parent for path in sorted(REPORTS.glob(f"*/{MANIFEST_FILE}"))}
 
 
 def file_digest(path: Path) -> str:
