@@ -65,8 +65,8 @@ def prose(page: str) -> str:
 CELL_OF_TWO_TENSORS, LAYER = blocks("suite/architectures/README.md", "python")
 (TASK,) = blocks("tasks/README.md", "python")
 (MODEL,) = blocks("suite/leaderboards/README.md", "python")
-(EXPERIMENT,) = blocks(README, "toml")
-(EVERY_KEY,), (CLAIM,) = (blocks(f"experiments/{folder}README.md", "toml") for folder in ("", "claims/"))
+EXPERIMENT, EVERY_KEY = blocks("experiments/README.md", "toml")
+(CLAIM,) = blocks("experiments/claims/README.md", "toml")
 
 
 # what is shown runs --------------------------------------------------------------------------------------------------
