@@ -67,13 +67,18 @@ def open_existing_store(folder: Path, storage: str | None, tracking_uri: str | N
     """Open a store that exists already, for reading alone.
 
     Raises:
-        InputError: if it does not exist, with the advice to run the experiment.
+        InputError: if it does not exist, with the advice to run the experiment, and the folder of its published
+            leaderboard, if it has one.
     """
     from suite.store.store import exists
 
     if not storage and not exists(folder):
+        from suite.leaderboards.proof.manifest import published
+
+        board = published().get(experiment)
+        other = f"; its published leaderboard is in {str(board)!r}" if board else ""
         raise InputError(
-            f"no store in {str(folder)!r}; run `memspan run {experiment}` first, or give --store or --storage"
+            f"no store in {str(folder)!r}; run `memspan run {experiment}` first, or give --store or --storage{other}"
         )
     return open_store(folder, storage, tracking_uri, reads_only=True)
 
