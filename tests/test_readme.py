@@ -40,7 +40,8 @@ GUIDES = (
     "tasks/README.md",
 )
 PAGES = (README, CHINESE, *GUIDES, "CONTRIBUTING.md", "mlruns/README.md")
-LONGEST_README, LONGEST_GUIDE, WIDEST = 130, 150, 130
+LONGEST_README, LONGEST_GUIDE, WIDEST = 118, 150, 130
+"""In lines, those of the README without its tables, and in characters."""
 EXAMPLES = ("leaky.py", "first_symbol.py", "two_speeds.py")
 """Files that a page tells the reader to write."""
 
@@ -263,7 +264,7 @@ def test_the_guide_to_leaderboards_has_every_column_and_file() -> None:
 def test_pages_are_short_and_their_lines_too(page: str) -> None:
     lines = text_of(page).splitlines()
     if page == README:
-        assert len(lines) <= LONGEST_README
+        assert len([line for line in lines if not line.startswith("|")]) <= LONGEST_README
     if page in GUIDES:
         assert len(lines) <= LONGEST_GUIDE
     assert not [line for line in lines if len(line) > WIDEST and not line.startswith("|")]
