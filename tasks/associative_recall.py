@@ -11,7 +11,7 @@ from torch import Tensor
 from tasks._base import Batch, Task, one_hot
 
 POWER = 0.01
-"""The gaps between a pair and its query are drawn with a probability in proportion to gap^(POWER − 1), as published."""
+"""A query stands at the gap-th place after the pairs with a probability in proportion to gap^(POWER − 1)."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class AssociativeRecall(Task):
         targets          4 2 4      (scored at the queries only)
 
     ``form = "tokens"`` shows key and value in alternating steps. ``length`` is the number of steps, and ``pairs`` that
-    of the pairs. The queries stand at even steps after them. Most come soon, because the number of a query's step is
-    drawn in proportion to gap^(0.01 − 1). All other steps hold random symbols, which are not scored. With ``pairs = 2``
-    and ``length = 10``::
+    of the pairs. The queries stand at even steps after them. Most come soon: the gap-th of these steps is drawn with a
+    probability in proportion to gap^(0.01 − 1). All other steps hold random symbols, which are not scored. With
+    ``pairs = 2`` and ``length = 10``::
 
         inputs    f 2 b 4  b 1 e f f 3
         targets            4       2        (scored at the two queries)
@@ -40,7 +40,7 @@ class AssociativeRecall(Task):
     convolution may fail at that alone, while the stacked form only measures how much a state can hold.
 
     Source: Arora et al. 2023 (Zoology), their ``multiquery_ar`` and its stacked form. There the values of a sequence
-    differ too; here they do not, so that a value that was already answered says nothing of the next.
+    also differ. Here they may repeat, so that a value that was already answered says nothing about the next.
 
     The score is the accuracy over the queries, with a chance of 2/``symbols``. The task is solved when it exceeds 0.99.
     """
@@ -98,7 +98,7 @@ class AssociativeRecall(Task):
         return None if self.pairs else self.keys
 
     def delay(self, length: int) -> int:
-        """The distance from the first pair to the last query."""
+        """The distance from the first pair to the last query; in the tokens' form to the last step, which is later."""
         return length - 1 if self.pairs else 2 * length - 1
 
     def sample(self, batch_size: int, length: int, generator: torch.Generator) -> Batch:

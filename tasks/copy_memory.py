@@ -23,8 +23,9 @@ class CopyMemory(Task):
         inputs    c a b  · · · !  · · ·
         targets   · · ·  · · · ·  c a b      (scored over the last three only)
 
-    ``length`` is the delay T between the last symbol and the first answer. With ``variable`` each sequence has a delay
-    of its own, drawn uniformly from 1, …, T. The marker and the answer then come earlier, and blanks follow them.
+    ``length`` is T, the number of steps between the last symbol and the first step of the answer. With ``variable``
+    each sequence has a delay of its own, drawn uniformly from 1, …, T. The marker and the answer then come earlier, and
+    blanks follow them.
 
     Sources: Hochreiter & Schmidhuber 1997, in exactly the form of Arjovsky et al. 2016, §5.1; Tallec &
     Ollivier 2018 (variable delays).

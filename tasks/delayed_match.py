@@ -14,9 +14,9 @@ from tasks._base import Batch, Task, one_hot
 class DelayedMatch(Task):
     """Keep a sample through a delay full of distractors, and say whether the probe at the end is the same symbol.
 
-    The first step shows the sample and the last one the probe, each with a mark. The steps between them show other
-    random symbols without it. The probe is the sample in half of the sequences, and another symbol in the rest. With
-    ``length = 6``, where * is the mark::
+    The first step shows the sample and the last one the probe, each with a mark. The steps between them show random
+    symbols without it, and the sample may be among them. The probe is the sample in half of the sequences, and another
+    symbol in the rest. With ``length = 6``, where * is the mark::
 
         inputs    c* a d c b a*
         target             different      (scored at the last step only; given as 0, and "same" as 1)

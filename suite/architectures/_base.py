@@ -53,7 +53,8 @@ class Layer(nn.Module, ABC):
 
 
 class Cell(Layer, Generic[State]):
-    """A recurrence ``(x_t, s_{t−1}) → (y_t, s_t)``. Each file holds one subclass, and its name is the public name.
+    """A recurrence ``(x_t, s_{t−1}) → (y_t, s_t)``. Each file holds one subclass, and the file's name is its public
+    name.
 
     ``State`` is the type of the state that a cell carries from step to step. It is one tensor in a ``Cell[Tensor]`` and
     two in a ``Cell[tuple[Tensor, Tensor]]``, and every tensor in it is ``[batch, ...]``. A state may grow with the

@@ -36,13 +36,13 @@ class DeltaNet(Cell[tuple[Tensor, Tensor]]):
         α_t = exp(−e^A softplus(W_α x_t + b))   if ``gate``,  and 1 otherwise
 
     The vectors are cut into ``heads`` parts of d = hidden / heads numbers, each with a length and a matrix of its own,
-    and β and α are numbers per head. A step is one of gradient descent on |Sᵀk − v|². The matrix S is multiplied by
-    α (I − β k kᵀ), whose eigenvalue along k is 1 − β. With ``beta`` = 1 it is in 0 … 1. With ``beta`` = 2 it is in
-    −1 … 1, so a head can also turn a vector round, which a state must do to count modulo 2.
+    and β and α are numbers per head. A step is one of gradient descent on ½|Sᵀk − v|², of the size β. The matrix S is
+    multiplied by α (I − β k kᵀ), whose eigenvalue along k is 1 − β. With ``beta`` = 1 it is in 0 … 1. With ``beta`` = 2
+    it is in −1 … 1, so a head can also turn a vector round, which a state must do to count modulo 2.
 
     A key can only recall a pair of neighbours if it has read both. The source therefore calls the convolution crucial,
-    and its width is 4. The convolution has no bias, and its weights begin uniform in ±1/√K. Where q and k are 0, 1e-6
-    below the root keeps the length finite. The code of the source also divides q by √d, which the norm of its output
+    and its width is 4. The convolution has no bias, and its weights begin uniform in ±1/√K. Where q or k is 0, 1e-6
+    below the root keeps the quotient finite. The code of the source also divides q by √d, which the norm of its output
     takes back. With ``gate``, e^A and the time steps begin as in Mamba-2: the memories of the heads begin between one
     and a thousand steps, and no weight decay pulls at A and b.
 

@@ -22,11 +22,12 @@ class EchoState(Cell[Tensor]):
 
     α is ``leak``, and 1 keeps nothing but what passes through the tanh. W and U are frozen, so only the decoder of the
     model learns, together with the encoder and the mixers where the model has them. Each unit listens to
-    ``connections`` units that are drawn at random, itself included, with weights that are uniform around zero. The same
-    number at every size keeps a large reservoir cheap, and 10 is the number that Lukoševičius recommends. U is then
-    scaled so that its largest eigenvalue has the absolute value ``radius``. Below 1 the net forgets what it started
-    from, at least without inputs, and near 1 it forgets slowly. The default of 0.9 is on the safe side of that edge. W
-    is uniform in ±``input_scale``, and smaller inputs leave the tanh more linear, which remembers longer.
+    ``connections`` units that are drawn at random, among which it may be itself, with weights that are uniform around
+    zero. The same number at every size keeps a large reservoir cheap, and 10 is the number that Lukoševičius
+    recommends. U is then scaled so that its largest eigenvalue has the absolute value ``radius``. Below 1 the net
+    forgets what it started from, at least without inputs, and near 1 it forgets slowly. The default of 0.9 is on the
+    safe side of that edge. W is uniform in ±``input_scale``, and smaller inputs leave the tanh more linear, which
+    remembers longer.
 
     A size that is matched by parameters counts the trained ones. In a plain model these are the decoder's, so that the
     reservoir becomes large: 10,000 parameters and 10 outputs make 999 units, and with 1 output 9,999. The outputs of a

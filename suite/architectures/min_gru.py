@@ -33,7 +33,7 @@ class MinGRU(Cell[Tensor]):
     up. The biases start at 0, so that every gate is half open.
 
     From a state that is not negative, all states are positive, because g is. The paper's parallel form needs that,
-    since it adds up logarithms. Neither `step` nor the forms here need it, and so a given state may be any.
+    since it adds up logarithms. Neither `step` nor the forms here need it, and so a given state may have any value.
 
     State: h, ``[batch, hidden_size]``, which is also the output. It starts at 0. The order of the gates in W and b is
     z, h.

@@ -26,8 +26,8 @@ class MinLSTM(Cell[Tensor]):
     The elements of W are uniform in ±1/√input_size, as in torch's linear maps, because nothing but the input is added
     up. The biases start at 0, so that f′ and i′ start near ½.
 
-    State: h, ``[batch, hidden_size]``, which is also the output. It starts at 0, and a given one may be any, also
-    negative (see `MinGRU`). The order of the gates in W and b is f, i, h.
+    State: h, ``[batch, hidden_size]``, which is also the output. It starts at 0, and a given one may have any
+    value (see `MinGRU`). The order of the gates in W and b is f, i, h.
 
     Source: Feng et al. 2024, Were RNNs all we needed? (section 3.2, and appendix B for g).
     """

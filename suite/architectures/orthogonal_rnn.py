@@ -33,7 +33,7 @@ class OrthogonalRNN(Cell[Tensor]):
     slowly. The source uses the first for copying and the second for images. W is normal with the variance 2/input
     (He et al. 2015), as in the source.
 
-    The exponential is calculated once for each sequence. ``step`` alone calculates it anew.
+    ``forward`` calculates the exponential once for a whole batch, and ``step`` calculates it each time.
 
     State: h, ``[batch, hidden_size]``.
 

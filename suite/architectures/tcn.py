@@ -31,8 +31,8 @@ class TCN(Cell[Windows]):
 
     All levels together are one cell, and the output of the last one is the output. It sees the last
     1 + 2 (kernel − 1)(2^levels − 1) inputs and nothing before them. With the defaults these are 253. They are 125 with
-    5 levels, 509 with 7 and 1021 with 8. **A larger lag cannot be learnt**, so choose the levels by the task. What was
-    before the first step counts as zeros.
+    5 levels, 509 with 7 and 1021 with 8. **A lag of so many steps or more cannot be learnt**, so choose the levels by
+    the task. What was before the first step counts as zeros.
 
     Each v starts uniform in ±1/√(K · channels), and g starts at its norm, so that W starts as v. That is how torch.nn
     draws a convolution, and also how the code of the source begins, where the weight normalisation overwrites another
@@ -45,7 +45,7 @@ class TCN(Cell[Windows]):
     Sources: Bai, Kolter & Koltun 2018; Salimans & Kingma 2016 (weight normalisation).
 
     Raises:
-        ValueError: if there is nothing to look back at (``kernel`` < 2 or ``levels`` < 1), or the reach has no end.
+        ValueError: if ``kernel`` is below 2, or ``levels`` is not from 1 to 16.
     """
 
     family = "convolution"

@@ -47,7 +47,10 @@ Devices = Annotated[
 ]
 EngineName = Annotated[str, typer.Option("--engine", help="The engine that executes the runs: local or ray.")]
 Address = Annotated[
-    str | None, typer.Option(help="The address of a Ray cluster, such as 'host:6379'. Default: one on this machine.")
+    str | None,
+    typer.Option(
+        help="The address of a Ray cluster, such as 'host:6379'. Default: RAY_ADDRESS, or one on this machine."
+    ),
 ]
 Gpus = Annotated[float | None, typer.Option(min=0, help="The GPUs of each run under Ray. It can be a fraction.")]
 Attempts = Annotated[

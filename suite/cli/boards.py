@@ -44,11 +44,11 @@ NewRows = Annotated[
     ),
 ]
 RowLabel = Annotated[
-    str, typer.Option("--label", help="The label of the new row. Default: the name of the architecture.")
+    str, typer.Option("--label", help="The label of the new row. Default: the name, such as leaky for my_cell:Leaky.")
 ]
 RowOptions = Annotated[str, typer.Option(help="The keys of the new row's table, such as 'rate=0.5 depth=2'.")]
 AllSeeds = Annotated[int | None, typer.Option(min=1, help="Evaluate all rows on this many seeds.")]
-Larger = Annotated[str | None, typer.Option(help="An experiment with more rows, levels or seeds than the leaderboard.")]
+Larger = Annotated[str | None, typer.Option(help="An experiment of the same name with further rows, levels or seeds.")]
 Trust = Annotated[
     bool, typer.Option("--trust", help="Import the cells and tasks from outside memspan that the leaderboard names.")
 ]

@@ -96,8 +96,8 @@ def gradients(
 ) -> None:
     """Draw how the gradient through time vanishes or explodes before any training.
 
-    For each architecture, this shows the norm of the product of Jacobians over 100 steps, and how much an input still
-    moves the output 100 steps later, each with the memory that follows.
+    For each architecture, this shows the norm of the product of Jacobians over --length steps, and how much an input
+    still moves the output so many steps later, each with the memory that follows.
     """
     from suite import registry
     from suite.console.gradient_table import as_json as text_of

@@ -51,7 +51,7 @@ def leaderboard(
         Path | None, typer.Option(help="Write the page, tables, pictures, runs and manifest into this folder.")
     ] = None,
     frozen: Annotated[
-        bool, typer.Option("--frozen", help="Write them into a folder of the store that never changes.")
+        bool, typer.Option("--frozen", help="Write the same files into a folder of the store that never changes.")
     ] = False,
 ) -> int:
     """Print the leaderboard of the finished runs of an experiment.
@@ -110,8 +110,9 @@ def verify(
 ) -> int:
     """Check a written leaderboard, and train some of its rows again.
 
-    First, this checks everything that needs no training. Then it trains rows again and compares every metric. Nothing
-    is recorded. The exit code is 0 if everything holds, and 1 otherwise.
+    First, this checks everything that needs no training. Then it trains rows again. On an equal machine every metric
+    must be the same, and elsewhere the skill must agree over the seeds. Nothing is recorded. The exit code is 0 if
+    everything holds, and 1 otherwise.
     """
     from suite import engines
     from suite.console.progress import counting_bar

@@ -39,9 +39,9 @@ def speed(
 ) -> None:
     """Compare the speed of every architecture with that of our LSTM, and of torch's own cells.
 
-    This times the forward and the backward pass on one thread: first that of the cells that torch has as well, at equal
-    hidden sizes, then that of all architectures, at equal numbers of parameters. --overhead, --workers and --scheduler
-    measure something else instead. Only --scheduler takes --storage and --tracking-uri.
+    This times the forward and the backward pass on one thread. The first tables compare the simple and the gated cells
+    at equal hidden sizes, and the last one compares all architectures at equal numbers of parameters. --overhead,
+    --workers and --scheduler measure something else instead. Only --scheduler takes --storage and --tracking-uri.
     """
     if overhead:
         _overhead(repetitions or 5, as_json)
