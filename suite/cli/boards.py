@@ -97,11 +97,6 @@ def add(
     from suite.running import runner
 
     recorded = read_board(board)
-    if recorded.complete and not names and seeds is None and experiment is None:
-        raise InputError(
-            "nothing is to be added, because the leaderboard lacks no run: name an architecture, or give --seeds or "
-            "--experiment"
-        )
     check_output(output)
     rows = {label or label_of(name): {**dict(_pairs(name, options)), "architecture": name} for name in names}
     selection = _selection(recorded, rows, seeds, experiment, trust)
@@ -139,6 +134,11 @@ def _selection(
     from suite.experiment.loading import load
     from suite.leaderboards.extending import check_contains, check_trust, with_rows
 
+    if recorded.complete and not rows and seeds is None and name is None:
+        raise InputError(
+            "nothing is to be added, because the leaderboard lacks no run: name an architecture, or give --seeds or "
+            "--experiment"
+        )
     if name is not None:
         grown = load(name)  # Whoever names a file trusts it.
         check_contains(grown, recorded, repr(name))
