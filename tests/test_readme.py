@@ -235,8 +235,10 @@ def test_the_readmes_have_the_same_commands_code_links_and_numbers() -> None:
 
 
 def test_the_verdicts_of_the_readme_are_those_of_the_report() -> None:
-    summary = re.findall(r"^\| H\d.*$", text_of("experiments/report/claims/claims.md"), re.MULTILINE)
-    assert re.findall(r"^\| H\d.*$", text_of(README), re.MULTILINE) == summary
+    for letter, report in {"H": "claims", "F": "claims_field"}.items():
+        summary = re.findall(rf"^\| {letter}\d.*$", text_of(f"experiments/report/{report}/claims.md"), re.MULTILINE)
+        assert summary
+        assert re.findall(rf"^\| {letter}\d.*$", text_of(README), re.MULTILINE) == summary
 
 
 # nothing is left out -------------------------------------------------------------------------------------------------
