@@ -117,13 +117,14 @@ class AssociativeRecall(Task):
         return torch.arange(batch.mask.shape[1]) - places
 
     def _stacked(self, keys: Tensor, values: Tensor, generator: torch.Generator) -> Batch:
+        pairs = keys.shape[1]
         order = torch.rand(keys.shape, generator=generator).argsort()
-        shown = torch.cat([one_hot(keys, self.keys), one_hot(values, self.keys)], dim=2)
-        asked = one_hot(keys.gather(1, order), self.keys)
-        inputs = torch.cat([shown, torch.cat([asked, torch.zeros_like(asked)], dim=2)], dim=1)
+        inputs = torch.zeros(len(keys), 2 * pairs, self.symbols)
+        inputs.scatter_(2, torch.cat([keys, keys.gather(1, order)], dim=1).unsqueeze(2), 1.0)
+        inputs[:, :pairs].scatter_(2, (values + self.keys).unsqueeze(2), 1.0)
         targets = torch.cat([torch.zeros_like(values), values.gather(1, order)], dim=1)
         mask = torch.zeros_like(targets, dtype=torch.bool)
-        mask[:, keys.shape[1] :] = True
+        mask[:, pairs:] = True
         return Batch(inputs, targets, mask)
 
     def _tokens(self, keys: Tensor, values: Tensor, length: int, generator: torch.Generator) -> Batch:

@@ -6,11 +6,23 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from tasks._base import Batch, Task, one_hot
+from tasks._base import Batch, Task
 
 WRITE, READ, IGNORE = range(3)
+SHOWN = torch.tensor(
+    [
+        [1.0, 0.0, 0.0, 1.0, 0.0],  # write 0
+        [1.0, 0.0, 0.0, 0.0, 1.0],  # write 1
+        [0.0, 1.0, 0.0, 0.0, 0.0],  # A read comes without a bit.
+        [0.0, 1.0, 0.0, 0.0, 0.0],
+        [0.0, 0.0, 1.0, 1.0, 0.0],  # ignore 0
+        [0.0, 0.0, 1.0, 0.0, 1.0],  # ignore 1
+    ]
+)
+"""The input of a step, in row 2 · instruction + bit."""
 SPARSE = 0.98
 """The probability of an ignore in sparse sequences, as in the source."""
 
@@ -81,8 +93,7 @@ class FlipFlop(Task):
         mask = instructions == READ
         steps = torch.arange(length).expand(batch_size, -1)
         last_write = steps.where(instructions == WRITE, 0).cummax(1).values
-        shown = one_hot(bits, 2).where(~mask.unsqueeze(2), 0.0)
-        return Batch(torch.cat([one_hot(instructions, 3), shown], dim=2), bits.gather(1, last_write), mask)
+        return Batch(F.embedding(2 * instructions + bits, SHOWN), bits.gather(1, last_write), mask)
 
     def lags(self, batch: Batch) -> Tensor:
         """The distance of each step from the last write: ``[batch, time]``, int64."""

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from tasks._base import Batch, Task, one_hot
+from tasks._base import Batch, Task
 
-DISTRACTORS, X, BEGIN, END = 4, 4, 6, 7
-"""The symbols are four distractors a to d, then X, Y, the first symbol E and the last symbol B of the source."""
+DISTRACTORS, X, BEGIN, END, PADDING = 4, 4, 6, 7, 8
+"""The symbols are four distractors a to d, then X, Y, the first symbol E and the last symbol B of the source.
+The padding after B is shown as zeros."""
 STRETCHES = {2: ((10, 20), (50, 60)), 3: ((10, 20), (33, 43), (66, 76))}
 """The stretches in which the important symbols stand, in percent of the length, as published for a length of 100."""
 
@@ -77,13 +79,12 @@ class TemporalOrder(Task):
         end = between(length, length + length // 10)
         steps = torch.arange(length + length // 10 + 1)
         tokens = torch.randint(DISTRACTORS, (batch_size, len(steps)), generator=generator)
-        order = torch.zeros(batch_size, 1, dtype=torch.int64)
-        for low, high in self._stretches(length):
-            which = between(0, 1)
-            tokens.scatter_(1, between(low, high), X + which)
-            order = 2 * order + which
+        places = torch.cat([between(low, high) for low, high in self._stretches(length)], dim=1)
+        which = torch.randint(2, places.shape, generator=generator)
+        tokens.scatter_(1, places, X + which)
         tokens[:, 0] = BEGIN
         tokens.scatter_(1, end, END)
-        inputs = one_hot(tokens, self.input_size).where((steps <= end).unsqueeze(2), 0.0)
+        tokens[steps > end] = PADDING
+        order = (which << torch.arange(self.symbols).flip(0)).sum(1, keepdim=True)
         mask = steps == end
-        return Batch(inputs, order.where(mask, 0), mask)
+        return Batch(F.embedding(tokens, torch.eye(PADDING + 1, PADDING)), order.where(mask, 0), mask)
