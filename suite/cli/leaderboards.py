@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,6 +25,7 @@ from suite.cli._options import (
     Trials,
     Workers,
 )
+from suite.cli._run_options import prepare_workers
 from suite.errors import InputError, many
 
 if TYPE_CHECKING:
@@ -96,7 +98,10 @@ def leaderboard(
 
 @app.command()
 def verify(
-    manifest: Annotated[Path, typer.Argument(help="The folder of a written leaderboard, or its manifest.json.")],
+    manifest: Annotated[
+        Path,
+        typer.Argument(help="The folder of a written leaderboard, its manifest.json, or the name of a published one."),
+    ],
     rows: Annotated[
         str, typer.Option(help="The number of rows to train again, or their names: 'gru on adding,lstm on adding'.")
     ] = "1",
@@ -125,11 +130,11 @@ def verify(
     names = choose_rows(proof, rows, everything)
     size = many(len(proof.rows), "row")
     console.print(f"{proof.path}: {size}, {proof.digest}", highlight=False, soft_wrap=True)
+    prepare_workers("local", workers, dry_run=False)
     checked = check_manifest(proof, names)
     for note in checked.notes:
         console.print(f"note: {note}", highlight=False, markup=False, style="yellow")
-    for wrong in checked.wrong:
-        console.print(f"wrong: {wrong}", highlight=False, markup=False, style="red", soft_wrap=True)
+    _print_wrong(checked.wrong)
     if checked.wrong and not checked.suspects:
         return 1
 
@@ -145,8 +150,7 @@ def verify(
         # Only a CPU gives the same bits as a CPU.
         engine = engines.make(workers=workers, devices=devices or ("cpu" if exact else None))
         wrong_runs = retrain(runs, engine, lambda run, differs: tick(), print_note)
-    for wrong in wrong_runs:
-        console.print(f"wrong: {wrong}", highlight=False, markup=False, style="red", soft_wrap=True)
+    _print_wrong(wrong_runs)
     if checked.wrong or wrong_runs:
         return 1
     agree = "was trained again, and agrees" if len(names) == 1 else "were trained again, and agree"
@@ -154,6 +158,11 @@ def verify(
     held = f"{len(names)} of {size} {agree} {how}: {', '.join(names)}"
     console.print(held, highlight=False, style="green", soft_wrap=True)
     return 0
+
+
+def _print_wrong(messages: Iterable[str]) -> None:
+    for message in messages:
+        console.print(f"wrong: {message}", highlight=False, markup=False, style="red", soft_wrap=True)
 
 
 @app.command()

@@ -42,9 +42,11 @@ def learning_curve(
         axes.plot(steps, [metrics.get(name, math.nan) for _, metrics in curves], ".-", color=colour, label=label)
     loss.set(xlabel="optimiser steps", ylabel="loss")
     skill.set(xlabel="optimiser steps", ylabel="validation skill", ylim=(-0.03, 1.03))
-    loss.legend(frameon=False, fontsize="small")
+    loss.legend(frameon=False, fontsize="small", loc="upper right")
     if measurements:
         draw_run(flow[0], measurements, style_of(job.variant).color)
+    for axes in (loss, skill):
+        axes.locator_params(nbins=4)  # A tick costs a millisecond, and each run draws its curve.
     for axes in (loss, skill, *flow):
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"{job.variant} on {job.level}, {job.role} {job.number}", fontsize="medium")
