@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from suite.console.progress import duration
+from suite.console.progress import counting_bar, duration
 from suite.errors import many
 from suite.experiment.run_config import RunConfig, canonical_json
 from suite.planning.plan import Plan
@@ -27,12 +27,16 @@ from suite.training.train import train
 
 STEPS = 20
 """The number of optimiser steps that are measured."""
+TEST_SHARE = 4
+"""A test is measured on one of so many parts of its sequences."""
 POINTS = 8
 """The number of points of a search space at which its models are looked at."""
 MOST_MODELS = 4
 """The largest number of these models that are measured."""
 START = 15.0
 """The seconds, on a common machine, in which a command and its workers start and the leaderboard is written."""
+_compiled: set[str] = set()
+"""The architectures whose kernels this process has compiled."""
 HEADINGS = ("runs missing", "hidden size", "seconds per run")
 
 
@@ -65,12 +69,14 @@ def print_estimate(plan: Plan, workers: int, console: Console, power: str = "") 
     table.add_column("", no_wrap=True)
     for heading in HEADINGS:
         table.add_column(heading, justify="right")
-    estimates: list[StudyEstimate] = []
-    for level, studies in groupby(plan.studies, key=lambda study: study.level.label):
+    with counting_bar("studies measured", len(plan.studies), Console(stderr=True)) as tick:
+        estimates = []
+        for study in plan.studies:
+            estimates.append(estimate_study(plan, study))
+            tick()
+    for level, pairs in groupby(zip(plan.studies, estimates, strict=True), key=lambda pair: pair[0].level.label):
         table.add_row(f"[bold]{escape(level)}[/bold]")
-        for study in studies:
-            estimate = estimate_study(plan, study)
-            estimates.append(estimate)
+        for _, estimate in pairs:
             sizes = "–".join(map(str, dict.fromkeys((min(estimate.hidden_sizes), max(estimate.hidden_sizes)))))
             each = f"{estimate.seconds:.1f}" if estimate.missing else UNKNOWN
             table.add_row(f"  {escape(estimate.label)}", str(estimate.missing), sizes, each)
@@ -109,7 +115,7 @@ def estimate_study(plan: Plan, study: Study) -> StudyEstimate:
     hidden_sizes = [config.model.hidden_size for config in configs]
     if not missing:
         return StudyEstimate(study.variant.label, 0, hidden_sizes, seconds=0.0, turns=0)
-    _seconds_of_a_run(configs[0])  # The first run compiles the kernels.
+    _compile(study.variant.architecture, configs[0])
     seconds = fmean(_seconds_of_a_run(config) for config in configs)
     return StudyEstimate(study.variant.label, missing, hidden_sizes, seconds, turns=1 if progress.evaluations else 2)
 
@@ -125,12 +131,21 @@ def models_of(study: Study) -> list[RunConfig]:
     return [ordered[round(i * (len(ordered) - 1) / (MOST_MODELS - 1))] for i in range(MOST_MODELS)]
 
 
+def _compile(architecture: str, config: RunConfig) -> None:
+    """Run an architecture once, because its first run compiles its kernels, which is not among the costs of a run."""
+    if architecture not in _compiled:
+        _compiled.add(architecture)
+        _seconds_of_a_run(config)
+
+
 def _seconds_of_a_run(config: RunConfig) -> float:
-    """Return the time of a whole run, from a few of its steps, one validation, its test and its diagnostics."""
-    training = config.training.model_copy(update={"steps": STEPS, "validate_every": STEPS})
-    short = config.model_copy(update={"training": training})
-    metrics = train(short).metrics
+    """Return the time of a whole run, from a few steps, a validation, a part of its test, and its diagnostics."""
+    whole = config.training
+    test_size = math.ceil(whole.test_size / TEST_SHARE)
+    training = whole.model_copy(update={"steps": STEPS, "validate_every": STEPS, "test_size": test_size})
+    metrics = train(config.model_copy(update={"training": training})).metrics
     each_step, each_validation = metrics["training_seconds"] / STEPS, metrics["validation_seconds"]
-    once = metrics["wall_seconds"] - metrics["training_seconds"] - each_validation
-    validations = math.ceil(config.training.steps / config.training.validate_every)
-    return once + each_step * config.training.steps + each_validation * validations
+    once = metrics["wall_seconds"] - metrics["training_seconds"] - each_validation - metrics["testing_seconds"]
+    testing = metrics["testing_seconds"] * whole.test_size / test_size
+    validations = math.ceil(whole.steps / whole.validate_every)
+    return once + testing + each_step * whole.steps + each_validation * validations

@@ -38,8 +38,10 @@ class Measured:
 def a_layer_takes_ten_milliseconds_a_step(config: RunConfig) -> Measured:
     training, validation = 0.01 * config.model.depth * config.training.steps, 0.5
     assert config.training.steps == config.training.validate_every == STEPS
-    wall = training + validation + 1.0  # a second for making the model, for its test and for diagnostics
-    return Measured({"training_seconds": training, "validation_seconds": validation, "wall_seconds": wall})
+    testing = 0.6 * config.training.test_size / 512  # of the 512 sequences that a whole run is tested on
+    wall = training + validation + testing + 0.4  # for making the model and for diagnostics
+    seconds = {"training": training, "validation": validation, "testing": testing, "wall": wall}
+    return Measured({f"{part}_seconds": value for part, value in seconds.items()})
 
 
 def printed(plan: Plan, workers: int) -> str:
