@@ -28,6 +28,13 @@ HIDDEN_SIZE, LARGEST_HIDDEN_SIZE = 4, 64
 """The hidden size is this, or the next one that can be built."""
 
 
+IN_DOUBLE = (
+    "it can be trained in float64",
+    "Every tensor has the type and the device of the parameters, as an initial state from self.zeros has.",
+)
+"""The name of what fails when a cell cannot be made for the last round, and its rule."""
+
+
 class Setting(NamedTuple):
     """How an architecture is made and run for a round of checks."""
 
@@ -38,7 +45,7 @@ class Setting(NamedTuple):
 
 
 def checkup(name: str, options: Mapping[str, Any], progress: Progress = lambda text: None) -> Report:
-    """Hold an architecture to its whole contract, and measure it. This takes at most about a minute.
+    """Hold an architecture to its whole contract, and measure it. This takes about a minute at most.
 
     Args:
         name: its name from ``memspan list``, or ``package.module:Class``.
@@ -78,7 +85,8 @@ def _contract(cls: type[Layer], options: Mapping[str, Any], progress: Progress) 
             torch.default_generator.manual_seed(0)
             probe = make(setting.sizes)
         except CalledCodeError as error:
-            built = Row("it can be made", "failed", rule="The constructor makes a layer.", received=(str(error),))
+            name, broken = IN_DOUBLE if setting.training else ("it can be made", "The constructor makes it.")
+            built = Row(name, "failed", rule=broken, received=(str(error),))
             return [built, *found.values()] if found else [built, *unreached(c for stage in stages for c in stage)]
         checks = {check.__name__: check for stage in stages for check in stage}
         sizes, deadline = {**setting.sizes, "batch": probe.batch}, time.monotonic() + SEARCH_SECONDS

@@ -59,8 +59,8 @@ def speed(name: str, options: Mapping[str, Any]) -> str:
     once = time.perf_counter() - start
     found = medians(passes, min(21, max(3, int(SECONDS / once))))
     own = found["", "pass"]
-    ratios = " and ".join(f"{own / found[peer, 'pass']:.2g} × {peer}" for peer in PEERS)
-    return f"{ratios} (median of passes of {steps} steps, batch {BATCH}, {own:.3g} ms)"
+    ratios = " and ".join(f"{own / found[peer, 'pass']:.2g} × that of {peer}" for peer in PEERS)
+    return f"{ratios} (a pass takes {own:.3g} ms for {steps} steps, batch {BATCH})"
 
 
 def reach(name: str, options: Mapping[str, Any]) -> str:
@@ -79,8 +79,8 @@ def reach(name: str, options: Mapping[str, Any]) -> str:
 
 MEASURES: dict[str, Callable[[str, Mapping[str, Any]], str]] = {
     "size": size,
-    "speed beside lstm and gru": speed,
-    "reach": reach,
+    "time of a pass": speed,
+    "reach of its gradient": reach,
 }
 """Everything that is measured, by its name in the report."""
 

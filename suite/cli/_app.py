@@ -18,7 +18,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_show_locals=False,  # Some of them hold passwords.
     help="How far back can a sequence architecture remember, and how badly does it overfit?\n\n"
-    "[bold]memspan run quick[/bold] trains the architectures of a lesson on three tasks and prints a leaderboard. "
+    "[bold]memspan run quick[/bold] trains nine recurrent architectures on three tasks and prints a leaderboard. "
     "[bold]memspan list[/bold] shows the architectures, tasks, experiments and claims. "
     "[bold]memspan ui[/bold] opens the runs in MLflow.",
 )

@@ -54,7 +54,8 @@ Address = Annotated[
 ]
 Gpus = Annotated[float | None, typer.Option(min=0, help="The GPUs of each run under Ray. It can be a fraction.")]
 Attempts = Annotated[
-    int, typer.Option(min=1, help="Give a run up after this many failures. A larger number tries it again.")
+    int,
+    typer.Option(min=1, help="Give up a run after this many failures. A larger number lets it be tried again."),
 ]
 Storage = Annotated[
     str | None,

@@ -73,11 +73,17 @@ class ProgressBars(RunListener):
             metrics = outcome.metrics
             self.seconds.append(metrics["wall_seconds"])
             remaining = fmean(self.seconds) * (self.plan.planned - self.count) / max(1, self.workers())
+            title = f"{job.title}{self._again(job)}"
             state = "diverged" if metrics["diverged"] else f"validation skill {metrics['validation_skill']:.2f}"
             self._say(
-                f"{self.count}/{self.plan.planned} {job.title}: {state}, {metrics['wall_seconds']:.1f} s; "
+                f"{self.count}/{self.plan.planned} {title}: {state}, {metrics['wall_seconds']:.1f} s; "
                 f"about {duration(remaining)} left"
             )
+
+    def _again(self, job: Job) -> str:
+        """Name the seed of a finalist, whose trial is run on further tuning seeds."""
+        is_first = job.role != "trial" or job.config.seed == self.plan.experiment.sweep.seed
+        return "" if is_first else f" on seed {job.config.seed}"
 
     def on_failed(self, job: Job, result: TaskResult, given_up: bool) -> None:
         self._hide(job)

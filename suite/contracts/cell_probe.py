@@ -134,33 +134,38 @@ class CellProbe(Probe):
         if self.draws_numbers:
             raise NotApplicableError("it draws random numbers in evaluation mode")
 
-    def agree(self, one: Any, other: Any) -> bool:
-        """Tell whether two results are the same but for rounding, and keep the largest difference as the figure."""
+    def agree(self, one: Any, other: Any, within: float | None = None) -> bool:
+        """Tell whether two results are the same but for rounding, and keep the largest difference as the figure.
+
+        The difference is at most ``within`` times the largest number, which is by default what another order of
+        calculation may change.
+        """
+        tolerance = TOLERANCE[self.dtype] if within is None else within
         pairs = list(zip(leaves(one), leaves(other), strict=False))
         if not self.figure:  # This is the first comparison of a check.
             self._largest, self._differ = 0.0, False
         for pair in pairs:
-            if not self._close(*pair):
-                self.figure, self._differ = self.figure if self._differ else self._difference(*pair), True
+            if not self._close(*pair, tolerance):
+                self.figure, self._differ = self.figure if self._differ else self._difference(*pair, tolerance), True
                 return False
         if not self._differ:
             self._largest = max([self._largest, *(_relative(*pair) for pair in pairs if is_differentiable(pair[0]))])
             self.figure = f"differ by at most {self._largest:.0e}" if self._largest else "the same to the last bit"
         return True
 
-    def _close(self, one: Tensor, other: Tensor) -> bool:
+    def _close(self, one: Tensor, other: Tensor, tolerance: float) -> bool:
         if not is_differentiable(one):
             return torch.equal(one, other)
         one, other = as_real(one.detach()), as_real(other.detach())
-        return torch.allclose(one, other, rtol=0, atol=TOLERANCE[self.dtype] * _scale(one, other))
+        return torch.allclose(one, other, rtol=0, atol=tolerance * _scale(one, other))
 
-    def _difference(self, one: Tensor, other: Tensor) -> str:
+    def _difference(self, one: Tensor, other: Tensor, tolerance: float) -> str:
         """Say by how much two tensors differ, and from which step on if they have an axis of time."""
         if one.shape != other.shape or not is_differentiable(one):
             return "differ"
         text = f"differ by {_relative(one, other):.1g} of the largest number"
         steps = range(one.shape[1]) if one.dim() == 3 and one.shape[1] > 1 else range(0)
-        first = next((step for step in steps if not self._close(one[:, step], other[:, step])), None)
+        first = next((step for step in steps if not self._close(one[:, step], other[:, step], tolerance)), None)
         return text if first is None else f"{text}, first at step {first + 1} of {one.shape[1]}"
 
     def calling(self, member: str) -> AbstractContextManager[None]:

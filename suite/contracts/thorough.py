@@ -54,7 +54,7 @@ def gradients_reach_every_parameter(probe: CellProbe) -> Iterator[str]:
     probe.figure = f"{len(named) - len(missing)} of {len(named)} are reached"
     if missing:
         yield (
-            f"{probe.name}: no gradient reaches {', '.join(missing)}; a parameter that is not used is not made, or has "
+            f"{probe.name}: no gradient reaches {', '.join(missing)}; make no parameter that is not used, or give it "
             "requires_grad_(False)"
         )
 

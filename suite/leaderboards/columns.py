@@ -78,8 +78,8 @@ def _without_interval(column: Column, **changes: Any) -> Column:
 
 # fmt: off
 RANK = Column("rank", "rank", "rank", "rank_low", "rank_high", best="low",
-              help="The places that the test leaves open. At 2–4 of nine, one architecture is above this one and five "
-              "are below it.")
+              help="The places that the test leaves possible. At 2–4 of nine, one architecture is above this one and "
+              "five are below it.")
 NAME = Column("architecture", "architecture", "name", obvious=True)
 FAMILY = Column("family", "family", "text", optional="several", dispensable=3,
                 help="The kind of memory that the architecture has, such as gated, linear or attention.")
@@ -114,7 +114,8 @@ STATE = Column("state_size", "state", "state", best="low", dispensable=1,
                help="The numbers that are carried from one step to the next. Where each step adds some, as in "
                "attention, they are counted after a training sequence. Those of a layer without a step are not stated.")
 SPEED = _interval("sequences_per_second", "seq/s", "count", best="high", interval=True,
-                  help="Sequences per second while training. Compare them within one table only.")
+                  help="Sequences per second while training. They depend on the machine, its load and the version of "
+                  "memspan, so compare rows that were trained together.")
 SECONDS = Column("seconds_to_solve", "seconds to solve", "short", best="low",
                  help="The seconds of training until the task was solved, or of the whole budget where it was not.")
 FRONT = Column("front", "front", "flag", best="high",
@@ -135,7 +136,7 @@ OVERFITTING = (
 BEYOND = (
     RANK, NAME, FAMILY, SKILL, GROUP, SEEDS,
     Column("trained_skill", "when trained", best="high", dispensable=1,
-           help="The skill on test data of the length of training, or of lengths from its range."),
+           help="The skill on test data that are as long as those of training."),
 )
 LONGER = (
     Column("task", "task", "text"), Column("trained", "trained at", "text"), Column("length", "length", "count"), NAME,

@@ -183,15 +183,17 @@ def match_hidden_size(budget: Budget, make_model: Callable[[int], SequenceModel]
     def size_of(place: int) -> int:
         return first + step * (place - 1)
 
-    if len({count(size_of(place)) for place in (1, 2, 4)}) == 1:
-        sizes = [first]  # The number does not depend on the size.
+    is_constant = len({count(size_of(place)) for place in (1, 2, 4)}) == 1
+    if is_constant:
+        sizes = [first]
     else:
         above = _smallest_with(budget.value, lambda place: count(size_of(place)))
-        sizes = [size_of(max(1, above - 1)), size_of(above)]
+        sizes = sorted({size_of(max(1, above - 1)), size_of(above)})
     best = min(sizes, key=lambda size: abs(count(size) - budget.value))
     if abs(count(best) - budget.value) > tolerance * budget.value:
         nearest = " or ".join(f"{count(size):,} (hidden_size {size})" for size in sizes)
-        found = f"every hidden_size gives {count(first):,}" if len(sizes) == 1 else f"the nearest are {nearest}"
+        found = f"the nearest {'are' if len(sizes) > 1 else 'is'} {nearest}"
+        found = f"every hidden_size gives {count(first):,}" if is_constant else found
         raise InputError(f"no hidden_size gives {budget.value:,} {budget.unit} to within {tolerance:.0%}; {found}")
     return best
 

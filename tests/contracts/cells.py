@@ -228,6 +228,18 @@ class Hoarding(Plain):
         return h + self.total, h
 
 
+class Faint(Plain):
+    """Keeps a faint trace of the sequence before in an attribute."""
+
+    last: Any = 0.0
+
+    def step(self, x: Tensor, state: Tensor) -> Any:
+        h = super().step(x, state)[0]
+        output = h + 1e-3 * self.last
+        self.last = h.detach().mean()
+        return output, h
+
+
 class InPlace(Plain):
     def step(self, x: Tensor, state: Tensor) -> Any:
         h = super().step(x, state)[0].detach()
@@ -315,6 +327,7 @@ BAD = {
     Double: "Double.step gave an output of torch.float64; from inputs of torch.float32 it has their type",
     Exploding: "Exploding.step gave numbers that are not finite",
     Hoarding: "Hoarding gave other outputs when it was called again; a cell keeps nothing in attributes",
+    Faint: "Faint gave other outputs when it was called again; a cell keeps nothing in attributes",
     InPlace: "InPlace changed its inputs or its state in place",
     Sloppy: "Sloppy: a sequence cut in two gave other outputs than the whole",
     Prophet: "Prophet: an output depends on a later input",
@@ -390,7 +403,7 @@ class OtherGradient(Plain):
 
 
 SUBTLE = {
-    Unused: "Unused: no gradient reaches spare; a parameter that is not used is not made, or has requires_grad_(False)",
+    Unused: "Unused: no gradient reaches spare; make no parameter that is not used, or give it requires_grad_(False)",
     Late: "Late.forward gave other outputs, or another last state, than step gives one by one",
     OwnDraws: "OwnDraws, in training mode, gave other outputs from the same seed; it draws random numbers from torch's",
     OwnNoise: "OwnNoise gave other outputs when it was called again; a cell keeps nothing in attributes, and draws",

@@ -316,7 +316,7 @@ def test_a_board_that_comes_with_memspan_is_found_by_its_name_unless_a_folder_ha
     assert read_manifest(Path("quick")).path == published()["quick"] / "manifest.json"
     shutil.copytree(folder / "board", tmp_path / "quick")
     assert read_manifest(Path("quick")).path == Path("quick") / "manifest.json"
-    with pytest.raises(InputError, match="there is no manifest 'kwick'"):
+    with pytest.raises(InputError, match=r"unknown leaderboard 'kwick'; available: .*did you mean 'quick'"):
         read_manifest(Path("kwick"))
 
 

@@ -43,6 +43,7 @@ def row_details(record: Record) -> dict[str, dict[str, Any]]:
 def _details(row: Row) -> dict[str, Any]:
     before, after = default_and_tuned(row)
     chosen = row.evaluations[0][0].config
+    trust = " --trust" if any(":" in name for name in row.study.classes) else ""  # It lies outside memspan.
     parts = {**chosen.model_dump(include={"task", "training"}), "model": chosen.model.settings}
     config = json.loads(canonical_json(parts))
     if isinstance(chosen.task.length, LengthRange):
@@ -63,7 +64,7 @@ def _details(row: Row) -> dict[str, Any]:
         "curve": plain(_learning_curve(row.evaluations), DRAWN),
         **{name: plain(_gradient(row.evaluations, name)) for name in GRADIENTS},
         **{f"{name}_words": _gradient_words(row.evaluations, name) for name in GRADIENTS},
-        "command": f"memspan verify manifest.json --rows '{row.name}'",
+        "command": f"memspan verify manifest.json{trust} --rows '{row.name}'",
     }
 
 

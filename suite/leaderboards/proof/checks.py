@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import Any
 
-from suite.errors import InputError
+from suite.errors import InputError, many
 from suite.experiment.run_config import PROTOCOL, RunConfig
 from suite.experiment.source_hash import definitions_of, source_of
 from suite.leaderboards.proof.manifest import Manifest, fingerprint, row_name
@@ -21,6 +22,8 @@ from suite.store.environment import bits, environment
 
 SEARCHING = ("optuna", "scipy", "numpy")
 """The packages that decide which trials a sweep asks for."""
+MOST_NAMED = 3
+"""The largest number of files whose names a note has."""
 
 
 @dataclass
@@ -68,7 +71,7 @@ def check_manifest(manifest: Manifest, rows: Sequence[str]) -> CheckResult:
             result.wrong.append(sentence)
         else:
             result.notes.append(sentence)
-    result.notes += list(_versions(manifest))
+    result.notes += _versions(manifest, rows)
     result.wrong += _keys(manifest)
     result.wrong += _families(manifest, changed)
     result.wrong += _choices(manifest)
@@ -160,23 +163,30 @@ def _changed_sources(manifest: Manifest) -> dict[str, str]:
     return sentences
 
 
-def _versions(manifest: Manifest) -> Iterator[str]:
-    """Yield a sentence for each difference of code, versions and platform."""
+def _versions(manifest: Manifest, rows: Collection[str]) -> list[str]:
+    """Return a sentence for each difference of code, versions and platform from where these rows were trained."""
+    used = {name for row in manifest.rows if row_name(row) in rows for name in row["environment"]}
+    sentences = (_differences(then) for name, then in manifest.data["environments"].items() if name in used)
+    return list(dict.fromkeys(chain.from_iterable(sentences)))
+
+
+def _differences(then: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each difference of code, versions and platform between an environment and this one."""
     now = environment()
-    for then in manifest.data["environments"].values():
-        files = {**then.get("files", {})}
-        names = sorted({*files, *now["files"]})
-        if changed := [name for name in names if files.get(name) != now["files"].get(name)]:
-            yield f"code of memspan differs here: {', '.join(changed)}"
-        before, after = ({**bits(side), "packages": side.get("packages", {})} for side in (then, now))
-        for name, old in before.items():
-            new = after[name]
-            if old == new:
-                continue
-            if isinstance(old, Mapping) and isinstance(new, Mapping):
-                keys = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
-                old, new = (_pairs({key: side.get(key, "none") for key in keys}) for side in (old, new))
-            yield f"{name}: {old} there, {new} here"
+    files = {**then.get("files", {})}
+    names = sorted({*files, *now["files"]})
+    if changed := [name for name in names if files.get(name) != now["files"].get(name)]:
+        others = f" and {many(len(changed) - MOST_NAMED, 'other file')}" if len(changed) > MOST_NAMED else ""
+        yield f"code of memspan differs here: {', '.join(changed[:MOST_NAMED])}{others}"
+    before, after = ({**bits(side), "packages": side.get("packages", {})} for side in (then, now))
+    for name, old in before.items():
+        new = after[name]
+        if old == new:
+            continue
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            keys = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+            old, new = (_pairs({key: side.get(key, "none") for key in keys}) for side in (old, new))
+        yield f"{name}: {old} there, {new} here"
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

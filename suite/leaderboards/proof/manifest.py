@@ -1,8 +1,8 @@
 """The manifest of a leaderboard: everything by which its rows can be proved.
 
 It is a JSON file with the experiment, the fingerprints of its data, and its rows. A row is an architecture on a task
-level. It has its sources, and for each of its runs the key, the configuration, the environment and every metric.
-Digests show where something was changed afterwards.
+level. It has its sources, and for each run the key, the configuration, the environment and every metric. Digests show
+what was changed afterwards.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from suite.data import Data
-from suite.errors import InputError, shortened
+from suite.errors import InputError, shortened, unknown
 from suite.experiment.levels import Level
 from suite.experiment.loading import EXPERIMENTS
 from suite.experiment.plain_data import read_json
@@ -269,6 +269,8 @@ def read_manifest(path: Path, *, trusted: bool = False) -> Manifest:
     path = path if path.exists() else published().get(str(path), path)
     file = path / MANIFEST_FILE if path.is_dir() else path
     if not file.exists():
+        if not path.is_dir() and path.name == str(path) and not path.suffix:
+            raise unknown("leaderboard", str(path), published(), other="the folder or the manifest.json of one")
         missing = f"{str(path)!r} has no {MANIFEST_FILE}" if path.is_dir() else f"there is no manifest {str(file)!r}"
         raise InputError(f"{missing}; `memspan leaderboard EXPERIMENT --output DIR` writes a folder with one")
     data = read_json(file, f"the manifest {str(file)!r}")
@@ -295,5 +297,4 @@ def published() -> dict[str, Path]:
 
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest()
