@@ -16,7 +16,14 @@ from suite.errors import InputError, many, shortened
 from suite.experiment.experiment import Experiment
 from suite.experiment.run_config import canonical_json
 from suite.experiment.tables import ArchitectureTable
-from suite.leaderboards.proof.manifest import MANIFEST_FILE, RUNS_FILE, build_manifest, origin_of, read_manifest
+from suite.leaderboards.proof.manifest import (
+    MANIFEST_FILE,
+    RUNS_FILE,
+    build_manifest,
+    is_board,
+    origin_of,
+    read_manifest,
+)
 from suite.planning.job import Job, Outcome
 from suite.results.record import FORMAT, Record, as_plain
 from suite.results.recorded import record_of_lines
@@ -120,7 +127,7 @@ def check_output(folder: Path, record: Record | None = None) -> None:
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
-    if not (folder / MANIFEST_FILE).is_file():
+    if not is_board(folder):
         raise InputError(f"{str(folder)!r} exists and is no leaderboard; give --output a new folder")
     if record is None:
         return

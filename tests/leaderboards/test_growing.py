@@ -315,6 +315,10 @@ def test_a_board_that_comes_with_memspan_is_found_by_its_name_unless_a_folder_ha
     assert "quick" in published()
     assert read_manifest(Path("quick")).path == published()["quick"] / "manifest.json"
     shutil.copytree(folder / "board", tmp_path / "quick")
+    shutil.copytree(folder / "board", tmp_path / "runs_alone")
+    (tmp_path / "runs_alone" / "manifest.json").unlink()
+    assert read_manifest(tmp_path / "runs_alone").digest == read_manifest(folder / "board").digest
+    assert tables_of(read_board(tmp_path / "runs_alone")) == tables_of(read_board(folder / "board"))
     assert read_manifest(Path("quick")).path == Path("quick") / "manifest.json"
     with pytest.raises(InputError, match=r"unknown leaderboard 'kwick'; available: .*did you mean 'quick'"):
         read_manifest(Path("kwick"))
@@ -332,6 +336,9 @@ def test_a_row_is_added_to_a_board_from_elsewhere_and_its_seeds_grow(
     assert [row.name for row in new.rows] == ["rnn on adding", "gru on adding", "leaky on adding"]
     assert new.rows[2].runs[0][0].config.model.options == {"rate": 0.25}
     assert [row.runs for row in new.rows[:2]] == [row.runs for row in old.rows]
+    page = (folder / "two" / "index.html").read_text(encoding="utf-8")
+    for command in ("manifest.json --trust --rows 'leaky on adding'", "manifest.json --rows 'gru on adding'"):
+        assert f"memspan verify {command}" in page  # The page shows what each row is proved by.
     code, text = memspan("verify", "two", "--trust", "--all", "--workers", "1")
     assert (code, "3 of 3 rows were trained again, and agree bit for bit" in text) == (0, True), text
     code, text = memspan("add", "two", "--seeds", "3", "--output", "three", *here)

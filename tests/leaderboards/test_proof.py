@@ -371,6 +371,20 @@ def test_another_platform_is_named_and_rows_are_judged_by_their_skill(board: Pat
     assert retrain(again, Inline(), lambda run, differs: None) == []
 
 
+def test_notes_tell_of_the_code_behind_the_chosen_rows_alone(board: Path) -> None:
+    data = json.loads((board / manifests.MANIFEST_FILE).read_text(encoding="utf-8"))
+    first, other = data["rows"][0], data["rows"][1]
+    here = data["environments"][first["environment"][0]]
+    changed = dict.fromkeys(sorted(here["files"])[:5], "0" * 16)
+    data["environments"]["a" * 16] = {**here, "files": {**here["files"], **changed}}
+    first["environment"] = ["a" * 16] * len(first["environment"])
+    (board / manifests.MANIFEST_FILE).write_text(sealed(data), encoding="utf-8")
+    found = manifests.read_manifest(board, trusted=True)
+    beginning = f"code of memspan differs here: {', '.join([*changed][:3])} and 2 other files"
+    assert beginning in check_manifest(found, [manifests.row_name(first)]).notes
+    assert not [note for note in check_manifest(found, [manifests.row_name(other)]).notes if "differs here" in note]
+
+
 def test_on_another_platform_only_a_difference_that_is_shown_is_wrong() -> None:
     def judged(*rows: np.ndarray) -> list[str]:
         runs, results = [], {}

@@ -14,7 +14,7 @@ from suite.errors import InputError, many
 from suite.leaderboards.columns import FAMILY, GROUP, NAME, PARAMETERS, RANK, SEEDS, SKILL, cell
 from suite.leaderboards.leaderboard import build_leaderboard
 from suite.leaderboards.page.html import asset, template
-from suite.leaderboards.proof.manifest import MANIFEST_FILE, read_manifest
+from suite.leaderboards.proof.manifest import MANIFEST_FILE, is_board, read_manifest
 from suite.leaderboards.tables import ranking_rows
 from suite.statistics.table import OVERALL
 
@@ -34,9 +34,7 @@ def boards_in(paths: Iterable[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in paths:
-        inside = (
-            [path] if (path / MANIFEST_FILE).is_file() else sorted(each.parent for each in path.glob("*/manifest.json"))
-        )
+        inside = [path] if is_board(path) else sorted(filter(is_board, path.glob("*")))
         if not inside:
             raise InputError(f"there is no leaderboard in {str(path)!r}: no {MANIFEST_FILE}, and no folder with one")
         found += [folder for folder in inside if folder not in found]

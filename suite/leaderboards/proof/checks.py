@@ -11,7 +11,8 @@ from typing import Any
 from suite.errors import InputError, many
 from suite.experiment.run_config import PROTOCOL, RunConfig
 from suite.experiment.source_hash import definitions_of, source_of
-from suite.leaderboards.proof.manifest import Manifest, fingerprint, row_name
+from suite.leaderboards.proof.fingerprint import fingerprint
+from suite.leaderboards.proof.manifest import Manifest, row_name
 from suite.leaderboards.proof.outputs import notes_on_files, wrong_files
 from suite.leaderboards.proof.trust import own_part, own_rows
 from suite.planning.choosing import best_first, mean_objective

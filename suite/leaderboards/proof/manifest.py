@@ -17,14 +17,13 @@ from typing import Any
 
 import pandas as pd
 
-from suite.data import Data
 from suite.errors import InputError, shortened, unknown
-from suite.experiment.levels import Level
 from suite.experiment.loading import EXPERIMENTS
 from suite.experiment.plain_data import read_json
 from suite.experiment.run_config import canonical_json, digest
 from suite.experiment.source_hash import definitions_of
 from suite.experiment.validation import errors_at, validate
+from suite.leaderboards.proof.fingerprint import fingerprint
 from suite.leaderboards.proof.schema import ManifestFile
 from suite.results.record import RUN_FIELDS, Record, Row, as_plain, config_writer
 from suite.results.recorded import record_of_lines
@@ -218,27 +217,6 @@ def run_digests(row: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def fingerprint(level: Level, seed: int) -> dict[str, Any]:
-    """Return digests of the data of a level for a seed: of the first batch of training, and of the other splits."""
-    training = level.training
-    data = Data(level.task, seed, training.batch_size)
-    batches = {
-        "train": [data.train_batch(0)],
-        "validation": data.held_out("validation", training.validation_size),
-        "test": data.held_out("test", training.test_size),
-    }
-    digests: dict[str, Any] = {"seed": seed}
-    if ":" in level.task.name:  # Whoever looks at the file does not import this task.
-        delays = {length: level.delay(length) for length in (level.task.longest, *level.task.test_lengths)}
-        digests["delays"] = {str(length): delay for length, delay in delays.items() if delay is not None}
-    for split, parts in batches.items():
-        sha = hashlib.sha256()
-        for tensor in (tensor for batch in parts for tensor in batch):
-            sha.update(tensor.contiguous().numpy().tobytes())
-        digests[split] = sha.hexdigest()[:16]
-    return digests
-
-
 def manifest_text(manifest: Mapping[str, Any]) -> str:
     """Return the JSON of a manifest, with a line for each column and configuration, so that people can compare two."""
     return _text(manifest, 0) + "\n"
@@ -259,6 +237,8 @@ def _text(value: Any, depth: int) -> str:
 def read_manifest(path: Path, *, trusted: bool = False) -> Manifest:
     """Return the manifest at ``path``, which is its file, the folder that holds it, or a name of `published`.
 
+    Where a folder has the runs and no manifest, the manifest is made from the runs again.
+
     Args:
         path: the file, the folder, or the name of a leaderboard that comes with memspan.
         trusted: the modules outside memspan that it names may be imported.
@@ -268,11 +248,23 @@ def read_manifest(path: Path, *, trusted: bool = False) -> Manifest:
     """
     path = path if path.exists() else published().get(str(path), path)
     file = path / MANIFEST_FILE if path.is_dir() else path
-    if not file.exists():
-        if not path.is_dir() and path.name == str(path) and not path.suffix:
-            raise unknown("leaderboard", str(path), published(), other="the folder or the manifest.json of one")
+    if file.exists():
+        data = _read(file)
+    elif (path / RUNS_FILE).is_file():
+        data = build_manifest(Record.read(path / RUNS_FILE))
+    elif not path.is_dir() and path.name == str(path) and not path.suffix:
+        raise unknown("leaderboard", str(path), published(), other="the folder or the manifest.json of one")
+    else:
         missing = f"{str(path)!r} has no {MANIFEST_FILE}" if path.is_dir() else f"there is no manifest {str(file)!r}"
         raise InputError(f"{missing}; `memspan leaderboard EXPERIMENT --output DIR` writes a folder with one")
+    manifest = Manifest(file, data, trusted)
+    with errors_at(f"{str(file)!r} is not a manifest of memspan"):
+        assert manifest.record  # It is checked here, before anybody calculates with its runs.
+    return manifest
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Return the values in the file of a manifest, which keep its schema."""
     data = read_json(file, f"the manifest {str(file)!r}")
     if not isinstance(data, dict):
         raise InputError(f"{str(file)!r} is not a manifest of memspan: it must be a table; got {shortened(data)}")
@@ -284,15 +276,17 @@ def read_manifest(path: Path, *, trusted: bool = False) -> Manifest:
         if isinstance(row, dict) and "modules" in row:  # Format 1 called them so.
             row["definitions"] = row.pop("modules")
     validate(ManifestFile, data, f"{str(file)!r} is not a manifest of memspan")
-    manifest = Manifest(file, data, trusted)
-    with errors_at(f"{str(file)!r} is not a manifest of memspan"):
-        assert manifest.record  # It is checked here, before anybody calculates with its runs.
-    return manifest
+    return data
+
+
+def is_board(folder: Path) -> bool:
+    """Tell whether a folder holds a written leaderboard, with its manifest or with its runs alone."""
+    return any((folder / name).is_file() for name in (MANIFEST_FILE, RUNS_FILE))
 
 
 def published() -> dict[str, Path]:
     """Return the folders of the written leaderboards that come with memspan, by the names of their experiments."""
-    return {path.parent.name: path.parent for path in sorted(REPORTS.glob(f"*/{MANIFEST_FILE}"))}
+    return {folder.name: folder for folder in sorted(REPORTS.iterdir()) if is_board(folder)}
 
 
 def file_digest(path: Path) -> str:
