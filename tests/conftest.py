@@ -16,6 +16,11 @@ settings.register_profile("memspan", deadline=None, derandomize=True, database=N
 settings.load_profile("memspan")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow tests, so that at the end no process waits for the last of them."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Name the processor in every failure, because rounding depends on it."""

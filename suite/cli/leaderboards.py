@@ -99,8 +99,7 @@ def leaderboard(
 @app.command()
 def verify(
     manifest: Annotated[
-        Path,
-        typer.Argument(help="The folder of a written leaderboard, its manifest.json, or the name of a published one."),
+        Path, typer.Argument(help="A written leaderboard: its folder, manifest.json, or published name.")
     ],
     rows: Annotated[
         str, typer.Option(help="The number of rows to train again, or their names: 'gru on adding,lstm on adding'.")

@@ -126,6 +126,7 @@ class _Worker:
         self.stopping = stopping
         self.on_step = on_step
         self.process: BaseProcess | None = None
+        self.waiting: threading.Thread | None = None
         self.renew()
 
     def renew(self) -> None:
@@ -143,8 +144,9 @@ class _Worker:
         with starting():
             start_server()
             future = self.pool.submit(_execute, key, task)
-        # An executor has no public way to its process.
+        # An executor has no public way to its process, nor to the thread that waits for its end.
         self.process = next(iter(self.pool._processes.values()), None)
+        self.waiting = self.pool._executor_manager_thread  # type: ignore[assignment]
         return future
 
     def end(self, seconds: float = 0.0) -> str:
@@ -154,10 +156,8 @@ class _Worker:
         if not wait_for([self.process.sentinel], seconds):
             self.process.kill()  # It may be stopped, or in an endless loop.
             wait_for([self.process.sentinel])
-        for _ in range(100):  # The thread of the executor may be about to receive it.
-            if self.process.exitcode is not None:
-                break
-            time.sleep(0.01)
+        if self.waiting is not None:
+            self.waiting.join(1.0)  # An exit code can be received once, and this thread may be about to receive it.
         return _cause(self.process.exitcode)
 
     @property

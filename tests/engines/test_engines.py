@@ -20,6 +20,8 @@ from suite.engines.devices import slots
 from suite.errors import InputError, StoppedError, StoreError
 from tests.servers import RayCluster
 
+pytestmark = pytest.mark.slow
+
 
 def _hang() -> None:
     time.sleep(600)

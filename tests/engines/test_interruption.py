@@ -27,6 +27,8 @@ from suite.engines.dispatch import Work, dispatch
 from suite.errors import Interruption
 from tests.servers import RayCluster
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests import servers
 from tests.outages import outages
+
+pytestmark = pytest.mark.slow
 
 
 @servers.needs_postgresql

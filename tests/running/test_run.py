@@ -32,6 +32,8 @@ from suite.training.lightning_module import Watcher
 from suite.training.train import train
 from tests.commands import memspan
 
+pytestmark = pytest.mark.slow
+
 TINY = """
 title = "Tiny"
 [tasks.adding]

@@ -30,6 +30,8 @@ from tests.chaos import chaos
 from tests.commands import memspan
 from tests.helpers import Notes
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 TINY = """
 title = "Tiny"

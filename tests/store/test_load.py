@@ -14,6 +14,8 @@ from suite.store.store import Store
 from tests.servers import PostgreSQL
 from tests.store.test_ledger import CONFIG
 
+pytestmark = pytest.mark.slow
+
 WRITERS, RUNS, POINTS = 16, 2, 100
 NAMES = [f"train/{letter}" for letter in "abcdefgh"]
 
