@@ -6,8 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag, linear
 
+from suite import kernels
 from suite.architectures._base import Cell, weight
 
+DENSE_SIZE = 256
+"""Up to this size a product with all elements of U is faster than one with its connections alone."""
 EXACT_SIZE = 128
 """Up to this size the spectral radius is calculated from all eigenvalues, which takes 10 ms."""
 POWERS = 600
@@ -80,9 +83,17 @@ class EchoState(Cell[Tensor]):
         return h, h
 
     def forward(self, inputs: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Scan the recurrence with the units first, in which torch has a fused product for sparse rows."""
-        state = self.initial_state(len(inputs)) if state is None else state
-        h, sources, outputs = state.T.contiguous(), self.get_buffer("sources"), []
+        """Take the kernel of the plain RNN if the reservoir is small and does not leak.
+
+        A large one is scanned with the units first, in which torch has a fused product for sparse rows.
+        """
+        state, sources = self.initial_state(len(inputs)) if state is None else state, self.get_buffer("sources")
+        if self.hidden_size <= DENSE_SIZE and self.leak == 1:
+            U, b = dense(sources, self.U), self.U.new_zeros(self.hidden_size)
+            kernel = kernels.find("elman", inputs, state, self.W, U, b)
+            if kernel is not None:
+                return kernel(inputs, state, self.W, U, b, "tanh")  # type: ignore[no-any-return]
+        h, outputs = state.T.contiguous(), []
         is_tracked = torch.is_grad_enabled() and (inputs.requires_grad or state.requires_grad)
         room = inputs.new_empty(0 if is_tracked else len(inputs), inputs.shape[1], self.hidden_size)
         for t, x in enumerate(inputs.unbind(1)):
@@ -96,6 +107,11 @@ class EchoState(Cell[Tensor]):
         return torch.stack(outputs, dim=1) if is_tracked else room, h.T
 
 
+def dense(sources: Tensor, U: Tensor) -> Tensor:
+    """Return the matrix ``[units, units]`` with the elements (i, sources_ik) = U_ik; those at one place are added."""
+    return U.new_zeros(len(U), len(U)).scatter_add(1, sources, U)
+
+
 def spectral_radius(sources: Tensor, U: Tensor) -> float:
     """Return the largest absolute value of an eigenvalue of the sparse matrix with the elements (i, sources_ik) = U_ik.
 
@@ -103,8 +119,7 @@ def spectral_radius(sources: Tensor, U: Tensor) -> float:
     """
     U, size = U.detach().double(), len(U)
     if size <= EXACT_SIZE:
-        dense = U.new_zeros(size, size).scatter_add(1, sources, U)
-        return float(torch.linalg.eigvals(dense).abs().max())
+        return float(torch.linalg.eigvals(dense(sources, U)).abs().max())
     v = U.new_ones(size, 1)
     rates: list[Tensor] = []
     for _ in range(POWERS):

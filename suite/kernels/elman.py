@@ -94,7 +94,9 @@ class _Elman(Function):
         U_back = layout.pack_backward(1, U)
         _backward(da, dh, s, U_back, dy, T, B, X, H, P, ctx.phi, step, sequence)
         dx = layout.input_gradient(da, W, 1) if ctx.needs_input_grad[0] else None
-        dW, db, dU = layout.weight_gradients(da, s, 1, X, H)
+        dW = db = dU = None
+        if any(ctx.needs_input_grad[2:5]):  # The weights of a reservoir are frozen.
+            dW, db, dU = layout.weight_gradients(da, s, 1, X, H)
         if ctx.phi == MODRELU:
             # h_t = sgn(a_t) ⊙ relu(|a_t| + β), and the sign of h_t is that of a_t
             db = (da[:, :, :H] * s[1:, :, X : X + H].sign()).sum((0, 1))

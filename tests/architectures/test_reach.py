@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from suite import kernels
 from suite.architectures import Cell, orthogonal_rnn
 from suite.architectures.attention import Attention
-from suite.architectures.echo_state import EXACT_SIZE, EchoState
+from suite.architectures.echo_state import DENSE_SIZE, EXACT_SIZE, EchoState
 from suite.architectures.gru import GRU
 from suite.architectures.indrnn import IndRNN
 from suite.architectures.lstm import LSTM
@@ -214,6 +215,24 @@ def test_a_gradient_passes_through_a_reservoir() -> None:
     (ours,) = torch.autograd.grad(outputs.square().sum(), inputs)
     (theirs,) = torch.autograd.grad(Cell.forward(cell, inputs)[0].square().sum(), inputs)
     assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("hidden_size", [5, 61, DENSE_SIZE, DENSE_SIZE + 1])
+def test_a_small_reservoir_takes_the_kernel_of_the_plain_net_and_agrees_with_its_steps(hidden_size: int) -> None:
+    cell, h = EchoState(INPUT, hidden_size), torch.randn(3, hidden_size, requires_grad=True)
+    inputs, mixture = torch.randn(3, 1000, INPUT, requires_grad=True), torch.randn(3, 1000, hidden_size)
+    assert kernels.path(cell) == ("fused" if hidden_size <= DENSE_SIZE else "definition")
+
+    def results(forward: Any) -> list[Tensor]:
+        outputs, last = forward(cell, inputs, h)
+        gradients = torch.autograd.grad((outputs * mixture).sum() + last.sum(), [inputs, h])
+        return [outputs, last, *gradients]
+
+    ours, again, theirs = results(EchoState.forward), results(EchoState.forward), results(Cell.forward)
+    for one, same, other in zip(ours, again, theirs, strict=True):
+        assert torch.equal(one, same)
+        assert_close(one, other, rtol=1e-4, atol=1e-5)
+    assert not any(parameter.requires_grad for parameter in cell.parameters())
 
 
 def test_a_large_reservoir_is_counted_without_its_numbers() -> None:
