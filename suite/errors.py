@@ -144,7 +144,8 @@ def first_problem(error: ValidationError) -> Problem:
     rule = (rule[0].lower() + rule[1:]).replace("a valid tuple", "a list").replace("tuple", "a list")
     received = f"; got {shortened(details['input'])}" if details["type"] not in ("missing", "value_error") else ""
     if details["type"] == "missing" and isinstance(details["input"], Mapping):
-        received = "".join(f"; got {key!r}" for key in get_close_matches(path[-1], details["input"], n=1, cutoff=0.75))
+        near = get_close_matches(path[-1], details["input"], n=1, cutoff=0.75)
+        received = "".join(f"; got {key!r}{did_you_mean(path[-1])}" for key in near)
     return Problem(path, rule + received, details["type"] == "extra_forbidden")
 
 

@@ -83,6 +83,8 @@ def option_of_text(pair: str, label: str) -> tuple[str, Any]:
     key, equals, text = pair.partition("=")
     if not (key and equals and text):
         raise InputError(f"{label!r}: an option is key=value; got {pair!r}")
+    if "=" in text:
+        raise InputError(f"{label!r}: options are separated by spaces, as in 'rate=0.5 depth=2'; got {pair!r}")
     try:
         return key, json.loads(text)
     except json.JSONDecodeError:

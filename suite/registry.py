@@ -168,7 +168,16 @@ def is_class_name(name: str) -> bool:
 
 
 def likely_class_name(name: str) -> str:
-    """Return ``my_cell:Leaky`` for a class that is written as ``my_cell.py:Leaky`` or ``my_cell.Leaky``; else empty."""
+    """Return ``my_cell:Leaky`` for a class that is written as ``my_cell.py:Leaky``, ``my_cell.Leaky`` or ``my_cell``.
+
+    The last form is meant where the working folder has such a file with a class. Otherwise the result is empty.
+    """
+    module = name.removesuffix(".py")
+    if module.isidentifier():
+        with suppress(OSError, SyntaxError, ValueError):
+            nodes = ast.parse(Path(f"{module}.py").read_text(encoding="utf-8")).body
+            return next((f"{module}:{node.name}" for node in reversed(nodes) if isinstance(node, ast.ClassDef)), "")
+        return ""
     path, colon, class_name = name.rpartition(":")
     if not colon:
         path, _, class_name = name.rpartition(".")

@@ -236,6 +236,8 @@ def test_a_qualified_name_that_leads_nowhere_says_so(folder: Folder) -> None:
 @pytest.mark.parametrize(
     "name",
     [
+        "my_cell",
+        "my_cell.py",
         "my_cell.py:Leaky",
         "my_cell.Leaky",
         "my_cel:Leaky",
@@ -248,7 +250,7 @@ def test_a_class_in_another_form_or_beside_a_typo_is_suggested(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "my_cell.py").touch()
+    (tmp_path / "my_cell.py").write_text("import torch\n\nclass Leaky: ...\n", encoding="utf-8")
     meant = "cells.my_cell:Leaky" if "cells" in name else "my_cell:Leaky"
     with pytest.raises(InputError, match=rf"\(did you mean '{re.escape(meant)}'\?\)$"):
         architectures.get(name)

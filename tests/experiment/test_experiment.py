@@ -165,7 +165,10 @@ def test_what_is_wrong_is_one_clear_message(path: str, value: Any, message: str)
         ({"task": {"adding": {"length": 8}}, "architectures": {"rnn": {}}}, "unknown key 'task' of the file"),
         ({"task": {"adding": {"length": 8}}, "architectures": {"rnn": {}}}, "(did you mean 'tasks'?)"),
         ({"tasks": {"adding": {"length": 8}}, "architecture": {"rnn": {}}}, "(did you mean 'architectures'?)"),
-        ({"tasks": {"adding": {"lenght": 8}}, "architectures": {"rnn": {}}}, "length: field required; got 'lenght'"),
+        (
+            {"tasks": {"adding": {"lenght": 8}}, "architectures": {"rnn": {}}},
+            "field required; got 'lenght' (did you mean 'length'?)",
+        ),
         ({"tasks": {"adding": {"test_lengths": [9]}}, "architectures": {"rnn": {}}}, "adding.length: field required"),
     ],
 )
