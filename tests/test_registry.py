@@ -345,7 +345,7 @@ def test_experiments_claims_and_classes_of_others_are_described() -> None:
         (("lstm_cell",), "lstm_cell in quick: lstm readout=cell"),
         (("lstm_cell", "quick"), "lstm_cell in quick: lstm readout=cell"),
         (("gru", "quick"), "gru in quick: gru"),
-        (("sequence_memory", "quick"), "sequence_memory in quick: sequence_memory length=60 test_lengths=[120] lag=30"),
+        (("sequence_memory", "quick"), "sequence_memory in quick: sequence_memory length=40 test_lengths=[80] lag=16"),
         (("tanh_half", "H4_jacobians"), "tanh_half in H4_jacobians: rnn init=orthogonal gain=0.5"),
         (("irnn_sgd_clipped",), "irnn_sgd_clipped in H5_clipping: rnn "),
     ],
