@@ -34,15 +34,14 @@ def claim_figure(verdict: ClaimVerdict) -> Figure:
         margin = float(rows["margin"].max())
         axes.axvspan(-margin, margin, color="#000000", alpha=0.08, linewidth=0)
         axes.axvline(0, color="#444444", linewidth=0.8)
-        finite = rows[np.isfinite(rows["low"]) & np.isfinite(rows["high"])]
+        numbers = rows[["difference", "low", "high"]].abs().to_numpy(dtype=float)
+        reach = 1.08 * max(margin, numbers[np.isfinite(numbers)].max(initial=0.0))
         for place, (_, row) in enumerate(rows.iterrows()):
             colour, marker = LOOK[row["says"]]
-            low, high = max(row["low"], -1e3), min(row["high"], 1e3)
+            low, high = np.clip([row["low"], row["high"]], -2 * reach, 2 * reach)  # It may be infinite.
             axes.plot([low, high], [place, place], color=colour, linewidth=1.8, solid_capstyle="round")
             axes.plot(row["difference"], place, marker, color=colour, markersize=5.5)
-        if len(finite):
-            reach = max(finite["high"].abs().max(), finite["low"].abs().max(), margin) * 1.08
-            axes.set_xlim(-reach, reach)
+        axes.set_xlim(-reach, reach)
         names = [f"{r['first']} {SIGN[r['direction']]} {r['second']}, {r['task']}" for _, r in rows.iterrows()]
         names = [name if role == "statement" else f"({name})" for name, role in zip(names, rows["role"], strict=True)]
         axes.set_yticks(range(len(rows)), names, fontsize="small")

@@ -20,6 +20,7 @@ from suite.claims import claim as claims
 from suite.claims import report
 from suite.claims.evaluation import check_states
 from suite.claims.evidence import evidence, tables_by_level
+from suite.claims.figure import claim_figure
 from suite.claims.verdict import ClaimVerdict, judge, overall_verdict
 from suite.cli import app
 from suite.console import estimate
@@ -300,6 +301,19 @@ def test_context_is_shown_and_does_not_count_towards_the_verdict() -> None:
     assert list(found.rows["says"]) == ["supports"] * 2 + ["contradicts"] * 2
     assert found.verdict == "supported"
     assert (found.count("supports"), found.count("contradicts"), found.counted) == (2, 0, 2)
+
+
+def test_an_interval_is_drawn_where_it_is_however_large_its_unit() -> None:
+    found = judged(both([0.9, 0.8] * 5, [0.1, 0.2] * 5))
+    first, second = found.rows.index[:2]
+    found.rows.loc[first, ["difference", "low", "high"]] = [-1200.0, -1260.0, -1140.0]
+    found.rows.loc[second, ["difference", "low", "high"]] = [5.0, -math.inf, math.inf]
+    (axes,) = claim_figure(found).axes
+    drawn = [list(line.get_xdata()) for line in axes.lines]
+    assert [-1260.0, -1140.0] in drawn
+    left, right = axes.get_xlim()
+    assert left < -1260
+    assert any(ends[0] < left and ends[-1] > right for ends in drawn)  # An infinite one leaves the picture.
 
 
 def test_a_claim_is_named_once(tmp_path: Path) -> None:
