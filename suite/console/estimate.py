@@ -36,7 +36,7 @@ MOST_MODELS = 4
 START = 15.0
 """The seconds, on a common machine, in which a command and its workers start and the leaderboard is written."""
 _compiled: set[str] = set()
-"""The architectures whose kernels this process has compiled."""
+"""The architectures, with their options and blocks, whose kernels this process has compiled."""
 HEADINGS = ("runs missing", "hidden size", "seconds per run")
 
 
@@ -115,7 +115,7 @@ def estimate_study(plan: Plan, study: Study) -> StudyEstimate:
     hidden_sizes = [config.model.hidden_size for config in configs]
     if not missing:
         return StudyEstimate(study.variant.label, 0, hidden_sizes, seconds=0.0, turns=0)
-    _compile(study.variant.architecture, configs[0])
+    _compile(configs[0])
     seconds = fmean(_seconds_of_a_run(config) for config in configs)
     return StudyEstimate(study.variant.label, missing, hidden_sizes, seconds, turns=1 if progress.evaluations else 2)
 
@@ -131,10 +131,12 @@ def models_of(study: Study) -> list[RunConfig]:
     return [ordered[round(i * (len(ordered) - 1) / (MOST_MODELS - 1))] for i in range(MOST_MODELS)]
 
 
-def _compile(architecture: str, config: RunConfig) -> None:
-    """Run an architecture once, because its first run compiles its kernels, which is not among the costs of a run."""
-    if architecture not in _compiled:
-        _compiled.add(architecture)
+def _compile(config: RunConfig) -> None:
+    """Run a model once, because the first of its form compiles the kernels, which is not among the costs of a run."""
+    model = config.model
+    form = canonical_json([model.architecture, dict(model.options), model.block])
+    if form not in _compiled:
+        _compiled.add(form)
         _seconds_of_a_run(config)
 
 

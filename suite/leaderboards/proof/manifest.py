@@ -286,7 +286,7 @@ def is_board(folder: Path) -> bool:
 
 def published() -> dict[str, Path]:
     """Return the folders of the written leaderboards that come with memspan, by the names of their experiments."""
-    return {folder.name: folder for folder in sorted(REPORTS.iterdir()) if is_board(folder)}
+    return {folder.name: folder for folder in sorted(REPORTS.glob("*")) if is_board(folder)}
 
 
 def file_digest(path: Path) -> str:
