@@ -32,6 +32,9 @@ from suite.training.one_process import make_trainer
 from suite.training.peak_memory import PeakMemory
 from tasks import Batch
 
+MEASURES = ("loss", "score", "skill")
+"""What is measured of the answers to a split."""
+
 
 @dataclass
 class TrainingResult:
@@ -199,23 +202,26 @@ def _evaluate_splits(module: TrainingModule, device: str) -> dict[str, float]:
         "validation": module.validation_set,
         "test": data.held_out("test", config.test_size),
     }
+    validated = dict(module.curves)
     metrics: dict[str, float] = {}
     # In the end, these are the longest test sequences, and what the net with its best weights answers to them.
     tested: list[Batch] = []
     outputs: list[torch.Tensor] = []
-    for prefix, weights in (("final_", None), ("", module.best_weights)):
+    for prefix, weights, step in (("final_", None, module.steps), ("", module.best_weights, module.best_step)):
         if weights is not None:
             model.load_state_dict(weights)
-        is_evaluated = not prefix and module.best_step == module.steps  # The final weights are the best ones.
+        is_evaluated = not prefix and step == module.steps  # The final weights are the best ones.
         for split, batches in samples.items():
-            names = [f"{prefix}{split}_{measure}" for measure in ("loss", "score", "skill")]
+            names = [f"{split}_{measure}" for measure in MEASURES]
             if is_evaluated:
                 values = [metrics[f"final_{name}"] for name in names]
+            elif split == "validation" and step in validated:  # These weights were validated during the training.
+                values = [validated[step].get(f"validation/{measure}", math.nan) for measure in MEASURES]
             else:
                 tested = [batch.to(device) for batch in batches]  # The test comes last.
                 outputs = answers(model, tested)
                 values = list(judged(task, outputs, tested)[:3])
-            metrics.update(zip(names, values, strict=True))
+            metrics.update({f"{prefix}{name}": value for name, value in zip(names, values, strict=True)})
         metrics[f"{prefix}gap_loss"] = metrics[f"{prefix}test_loss"] - metrics[f"{prefix}train_loss"]
         metrics[f"{prefix}gap_skill"] = metrics[f"{prefix}train_skill"] - metrics[f"{prefix}test_skill"]
     for length in sorted(data.config.test_lengths):
