@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -62,7 +62,10 @@ def unknown(
     owner = f" of {of}" if of else ""
     more = f", or {other}" if other else ""
     hint = did_you_mean(likely or nearest(name, names))
-    return InputError(f"unknown {kind} {shortened(name)}{owner}; available: {', '.join(names) or 'none'}{more}{hint}")
+    if len(names) > MOST_LISTED:
+        names = get_close_matches(name[:MOST_SHOWN], names, n=len(names), cutoff=0)  # The nearest ones come first.
+    listed = named(names, len(names) if len(names) <= MOST_LISTED else MOST_NAMED)
+    return InputError(f"unknown {kind} {shortened(name)}{owner}; available: {listed or 'none'}{more}{hint}")
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -75,6 +78,18 @@ def nearest(name: str, names: Iterable[str]) -> str:
 def did_you_mean(likely: str) -> str:
     """Return the end of a message about a name that was probably meant, and nothing without one."""
     return f" (did you mean {likely!r}?)" if likely else ""
+
+
+MOST_NAMED = 6
+"""The number of things that a message names if there may be very many."""
+MOST_LISTED = 40
+"""The largest number of names that a message lists whole."""
+
+
+def named(things: Sequence[str], most: int = MOST_NAMED, separator: str = ", ") -> str:
+    """Return the first of some things in words, and the number of the others: ``gru, lstm, and 29 more``."""
+    more = len(things) - most
+    return separator.join(things[:most]) + (f"{separator}and {more:,} more" if more > 0 else "")
 
 
 def many(number: int, what: str) -> str:

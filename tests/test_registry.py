@@ -15,7 +15,7 @@ from suite.architectures import Cell
 from suite.architectures.gru import GRU
 from suite.console.describe import describe, plain_text
 from suite.console.listing import OTHER, everything, of_family
-from suite.errors import InputError
+from suite.errors import InputError, unknown
 from suite.experiment.loading import parse
 from suite.experiment.names import check_family
 from suite.leaderboards.columns import COST, MEMORY, OVERFITTING
@@ -189,6 +189,14 @@ def test_an_unknown_name_is_answered_with_the_available_and_the_nearest(ask: Cal
     assert message.startswith("unknown task 'coppy_memory'; available: adding, associative_recall, copy_memory, ")
     assert "package.module:Class" in message
     assert message.endswith("(did you mean 'copy_memory'?)")
+
+
+def test_of_very_many_names_the_nearest_ones_are_listed() -> None:
+    rows = [f"{cell} on adding length={length}" for cell in ("gru", "lstm", "rnn") for length in range(10, 200)]
+    message = str(unknown("row", "lstm on ading length=50", rows))
+    assert message.startswith("unknown row 'lstm on ading length=50'; available: lstm on adding length=50, lstm on ")
+    assert message.endswith(", and 564 more (did you mean 'lstm on adding length=50'?)")
+    assert all(name in str(unknown("row", "gru", rows[:40])) for name in rows[:40])
 
 
 @pytest.mark.parametrize("name", ["", "_base", "__init__", "zzzzzz", "../rnn", ":RNN", "rnn:", "..suite:RNN", "a:b:c"])

@@ -26,7 +26,7 @@ from suite.cli._options import (
     Workers,
 )
 from suite.cli._run_options import prepare_workers
-from suite.errors import InputError, many
+from suite.errors import InputError, many, named
 
 if TYPE_CHECKING:
     from suite.experiment.experiment import Experiment
@@ -154,7 +154,7 @@ def verify(
         return 1
     agree = "was trained again, and agrees" if len(names) == 1 else "were trained again, and agree"
     how = "bit for bit" if exact == len(runs) else "in skill over the seeds"
-    held = f"{len(names)} of {size} {agree} {how}: {', '.join(names)}"
+    held = f"{len(names)} of {size} {agree} {how}: {named(names)}"
     console.print(held, highlight=False, style="green", soft_wrap=True)
     return 0
 

@@ -10,14 +10,14 @@ from math import comb
 
 import pandas as pd
 
-from suite.errors import InputError, many
+from suite.errors import InputError, many, named
 from suite.experiment.search_space import FEWEST_TRIALS
 from suite.experiment.tables import settings_text
 from suite.leaderboards.longer import beyond, longer
 from suite.leaderboards.ranking import ranked
 from suite.planning.plan import Plan
 from suite.results import clipping, horizon, overfitting
-from suite.results.early_ends import diverged_note, named, stopped_note, with_diverged
+from suite.results.early_ends import diverged_note, stopped_note, with_diverged
 from suite.results.ladders import delay_points, size_points
 from suite.results.lags import by_lag, lag_points
 from suite.results.record import Record, Row, earlier_text
@@ -191,7 +191,7 @@ def build_leaderboard(source: Record | Plan) -> Leaderboard:
     if pairs and math.isinf(smallest_effect(len(experiment.evaluation.seed_list), pairs)):
         notes.append(power_text(len(experiment.evaluation.seed_list), pairs, MARGIN))
     if edges := at_edges(record):
-        shown = named([f"{name} ({', '.join(sorted(params))})" for name, params in edges.items()])
+        shown = named([f"{name} ({', '.join(sorted(params))})" for name, params in edges.items()], separator="; ")
         notes.append(
             f"The best settings of these rows lie at an edge of the search space, so a wider one may hold "
             f"better ones: {shown}."

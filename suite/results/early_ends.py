@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import pandas as pd
 
-from suite.errors import many
+from suite.errors import many, named
 from suite.statistics.table import OVERALL
 
-MOST_NAMED = 6
-"""The largest number of rows that a note names."""
 ROW = ["architecture", "task"]
 
 
@@ -29,16 +27,18 @@ def diverged_text(diverged: float, runs: float) -> str:
 def diverged_note(runs: pd.DataFrame) -> Iterable[str]:
     """Yield a sentence that names the rows of which runs diverged, where there are any."""
     if rows := _counted(runs, runs["diverged"] > 0):
-        yield f"The loss of some runs was not finite. They diverged, and each counts as a skill of 0: {named(rows)}."
+        shown = named(rows, separator="; ")
+        yield f"The loss of some runs was not finite. They diverged, and each counts as a skill of 0: {shown}."
 
 
 def stopped_note(runs: pd.DataFrame) -> Iterable[str]:
     """Yield a sentence that names the rows whose nets were not trained to the end, where a longer length was tested."""
     longer = runs.filter(like="skill_at_length_").notna().any(axis=1)
     if rows := _counted(runs[longer], runs["stopped"][longer]):
+        shown = named(rows, separator="; ")
         yield (
             "The nets of some rows stopped as soon as they had solved their task, and at longer lengths they are "
-            f"compared with nets that were trained to the end: {named(rows)}. With stop_when_solved = false, all of "
+            f"compared with nets that were trained to the end: {shown}. With stop_when_solved = false, all of "
             "them are trained alike."
         )
 
@@ -50,9 +50,3 @@ def _counted(runs: pd.DataFrame, chosen: pd.Series[bool]) -> list[str]:
     return [
         f"{architecture} on {task} ({some:.0f} of {many(all_, 'run')})" for (architecture, task), some, all_ in rows
     ]
-
-
-def named(rows: Sequence[str]) -> str:
-    """Return the first rows in words, and the number of the others."""
-    more = len(rows) - MOST_NAMED
-    return "; ".join(rows[:MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")

@@ -380,7 +380,7 @@ def test_notes_tell_of_the_code_behind_the_chosen_rows_alone(board: Path) -> Non
     first["environment"] = ["a" * 16] * len(first["environment"])
     (board / manifests.MANIFEST_FILE).write_text(sealed(data), encoding="utf-8")
     found = manifests.read_manifest(board, trusted=True)
-    beginning = f"code of memspan differs here: {', '.join([*changed][:3])} and 2 other files"
+    beginning = f"code of memspan differs here: {', '.join([*changed][:3])}, and 2 more"
     assert beginning in check_manifest(found, [manifests.row_name(first)]).notes
     assert not [note for note in check_manifest(found, [manifests.row_name(other)]).notes if "differs here" in note]
 

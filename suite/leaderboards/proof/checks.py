@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from suite.errors import InputError, many
+from suite.errors import InputError, named
 from suite.experiment.run_config import PROTOCOL, RunConfig
 from suite.experiment.source_hash import definitions_of, source_of
 from suite.leaderboards.proof.fingerprint import fingerprint
@@ -23,7 +23,7 @@ from suite.store.environment import bits, environment
 
 SEARCHING = ("optuna", "scipy", "numpy")
 """The packages that decide which trials a sweep asks for."""
-MOST_NAMED = 3
+MOST_FILES = 3
 """The largest number of files whose names a note has."""
 
 
@@ -177,8 +177,7 @@ def _differences(then: Mapping[str, Any]) -> Iterator[str]:
     files = {**then.get("files", {})}
     names = sorted({*files, *now["files"]})
     if changed := [name for name in names if files.get(name) != now["files"].get(name)]:
-        others = f" and {many(len(changed) - MOST_NAMED, 'other file')}" if len(changed) > MOST_NAMED else ""
-        yield f"code of memspan differs here: {', '.join(changed[:MOST_NAMED])}{others}"
+        yield f"code of memspan differs here: {named(changed, MOST_FILES)}"
     before, after = ({**bits(side), "packages": side.get("packages", {})} for side in (then, now))
     for name, old in before.items():
         new = after[name]
