@@ -23,6 +23,7 @@ import tempfile
 import time
 import traceback
 import warnings
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache, partial
@@ -36,6 +37,7 @@ from suite.cli import main
 from suite.errors import InputError, StoreError
 from suite.planning.job import Job
 from suite.results import horizon
+from suite.results.record import ABOUT
 from suite.store.environment import environment
 
 LONGEST = 10
@@ -389,6 +391,11 @@ def sealed(data: Any) -> Any:
     return data
 
 
+def said_of(table: Any) -> Any:
+    """Return what a file of runs says of them, from its table."""
+    return json.loads(zlib.decompress(table.schema.metadata[ABOUT]))
+
+
 def look_at(folder: Path, rng: random.Random) -> str:
     """Give the commands that look at a written leaderboard, one of them at random, and return what they refuse."""
     match rng.randrange(8):
@@ -440,7 +447,7 @@ def try_runs(folder: Path, rng: random.Random) -> str:
     if rng.randrange(3):
         table = pq.read_table(io.BytesIO(content))
         columns = table.to_pydict()
-        about = json.loads(table.schema.metadata[b"memspan"])
+        about = said_of(table)
         if rng.randrange(2):
             about = mutated(about, rng)
         else:

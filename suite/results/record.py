@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +19,12 @@ from suite.planning.plan import Plan
 from suite.planning.study import Study
 from suite.store.store import Store
 
-FORMAT = 1
+FORMAT = 2
 """The format of a file of runs. It is raised when older versions could not read the file."""
+HEADER = b"memspan"
+"""The entry of a file of runs that has its format as JSON. In format 1, it also has all that is said of the runs."""
+ABOUT = b"memspan.about"
+"""The entry that has what is said of the runs, as JSON that zlib has compressed."""
 RUN_FIELDS = (
     "study",
     "architecture",
@@ -137,7 +142,7 @@ class Record:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        table = pa.Table.from_pandas(self.frame(), preserve_index=False)
+        table = pa.Table.from_pandas(self.frame(), preserve_index=False).replace_schema_metadata()
         about = {
             "format": FORMAT,
             "experiment": as_plain(self.experiment),
@@ -149,16 +154,20 @@ class Record:
             "environments": self.environments,
             "origin": origin,
         }
-        metadata = {b"memspan": json.dumps(about).encode()}
+        # Parquet compresses columns alone, and this is long and says much the same of each row.
+        metadata = {HEADER: json.dumps({"format": FORMAT}), ABOUT: zlib.compress(json.dumps(about).encode(), 9)}
         numbers = [field.name for field in table.schema if pa.types.is_floating(field.type)]
-        pq.write_table(
-            table.replace_schema_metadata(metadata),
+        with pq.ParquetWriter(
             path,
+            table.schema,
             compression="zstd",
             compression_level=19,
             use_dictionary=[name for name in table.column_names if name not in numbers],
             use_byte_stream_split=numbers,  # The bytes of a number that are much alike stand together.
-        )
+            store_schema=False,  # It is that of the columns.
+        ) as file:
+            file.write_table(table)
+            file.add_key_value_metadata(metadata)
 
     @classmethod
     def read(cls, path: Path) -> Record:

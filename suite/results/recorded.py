@@ -6,6 +6,7 @@ imported: their settings are those of the recorded runs.
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -25,7 +26,7 @@ from suite.experiment.validation import errors_at, validate
 from suite.experiment.variants import read_variant
 from suite.planning.job import Curves, Job, Outcome
 from suite.planning.recorded_study import RecordedStudy
-from suite.results.record import FORMAT, RUN_FIELDS, Record, Row, Run
+from suite.results.record import ABOUT, FORMAT, HEADER, RUN_FIELDS, Record, Row, Run
 from suite.results.schema import About, Fingerprint, Line, Lines, Origin, Searched, check_metrics
 
 MOST_BYTES = 2**30
@@ -45,24 +46,40 @@ def read_record(path: Path) -> Record:
 
     try:
         if _footer_bytes(path) > LARGEST_JSON:
-            raise InputError(f"{str(path)!r} is too large: what a file says of its runs has at most 64 MiB")
+            raise _too_long(path)
         file = pq.ParquetFile(path)
         if file.metadata.num_rows > MOST_RUNS:
             rows = f"{file.metadata.num_rows:,}"
             raise InputError(f"{str(path)!r} is too large: a file of runs has at most {MOST_RUNS:,} rows; got {rows}")
-        about = (file.schema_arrow.metadata or {})[b"memspan"].decode()
+        header, about = _said(file.schema_arrow.metadata or {}, path)
         lines = _table_of(file, path).to_pandas(ignore_metadata=True)
     except InputError:
         raise
     except OSError as error:
         raise InputError(f"cannot read {str(path)!r}: {error.strerror or _line(error)}") from error
-    except (KeyError, ValueError, OverflowError, pa.ArrowException) as error:
+    except (KeyError, ValueError, OverflowError, zlib.error, pa.ArrowException) as error:
         raise InputError(f"{str(path)!r} is not a file of runs that memspan has written: {_line(error)}") from error
     with errors_at(f"{str(path)!r} is not a file of runs that memspan can read"):
-        values = parse_json(about, "what it says of the runs")
+        values = parse_json(header, "what it says of the runs")
         if isinstance(values, dict) and isinstance(values.get("format"), int) and values["format"] > FORMAT:
             raise InputError("it was written by a newer memspan; upgrade this one")
-        return record_of_lines(lines, values)
+        return record_of_lines(lines, values if about is None else parse_json(about, "what it says of the runs"))
+
+
+def _said(metadata: Mapping[bytes, bytes], path: Path) -> tuple[str, str | None]:
+    """Return the two entries of a file that have JSON, of which format 1 has the first alone."""
+    header, packed = metadata[HEADER].decode(), metadata.get(ABOUT)
+    if packed is None:
+        return header, None
+    unpacking = zlib.decompressobj()
+    about = unpacking.decompress(packed, LARGEST_JSON)
+    if unpacking.unconsumed_tail:
+        raise _too_long(path)
+    return header, about.decode()
+
+
+def _too_long(path: Path) -> InputError:
+    return InputError(f"{str(path)!r} is too large: what a file says of its runs has at most 64 MiB")
 
 
 def _footer_bytes(path: Path) -> int:

@@ -13,6 +13,7 @@ import shutil
 import sys
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,10 @@ from suite.leaderboards.files import write
 from suite.leaderboards.leaderboard import build_leaderboard
 from suite.leaderboards.proof.manifest import MANIFEST_FILE, RUNS_FILE
 from suite.results import recorded
-from suite.results.record import Record
+from suite.results.record import ABOUT, FORMAT, HEADER, Record
 from tests.leaderboards.test_growing import drawn
 from tests.leaderboards.test_proof import sealed
-from tests.mutations import Answer, memspan
+from tests.mutations import Answer, memspan, said_of
 from tests.synthetic import made_up
 
 TABLES: dict[str, Any] = {
@@ -111,7 +112,7 @@ def change(names: dict[str, str], alter: Callable[[dict[str, Any]], object] = la
     """Make ``bad`` anew from ``good``, with other names and what ``alter`` does. All digests of its manifest fit."""
     bad = Path("bad")
     table = pq.read_table(Path("good") / RUNS_FILE)
-    about = renamed(json.loads(table.schema.metadata[b"memspan"]), names)
+    about = renamed(said_of(table), names)
     data = renamed(json.loads((Path("good") / MANIFEST_FILE).read_text(encoding="utf-8")), names)
     alter(data)
     alter(about)
@@ -239,15 +240,37 @@ def of_a_large_description(table: pa.Table, about: Any) -> None:
     write_runs(table, {**about, "more": " " * 2**25})
 
 
+def with_a_packed(table: pa.Table, about: bytes) -> None:
+    metadata = {HEADER: json.dumps({"format": FORMAT}), ABOUT: about}
+    pq.write_table(table.replace_schema_metadata(metadata), Path("bad") / RUNS_FILE)
+
+
+def of_a_packed_description_of_a_gigabyte(table: pa.Table, about: Any) -> None:
+    with_a_packed(table, zlib.compress(b" " * 2**30, 1))
+
+
+def of_a_packed_description_that_is_none(table: pa.Table, about: Any) -> None:
+    with_a_packed(table, b"not packed at all")
+
+
 @pytest.mark.usefixtures("bad")
 @pytest.mark.parametrize(
     "spoil",
-    [of_text, without_a_column, of_other_types, of_too_many_rows, of_one_long_text, of_a_large_description],
+    [
+        of_text,
+        without_a_column,
+        of_other_types,
+        of_too_many_rows,
+        of_one_long_text,
+        of_a_large_description,
+        of_a_packed_description_of_a_gigabyte,
+        of_a_packed_description_that_is_none,
+    ],
 )
 def test_a_file_of_runs_that_is_none_is_refused(spoil: Callable[[pa.Table, Any], None]) -> None:
     change({})
     table = pq.read_table(Path("good") / RUNS_FILE)
-    spoil(table, json.loads(table.schema.metadata[b"memspan"]))
+    spoil(table, said_of(table))
     refused("is not a file of runs|is too large", OF_RUNS)
     answer = ask("verify")  # Its runs are those of the manifest, so it says what is wrong and trains nothing.
     assert (answer.code, "wrong: 'bad/runs.parquet' is" in " ".join(answer.output.split())) == (1, True), answer

@@ -33,6 +33,7 @@ from suite.results.schema import check_metrics
 from suite.results.wording import state_text
 from tests.leaderboards.made_up_pages import STATES, sizes
 from tests.leaderboards.test_proof import sealed
+from tests.mutations import said_of
 from tests.synthetic import BASE, made_up
 
 SHAPE = ("block", "norm", "mixer", "dropout")
@@ -226,7 +227,7 @@ def make_earlier(folder: Path) -> None:
         del row["state_size"]
     (folder / "leaderboard.json").write_text(json.dumps(table), encoding="utf-8")
     runs = pq.read_table(folder / RUNS_FILE)
-    about = without(json.loads((runs.schema.metadata or {})[b"memspan"]))
+    about = without(said_of(runs))
     lines = runs.to_pandas(ignore_metadata=True).drop(columns="frozen_parameters")
     lines["config"] = [json.dumps(without(json.loads(config))) for config in lines["config"]]
     earlier = runs.from_pandas(lines, preserve_index=False).replace_schema_metadata({b"memspan": json.dumps(about)})
