@@ -84,10 +84,13 @@ def resolution_rows(board: Leaderboard) -> list[TableRow]:
     """Return one row per scope: the smallest difference that its seeds find, and the neighbours that stay open."""
     rows: list[TableRow] = []
     for found in board.resolutions:
-        pairs = (f"{pair.first} – {pair.second} ({seeds_text(pair)})" for pair in found.open_pairs)
+        pairs = [f"{pair.first} – {pair.second} ({seeds_text(pair)})" for pair in found.open_pairs]
         smallest = found.smallest if math.isfinite(found.smallest) else None
         scope = "overall" if found.scope == OVERALL else found.scope
-        rows.append({"scope": scope, "seeds": found.seeds, "smallest": smallest, "open": ", ".join(pairs) or "none"})
+        open_text = ", ".join(pairs) or "none"
+        rows.append(
+            {"scope": scope, "seeds": found.seeds, "smallest": smallest, "open": open_text, "open_pairs": len(pairs)}
+        )
     return rows
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from suite.errors import many
 from suite.leaderboards.columns import BEYOND, COST, MEMORY, OVERFITTING, Column
 from suite.leaderboards.leaderboard import Leaderboard
 from suite.leaderboards.page.plain import DRAWN, SAID, plain
@@ -36,6 +35,8 @@ BESIDE = ("missing", "few_seeds", "remark")
 SHOWN_OVERFITTING = ("train_skill", "validation_skill", "test_skill", "train_loss", "test_loss")
 FINE = 60
 """The number of points of a fitted curve."""
+FITTED_DIGITS = 3
+"""The decimals of its skill, which is drawn and not read."""
 FILES = {
     "leaderboard.md": "the tables, in Markdown",
     "leaderboard.csv": "every row with its intervals",
@@ -91,7 +92,8 @@ def page_data(board: Leaderboard, manifest: Mapping[str, Any], files: Sequence[s
                 for scope, pairs in board.comparisons.items()
             },
             "rows": row_details(record),
-            "measured": {"sentences": [*sentences(record), *_resolution_sentences(board)], "facts": facts(record)},
+            "measured": {"sentences": list(sentences(record)), "facts": facts(record)},
+            "resolution": resolution_rows(board),
             "cite": citation(board.experiment, str(manifest["digest"])),
             "files": [{"name": name, "what": FILES.get(name, "")} for name in files],
         }
@@ -145,7 +147,7 @@ def _horizons(board: Leaderboard) -> list[dict[str, Any]]:
         ordered = horizons.sort_values(["d50", "architecture"], ascending=[False, True])
         delays = np.geomspace(points["delay"].min(), points["delay"].max(), FINE)
         fits = [
-            {"architecture": row["architecture"], "text": horizon_text(row), "curve": _fitted(row, delays)}
+            {"architecture": row["architecture"], "text": horizon_text(row), "fitted": _fitted(row, delays)}
             for _, row in ordered.iterrows()
         ]
         columns = ["architecture", "delay", "skill", "low", "high", "seeds"]
@@ -155,18 +157,20 @@ def _horizons(board: Leaderboard) -> list[dict[str, Any]]:
                 "ladder": ladder,
                 "levels": list(points["rung"].unique()) if kind == TRAINED else [ladder],
                 "points": points[columns].to_dict("records"),
+                "delays": delays.tolist(),
                 "fits": fits,
             }
         )
     return ladders
 
 
-def _fitted(row: pd.Series[Any], delays: np.ndarray) -> list[list[float]]:
-    """Return the fitted curve of a horizon as (delay, skill), empty where no seed has the whole ladder."""
+def _fitted(row: pd.Series[Any], delays: np.ndarray) -> list[float]:
+    """Return the fitted skill of a horizon at each delay, nothing where no seed has the whole ladder."""
     if not row["seeds"]:
         return []
     fit = Fit(*(np.array([row[name]]) for name in ("curve_d50", "slope", "lapse")))
-    return [list(point) for point in zip(delays, fit.at(delays)[0], strict=True)]
+    skills: list[float] = fit.at(delays)[0].round(FITTED_DIGITS).tolist()
+    return skills
 
 
 def _profiles(board: Leaderboard) -> dict[str, Any]:
@@ -197,19 +201,3 @@ def _critical(board: Leaderboard) -> dict[str, Any] | None:
         return None
     ranks = [{"architecture": name, "rank": rank} for name, rank in board.critical.ranks.items()]
     return {"p": board.critical.p, "tasks": board.critical.tasks, "ranks": ranks, "cliques": board.critical.cliques}
-
-
-def _resolution_sentences(board: Leaderboard) -> list[str]:
-    """Return what the seeds can show, one sentence per scope."""
-    texts = []
-    for row in resolution_rows(board):
-        found = "no difference" if row["smallest"] is None else f"a true difference of {row['smallest']:.2f}"
-        left = (
-            ""
-            if row["open"] == "none"
-            else f" Open between neighbours, with the seeds that would probably decide: {row['open']}."
-        )
-        texts.append(
-            f"{row['scope']}: {many(row['seeds'], 'seed')} would show {found} with a probability of 0.8.{left}"
-        )
-    return [f"What these seeds can show. {' '.join(texts)}"] if texts else []

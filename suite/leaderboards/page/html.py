@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from suite.errors import many
-from suite.leaderboards.columns import cell, explained, variant_terms
+from suite.leaderboards.columns import INTROS, RESOLUTION, cell, explained
 from suite.leaderboards.page.colours import colour_rules, outline
 from suite.leaderboards.page.payload import payload
 from suite.leaderboards.page.tabs import tabs
@@ -61,7 +61,8 @@ def render(data: Mapping[str, Any]) -> str:
         script=Markup("\n\n").join(asset(f"scripts/{name}.js") for name in SCRIPTS),
         payload=payload(data),
         cell=cell,
-        variant_terms=variant_terms,
+        resolution=RESOLUTION,
+        resolution_text=INTROS["resolution"],
         explained=explained(),
         pieces=lambda label: re.split("(?<=_)", label),
         bar=bar,

@@ -23,6 +23,8 @@ COLUMN = ("key", "heading", "kind", "low", "high", "sort", "best", "left")
 """The attributes of a column that the scripts read."""
 CURVES = {"curve": "step", "gradient": "lag", "input_gradient": "lag"}
 """The axis of each curve in the details of a row."""
+IN_TEXT = ("description", "notes", "measured", "resolution", "cite", "files")
+"""What stands in the text of the page, and needs no script."""
 POINTS = 11_000
 """About the number of points of all learning curves together; the curve of a row keeps at least 16."""
 
@@ -38,14 +40,17 @@ def payload(data: Mapping[str, Any]) -> Markup:
     }
     page = {
         "data": {
-            **data,
+            **{name: value for name, value in data.items() if name not in IN_TEXT},
             "rankings": {scope: _columns(rows) for scope, rows in data["rankings"].items()},
             "beyond": {scope: _columns(rows) for scope, rows in data["beyond"].items()},
             "overfitting": {ladder: _columns(rows) for ladder, rows in data["overfitting"].items()},
             "profiles": {scope: _stepped(profile) for scope, profile in data["profiles"].items()},
             "longer": _columns(data["longer"]),
             "by_lag": _columns(data["by_lag"]),
-            "horizons": [{**ladder, "points": _columns(ladder["points"])} for ladder in data["horizons"]],
+            "horizons": [
+                {**ladder, "points": _columns(ladder["points"]), "fits": _columns(ladder["fits"])}
+                for ladder in data["horizons"]
+            ],
             "comparisons": {scope: _columns(rows) for scope, rows in pairs.items()},
             "rows": {level: _level(rows, points) for level, rows in levels.items()},
         },
@@ -71,10 +76,24 @@ def payload(data: Mapping[str, Any]) -> Markup:
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return rows that have the same names as columns, and a column of which all values are alike as one of them."""
+    """Return rows that have the same names as columns.
+
+    A column of which all values are alike is one of them, and one of few texts is the texts and their places.
+    """
     columns: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
     alike = {name: {"all": values[0]} for name, values in columns.items() if _are_alike(values)}
-    return {**columns, **alike} if len(alike) < len(columns) else columns  # The others say how many rows there are.
+    if len(alike) == len(columns):  # The others say how many rows there are.
+        return columns
+    return {name: alike.get(name) or _few_texts(values) for name, values in columns.items()}
+
+
+def _few_texts(values: Sequence[Any]) -> Any:
+    """Return texts that come several times each as ``{"texts": …, "places": …}``; others as they are."""
+    texts = list(dict.fromkeys(values)) if all(isinstance(value, str) for value in values) else values
+    if 2 * len(texts) > len(values):
+        return values
+    places = {text: place for place, text in enumerate(texts)}
+    return {"texts": texts, "places": [places[value] for value in values]}
 
 
 def _are_alike(values: Sequence[Any]) -> bool:

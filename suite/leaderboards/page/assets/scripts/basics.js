@@ -11,7 +11,7 @@ const DATA = {
   profiles: mapped(PAGE.data.profiles, (profile) => ({ ...profile, curves: mapped(profile.curves, (its) => mapped(its, runsIn)) })),
   longer: rowsIn(PAGE.data.longer),
   by_lag: rowsIn(PAGE.data.by_lag),
-  horizons: PAGE.data.horizons.map((ladder) => ({ ...ladder, points: rowsIn(ladder.points) })),
+  horizons: PAGE.data.horizons.map((ladder) => ({ ...ladder, points: rowsIn(ladder.points), fits: rowsIn(ladder.fits) })),
   rows: mapped(PAGE.data.rows, rowsOfLevel),
 };
 const TABLES = new Map(PAGE.tables.map((table) => [table.name, table]));
@@ -41,11 +41,11 @@ const figures = [];
 
 // --- small things ------------------------------------------------------------------------------------------------------
 
-/** The rows of a table that was written as columns; one of which all values are alike says it once. */
+/** The rows of a table that was written as columns; one of which all values are alike says it once, one of few texts has places. */
 function rowsIn(columns) {
   const names = Object.keys(columns);
-  const whole = Object.values(columns).find(Array.isArray) ?? [];
-  const value = (column, i) => (Array.isArray(column) ? column[i] : column.all);
+  const whole = Object.values(columns).map((column) => column.places ?? column).find(Array.isArray) ?? [];
+  const value = (column, i) => (Array.isArray(column) ? column[i] : column.texts ? column.texts[column.places[i]] : column.all);
   return whole.map((_, i) => Object.fromEntries(names.map((name) => [name, value(columns[name], i)])));
 }
 

@@ -91,11 +91,11 @@ function horizonDrawing(width, ladder, only = null) {
     return [
       Plot.ruleX(points.filter((p) => known(p.low) && known(p.high)), { x: "x", y1: "low", y2: "high", stroke: colour(label), strokeWidth: 1.4, dx, className }),
       Plot.dot(points, { x: "x", y: "y", fill: colour(label), r: 3.6, symbol: symbolOf(label), dx, className }),
-      fit && fit.curve.length && Plot.line(fit.curve, { x: (d) => d[0], y: (d) => d[1], stroke: colour(label), strokeWidth: 1.6, strokeDasharray: dash, className }),
+      fit && fit.fitted.length && Plot.line(ladder.delays, { x: (d) => d, y: fit.fitted, stroke: colour(label), strokeWidth: 1.6, strokeDasharray: dash, className }),
     ].filter(Boolean);
   });
   const node = picture(`Skill against delay on ${ladder.ladder} for ${labels.length} architectures, with fitted curves.`, {
-    width, height: 350, x: { type: "log", inset: 16 },
+    width, height: 350, x: { type: "log", inset: 16 + Math.max(0, middle * 3 - 9) },
     y: skillAxis(), marks: [logAxis(delays, width, "delay, steps"), Plot.ruleY([0]), ...marks, tipMark(all)],
   });
   const numbers = [["architecture", "d50 [95 %]", ...delays.map((delay) => `at ${grouped(delay)}`)], labels.map((label) => [label,
