@@ -37,3 +37,22 @@ def test_whole_columns_are_left_out_and_no_number_is_cut_off(label: str, width: 
     assert rows
     for line in rows:
         assert line.split()[-1] in ("20,130", "1,768", "0.00", "0.10", "1,000"), line
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_terminal_shows_what_is_over_all_tasks_of_a_large_board_and_a_pipe_everything(terminal: bool) -> None:
+    tables = {
+        "tasks": {"sequence_memory": {"length": 8, "lag": [1, 2, 3]}, "adding": {"length": 6, "test_lengths": [9]}},
+        "architectures": {f"gru_{place}": {"architecture": "gru"} for place in range(40)},
+        "model": {"hidden_size": 4},
+        "evaluation": {"seeds": 2},
+    }
+    board = build_leaderboard(made_up(tables, lambda job: {"skill": 0.5, "skill_at_length_9": 0.4}))
+    file = io.StringIO()
+    render.show(board, Console(file=file, width=100, force_terminal=terminal, no_color=True))
+    text = file.getvalue()
+    assert "made_up: overall, 4 tasks" in text
+    assert "Beyond the training length, overall, 4 tasks" in text
+    shown = [label for label in ("sequence_memory lag=2", "Memory horizon, sequence_memory") if label in text]
+    assert len(shown) == (0 if terminal else 2)
+    assert ("into a pipe" in text) == terminal

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from suite.statistics.critical_differences import critical_differences
+from suite.statistics.critical_differences import critical_differences, signed_rank_p
 from suite.statistics.profiles import THRESHOLDS, interquartile_means, middle_mean, profiles
 from suite.statistics.table import OVERALL
 from tests.statistics.test_statistics import bimodal, table
@@ -86,6 +86,19 @@ def test_critical_differences_against_scipy() -> None:
     assert list(found.ranks)[:2] == ["a3", "a2"]
     assert found.ranks["a3"] == 1.0
     assert found.cliques == [sorted(found.ranks, key=found.ranks.get)[2:]]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("size", "digits"), [(10, 2), (12, 1), (13, 0), (11, 8), (20, 1)])
+def test_a_signed_rank_is_that_of_scipy_with_ties_and_zeros_too(size: int, digits: int) -> None:
+    rng = np.random.default_rng(size)
+    differences = rng.normal(0.4, 1, size).round(digits)
+    if digits < 3:
+        differences[:2] = 0, differences[2]
+    assert signed_rank_p(differences) == pytest.approx(stats.wilcoxon(differences).pvalue, rel=1e-12)
+
+
+def test_a_single_difference_shows_nothing() -> None:
+    assert signed_rank_p(np.eye(12)[3]) == 1.0
 
 
 def test_without_differences_all_are_one_clique() -> None:

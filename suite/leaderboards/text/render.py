@@ -31,6 +31,10 @@ from suite.statistics.resolution import Resolution
 
 Terms = list[tuple[str, str]]
 """Words that a legend explains, each with its explanation."""
+MOST_ROWS = 200
+"""The largest number of rows of tables that a terminal shows."""
+SUMMARISED = ("memory", "beyond")
+"""The kinds of tables of which the first is over all tasks."""
 
 
 def sections(board: Leaderboard) -> Iterator[Section]:
@@ -46,6 +50,8 @@ def sections(board: Leaderboard) -> Iterator[Section]:
 def show(board: Leaderboard, console: Console, legends: bool = True, families: Sequence[str] = ()) -> None:
     """Print the tables, with as many columns as the terminal has room for.
 
+    Of a large leaderboard, a terminal shows those over all tasks. What is not a terminal, as a pipe, gets every table.
+
     Args:
         board: the leaderboard.
         console: the console on which to print.
@@ -55,7 +61,9 @@ def show(board: Leaderboard, console: Console, legends: bool = True, families: S
     explained: set[tuple[str, str]] = set()
     left_out: dict[str, None] = {}
     title = f"{board.experiment}: "
-    shown = (_of_families(section, board, families) for section in sections(board) if section.terminal)
+    every_one = [_of_families(section, board, families) for section in sections(board) if section.terminal]
+    is_brief = console.is_terminal and sum(len(section.rows) for section in every_one) > MOST_ROWS
+    shown = list(_summaries(every_one)) if is_brief else every_one
     for kind, group in groupby(shown, key=lambda section: section.kind):
         alike = list(group)
         every = list(dict.fromkeys(column for section in alike for column in section.columns))
@@ -73,6 +81,18 @@ def show(board: Leaderboard, console: Console, legends: bool = True, families: S
         console.print(wider, style="dim", highlight=False)
     for note in board.notes:
         console.print(note, style="yellow", markup=False)
+    if is_brief:
+        more = f"{len(every_one) - len(shown):,} more tables, of single tasks"
+        where = "They are on the page, and in what `memspan leaderboard` writes into a pipe."
+        console.print(f"There are {more}. {where}", highlight=False, markup=False)
+
+
+def _summaries(every_one: Iterable[Section]) -> Iterator[Section]:
+    """Yield the first table of each kind if it summarises the others, or if there are none."""
+    for kind, group in groupby(every_one, key=lambda section: section.kind):
+        first, *others = group
+        if not others or kind in SUMMARISED:
+            yield first
 
 
 def _of_families(section: Section, board: Leaderboard, families: Sequence[str]) -> Section:
