@@ -80,7 +80,7 @@ def show(board: Leaderboard, console: Console, legends: bool = True, families: S
         wider = f"A wider terminal has room for more columns: {', '.join(left_out)}."
         console.print(wider, style="dim", highlight=False)
     for note in board.notes:
-        console.print(note, style="yellow", markup=False)
+        console.print(note, style="yellow", highlight=False, markup=False)
     if is_brief:
         more = f"{len(every_one) - len(shown):,} more tables, of single tasks"
         where = "They are on the page, and in what `memspan leaderboard` writes into a pipe."
