@@ -78,11 +78,11 @@ function addHorizons(host) {
 function horizonDrawing(width, ladder, only = null) {
   const labels = only || drawnOf([...new Set(ladder.points.map((point) => point.architecture))]);
   const delays = [...new Set(ladder.points.map((point) => point.delay))].sort((a, b) => a - b);
-  const middle = (labels.length - 1) / 2;
+  const aside = dodged(labels);
   const fits = new Map(ladder.fits.map((fit) => [fit.architecture, fit]));
   const all = [];
   const marks = labels.flatMap((label, i) => {
-    const dx = Math.round((i - middle) * 3);
+    const dx = aside.dx(i);
     const fit = fits.get(label);
     const { className, dash } = lookOf(label);
     const points = ladder.points.filter((point) => point.architecture === label)
@@ -95,7 +95,7 @@ function horizonDrawing(width, ladder, only = null) {
     ].filter(Boolean);
   });
   const node = picture(`Skill against delay on ${ladder.ladder} for ${labels.length} architectures, with fitted curves.`, {
-    width, height: 350, x: { type: "log", inset: 16 + Math.max(0, middle * 3 - 9) },
+    width, height: 350, x: { type: "log", inset: aside.inset },
     y: skillAxis(), marks: [logAxis(delays, width, "delay, steps"), Plot.ruleY([0]), ...marks, tipMark(all)],
   });
   const numbers = [["architecture", "d50 [95 %]", ...delays.map((delay) => `at ${grouped(delay)}`)], labels.map((label) => [label,
@@ -104,6 +104,12 @@ function horizonDrawing(width, ladder, only = null) {
       return point ? interval(point, "number", ["skill", "low", "high"]) : NOTHING;
     })])];
   return { node, numbers };
+}
+
+/** How far the marks of each architecture are moved aside, and the room that the outermost ones need at both ends. */
+function dodged(labels, apart = 3) {
+  const middle = (labels.length - 1) / 2;
+  return { dx: (i) => Math.round((i - middle) * apart), inset: 12 + middle * apart };
 }
 
 /** An axis with ticks at given values: Plot's own leaves out labels of a logarithmic one. */
@@ -136,11 +142,11 @@ function addByLag(host) {
     const labels = drawnOf([...new Set(points.map((each) => each.architecture))]);
     const its = (label) => points.filter((each) => each.architecture === label)
       .map((each) => ({ x: each.place, y: each.skill, low: each.low, high: each.high, title: `${label}\n${axis} ${grouped(each.place)}: ${interval(each, "number", ["skill", "low", "high"])}` }));
-    const middle = (labels.length - 1) / 2;
+    const aside = dodged(labels);
     const node = picture(`Skill against the ${axis} of a step on ${task}, for ${labels.length} architectures.`, {
-      width, height: 340, x: { type: "log", inset: 22 }, y: skillAxis(),
+      width, height: 340, x: { type: "log", inset: aside.inset }, y: skillAxis(),
       marks: [logAxis(places, width, axis === "lag" ? "lag, steps" : "position in the sequence, steps"), Plot.ruleY([0]),
-        ...labels.flatMap((label, i) => seriesMarks(label, its(label), { band: false, whiskers: true, dx: Math.round((i - middle) * 3) })), tipMark(labels.flatMap(its))],
+        ...labels.flatMap((label, i) => seriesMarks(label, its(label), { band: false, whiskers: true, dx: aside.dx(i) })), tipMark(labels.flatMap(its))],
     });
     const numbers = [["architecture", ...places.map((place) => `${axis} ${grouped(place)}`)], labels.map((label) => [label, ...places.map((place) => {
       const each = points.find((one) => one.architecture === label && one.place === place);

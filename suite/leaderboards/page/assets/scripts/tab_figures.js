@@ -75,11 +75,11 @@ function addOverfitting(host) {
     };
     const skill = measure.endsWith("skill");
     const title = of(words, measure) || measure.replaceAll("_", " ");
-    const middle = (labels.length - 1) / 2;
+    const aside = dodged(labels, 4);
     const node = picture(`${title} against the size of the training set, ${ladder.ladder}, for ${labels.length} architectures.`, {
-      width, height: 350, x: { type: "log", inset: 18 },
+      width, height: 350, x: { type: "log", inset: aside.inset },
       y: skill ? skillAxis(title) : { label: title, grid: true, ticks: 5, nice: true },
-      marks: [logAxis(ladder.sizes, width, "sequences in the training set"), skill && Plot.ruleY([0]), ...labels.flatMap((label, i) => seriesMarks(label, its(label), { band: false, whiskers: true, dx: Math.round((i - middle) * 4) })), tipMark(labels.flatMap(its))].filter(Boolean),
+      marks: [logAxis(ladder.sizes, width, "sequences in the training set"), skill && Plot.ruleY([0]), ...labels.flatMap((label, i) => seriesMarks(label, its(label), { band: false, whiskers: true, dx: aside.dx(i) })), tipMark(labels.flatMap(its))].filter(Boolean),
     });
     const numbers = [["architecture", ...ladder.sizes.map((size) => grouped(size))], labels.map((label) => [label, ...its(label).map((point) => interval(point, "number", ["y", "low", "high"]))])];
     return { node: html("div", {}, inlineLegend(labels), node), numbers };
@@ -103,12 +103,12 @@ function addLonger(host) {
     const text = (each) => `${interval(each, "number", ["skill", "low", "high"])}${grows.has(each.architecture) ? `, state ${grouped(each.state_size)}` : ""}`;
     const its = (label) => all.filter((each) => each.architecture === label).sort((a, b) => a.length - b.length)
       .map((each) => ({ x: each.length, y: each.skill, low: each.low, high: each.high, title: `${label}\nlength ${grouped(each.length)}: ${text(each)}` }));
-    const middle = (labels.length - 1) / 2;
+    const aside = dodged(labels, 4);
     const node = picture(`Skill against sequence length on ${task}, trained at ${points[0].trained}, for ${labels.length} architectures.`, {
-      width, height: 340, x: { type: "log", inset: 22 }, y: skillAxis(),
+      width, height: 340, x: { type: "log", inset: aside.inset }, y: skillAxis(),
       marks: [logAxis(lengths, width, "length of the test sequences"), Plot.ruleY([0]), Plot.ruleX([trained], { stroke: "var(--muted)", strokeDasharray: "2 3" }),
         Plot.text([trained], { x: (d) => d, text: () => (ends.length > 1 ? `trained at ${points[0].trained}` : "trained"), frameAnchor: "top", textAnchor: "start", dx: 5, dy: 6, fill: "var(--muted)" }),
-        ...labels.flatMap((label, i) => seriesMarks(label, its(label), { band: false, whiskers: true, dx: Math.round((i - middle) * 4) })),
+        ...labels.flatMap((label, i) => seriesMarks(label, its(label), { band: false, whiskers: true, dx: aside.dx(i) })),
         tipMark(labels.flatMap(its))],
     });
     const numbers = [["architecture", ...lengths.map((length) => `length ${grouped(length)}`)], labels.map((label) => [label, ...lengths.map((length) => {
