@@ -41,7 +41,8 @@ def survey_figure(rows: Sequence[SurveyRow]) -> Figure:
     """
     kinds = [through for through in QUOTIENTS if any(row.through == through for row in rows)]
     styles, longest = styles_of(row.label for row in rows), max(row.last for row in rows)
-    figure = new_figure(7.5, 0.6 + 3.4 * len(kinds))
+    height = max(3.4, 0.5 + 0.19 * len(styles))  # The legend has a line for each.
+    figure = new_figure(7.5, 0.6 + height * len(kinds))
     for axes, through in zip(figure.subplots(len(kinds), squeeze=False)[:, 0], kinds, strict=True):
         _draw_survey(axes, [row for row in rows if row.through == through], styles, longest)
     seeds = f"mean over {rows[0].seeds} seeds, 95 % intervals" if rows[0].seeds > 1 else "one seed"

@@ -13,6 +13,8 @@ from suite.results.wording import horizon_text
 
 APART = 0.012
 """The share of the axis by which the points of two architectures are moved apart."""
+SPREAD = 0.12
+"""The largest share of the axis over which the points of one delay are spread."""
 
 
 def horizon_plot(ladder: str, kind: str, curves: pd.DataFrame, fits: pd.DataFrame) -> Figure:
@@ -24,19 +26,20 @@ def horizon_plot(ladder: str, kind: str, curves: pd.DataFrame, fits: pd.DataFram
         curves: the points of this ladder, from ``suite.results.horizon.curves``.
         fits: the horizons of this ladder, from ``suite.results.horizon.horizons``.
     """
-    figure = new_figure(8.0, 3.9)
+    figure = new_figure(8.0, max(3.9, 0.8 + 0.21 * len(fits)))  # The legend has a line for each.
     axes = figure.subplots()
     delays = np.sort(curves["delay"].unique())
     span = np.log(delays[-1] / delays[0])
     fine = np.geomspace(delays[0], delays[-1], 300)
     ordered = fits.sort_values(["d50", "d90", "architecture"], ascending=[False, False, True])
     middle, styles = (len(ordered) - 1) / 2, styles_of(ordered["architecture"])
+    apart = min(APART, SPREAD / max(1, len(ordered) - 1))
     for i, (_, row) in enumerate(ordered.iterrows()):
         style = styles[row["architecture"]]
         points = curves[curves["architecture"] == row["architecture"]]
         skill = points["skill"]
         axes.errorbar(
-            points["delay"] * np.exp(span * APART * (i - middle)),
+            points["delay"] * np.exp(span * apart * (i - middle)),
             skill,
             np.clip(np.nan_to_num([skill - points["low"], points["high"] - skill]), 0, None),
             color=style.color,
@@ -50,7 +53,8 @@ def horizon_plot(ladder: str, kind: str, curves: pd.DataFrame, fits: pd.DataFram
             fit = Fit(*(np.array([row[name]]) for name in ("curve_d50", "slope", "lapse")))
             axes.plot(fine, fit.at(fine)[0], color=style.color, linestyle=style.linestyle, linewidth=1.3)
     tidy(axes, xscale="log", xlabel="delay (steps)", ylabel="skill", ylim=(-0.03, 1.03))
-    axes.set_xlim(delays[0] * np.exp(-0.05 * span), delays[-1] * np.exp(0.05 * span))
+    margin = span * max(0.05, 0.02 + apart * middle)
+    axes.set_xlim(delays[0] * np.exp(-margin), delays[-1] * np.exp(margin))
     shown = delays if len(delays) <= 10 else delays[np.unique(np.geomspace(1, len(delays), 8).astype(int) - 1)]
     axes.xaxis.set_major_locator(FixedLocator(shown.tolist()))
     axes.xaxis.set_minor_locator(NullLocator())

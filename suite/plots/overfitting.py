@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,10 @@ PANELS = (
 """The label of each vertical axis, and the measure that each kind of line shows."""
 APART = 1.05
 """The ratio by which the points of two architectures are moved apart."""
+SPREAD = 1.5
+"""The largest ratio over which the points of one size are spread."""
+COLUMNS = 6
+"""The number of names in a line of the legend."""
 
 
 def overfitting_plot(ladder: str, curves: pd.DataFrame) -> Figure:
@@ -30,9 +35,9 @@ def overfitting_plot(ladder: str, curves: pd.DataFrame) -> Figure:
         ladder: the label of the ladder.
         curves: the curves of this ladder, from ``suite.results.overfitting.curves``.
     """
-    figure = new_figure(10.0, 3.9)
-    panels = figure.subplots(1, 3)
     names = sorted(curves["architecture"].unique())
+    figure = new_figure(10.0, max(3.9, 3.5 + 0.2 * math.ceil(len(names) / COLUMNS)))
+    panels = figure.subplots(1, 3)
     for axes, (label, measures) in zip(panels, PANELS, strict=True):
         for linestyle, measure in measures.items():
             _draw_lines(axes, curves[curves["measure"] == measure], names, linestyle)
@@ -50,7 +55,7 @@ def overfitting_plot(ladder: str, curves: pd.DataFrame) -> Figure:
     for name in names:
         style = styles[name]
         handles.append(Line2D([], [], color=style.color, marker=style.marker, markersize=5, label=name))
-    figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize="small")
+    figure.legend(handles=handles, loc="outside lower center", ncols=COLUMNS, frameon=False, fontsize="small")
     figure.suptitle(
         f"{ladder}: finite training sets, at the best validation point", fontsize="medium", x=0.01, ha="left"
     )
@@ -59,10 +64,10 @@ def overfitting_plot(ladder: str, curves: pd.DataFrame) -> Figure:
 
 def _draw_lines(axes: Axes, curves: pd.DataFrame, names: list[str], linestyle: str) -> None:
     """Draw one line with intervals per architecture, a little apart; only continuous lines have markers."""
-    styles = styles_of(names)
+    styles, apart = styles_of(names), min(APART, SPREAD ** (1 / max(1, len(names) - 1)))
     for i, name in enumerate(names):
         style, curve = styles[name], curves[curves["architecture"] == name]
-        n, mean = curve["train_size"] * APART ** (i - (len(names) - 1) / 2), curve["mean"]
+        n, mean = curve["train_size"] * apart ** (i - (len(names) - 1) / 2), curve["mean"]
         errors = np.clip(np.nan_to_num([mean - curve["low"], curve["high"] - mean]), 0, None)
         look: dict[str, Any] = {"marker": style.marker, "markersize": 4.5} if linestyle == "-" else {"alpha": 0.7}
         axes.errorbar(n, mean, errors, color=style.color, linestyle=linestyle, linewidth=1.2, elinewidth=0.8, **look)
