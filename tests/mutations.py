@@ -7,6 +7,7 @@ names, or takes very long. ``python -m tests.mutations experiments 3000 --seed 0
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
 import copy
 import datetime
@@ -37,7 +38,7 @@ from suite.cli import main
 from suite.errors import InputError, StoreError
 from suite.planning.job import Job
 from suite.results import horizon
-from suite.results.record import ABOUT
+from suite.results.record import ABOUT, FORMAT, HEADER
 from suite.store.environment import environment
 
 LONGEST = 10
@@ -393,7 +394,13 @@ def sealed(data: Any) -> Any:
 
 def said_of(table: Any) -> Any:
     """Return what a file of runs says of them, from its table."""
-    return json.loads(zlib.decompress(table.schema.metadata[ABOUT]))
+    return json.loads(zlib.decompress(base64.b64decode(table.schema.metadata[ABOUT])))
+
+
+def metadata_of(about: Any) -> dict[bytes, bytes]:
+    """Return the entries of a file of runs that says this of them."""
+    packed = base64.b64encode(zlib.compress(json.dumps(about).encode()))
+    return {HEADER: json.dumps({"format": FORMAT}).encode(), ABOUT: packed}
 
 
 def look_at(folder: Path, rng: random.Random) -> str:
@@ -456,7 +463,8 @@ def try_runs(folder: Path, rng: random.Random) -> str:
             changed = pa.table(columns)
         except Exception:  # Such a table cannot be a file.
             changed = table
-        pq.write_table(changed.replace_schema_metadata({b"memspan": json.dumps(about).encode()}), path)
+        whole = {HEADER: json.dumps(about).encode()}  # as in format 1
+        pq.write_table(changed.replace_schema_metadata(rng.choice([whole, metadata_of(about)])), path)
     else:
         path.write_bytes(damaged(content, rng))
     return look_at(folder if rng.randrange(2) else path, rng)

@@ -182,7 +182,8 @@ INTROS = {
     "critical": "Ranks are averaged over tasks, and a ladder counts as one task.",
     "resolution": "A true difference of the size that is found would be shown with a probability of 0.8, between two "
     "architectures whose differences vary as those of the median pair do. Neighbours in the ranking are open if the "
-    "test left them unresolved. The seeds that would probably decide are estimated from those that there are.",
+    "test left them unresolved. The seeds that would probably decide are estimated from those that there are. "
+    "A dash says that these seeds would show no difference, however large it is.",
     "recommended": "Each range spans the trials that come within 0.05 of the validation skill of the best one. Every "
     "trial has one seed. The overall range is what the tasks have in common.",
     "importances": "The share of each hyper-parameter in what sets the best quarter of the trials apart (PED-ANOVA), "

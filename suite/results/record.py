@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import pandas as pd
 
@@ -17,6 +18,7 @@ from suite.experiment.run_config import PROTOCOL, RunConfig, canonical_json
 from suite.planning.job import Job, Outcome
 from suite.planning.plan import Plan
 from suite.planning.study import Study
+from suite.store.files import write_whole
 from suite.store.store import Store
 
 FORMAT = 2
@@ -24,7 +26,7 @@ FORMAT = 2
 HEADER = b"memspan"
 """The entry of a file of runs that has its format as JSON. In format 1, it also has all that is said of the runs."""
 ABOUT = b"memspan.about"
-"""The entry that has what is said of the runs, as JSON that zlib has compressed."""
+"""The entry that has what is said of the runs: JSON that zlib has compressed, in base64."""
 RUN_FIELDS = (
     "study",
     "architecture",
@@ -138,7 +140,10 @@ class Record:
         return table[[*RUN_FIELDS, *sorted(set(table.columns) - set(RUN_FIELDS))]]
 
     def write(self, path: Path, origin: Mapping[str, Any]) -> None:
-        """Write every run and its ``origin`` to a Parquet file, from which `read` makes the same record."""
+        """Write every run and its ``origin`` to a Parquet file, from which `read` makes the same record.
+
+        An earlier file stays until the new one is whole, because it may be all that there is of its runs.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -155,19 +160,24 @@ class Record:
             "origin": origin,
         }
         # Parquet compresses columns alone, and this is long and says much the same of each row.
-        metadata = {HEADER: json.dumps({"format": FORMAT}), ABOUT: zlib.compress(json.dumps(about).encode(), 9)}
+        packed = base64.b64encode(zlib.compress(json.dumps(about).encode(), 9))
+        metadata = {HEADER: json.dumps({"format": FORMAT}), ABOUT: packed}
         numbers = [field.name for field in table.schema if pa.types.is_floating(field.type)]
-        with pq.ParquetWriter(
-            path,
-            table.schema,
-            compression="zstd",
-            compression_level=19,
-            use_dictionary=[name for name in table.column_names if name not in numbers],
-            use_byte_stream_split=numbers,  # The bytes of a number that are much alike stand together.
-            store_schema=False,  # It is that of the columns.
-        ) as file:
-            file.write_table(table)
-            file.add_key_value_metadata(metadata)
+
+        def write_into(file: IO[bytes]) -> None:
+            with pq.ParquetWriter(
+                file,
+                table.schema,
+                compression="zstd",
+                compression_level=19,
+                use_dictionary=[name for name in table.column_names if name not in numbers],
+                use_byte_stream_split=numbers,  # The bytes of a number that are much alike stand together.
+                store_schema=False,  # Arrow's copy of the schema says nothing that the columns do not say.
+            ) as writer:
+                writer.write_table(table)
+                writer.add_key_value_metadata(metadata)
+
+        write_whole(path, write_into)
 
     @classmethod
     def read(cls, path: Path) -> Record:

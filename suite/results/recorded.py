@@ -6,6 +6,7 @@ imported: their settings are those of the recorded runs.
 
 from __future__ import annotations
 
+import base64
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -51,7 +52,7 @@ def read_record(path: Path) -> Record:
         if file.metadata.num_rows > MOST_RUNS:
             rows = f"{file.metadata.num_rows:,}"
             raise InputError(f"{str(path)!r} is too large: a file of runs has at most {MOST_RUNS:,} rows; got {rows}")
-        header, about = _said(file.schema_arrow.metadata or {}, path)
+        about = _said(file.schema_arrow.metadata or {}, path)
         lines = _table_of(file, path).to_pandas(ignore_metadata=True)
     except InputError:
         raise
@@ -60,22 +61,32 @@ def read_record(path: Path) -> Record:
     except (KeyError, ValueError, OverflowError, zlib.error, pa.ArrowException) as error:
         raise InputError(f"{str(path)!r} is not a file of runs that memspan has written: {_line(error)}") from error
     with errors_at(f"{str(path)!r} is not a file of runs that memspan can read"):
+        return record_of_lines(lines, parse_json(about, "what it says of the runs"))
+
+
+def _said(metadata: Mapping[bytes, bytes], path: Path) -> str:
+    """Return what a file says of its runs, as JSON. In format 1, this stands in the header, where the format is.
+
+    Raises:
+        InputError: if a newer version wrote the file, or it says too much.
+        KeyError: if there is no header.
+        ValueError: if the header or the rest is damaged.
+        zlib.error: if the rest was not compressed.
+    """
+    header, packed = metadata[HEADER].decode(), metadata.get(ABOUT)
+    with errors_at(f"{str(path)!r} is not a file of runs that memspan can read"):
         values = parse_json(header, "what it says of the runs")
         if isinstance(values, dict) and isinstance(values.get("format"), int) and values["format"] > FORMAT:
             raise InputError("it was written by a newer memspan; upgrade this one")
-        return record_of_lines(lines, values if about is None else parse_json(about, "what it says of the runs"))
-
-
-def _said(metadata: Mapping[bytes, bytes], path: Path) -> tuple[str, str | None]:
-    """Return the two entries of a file that have JSON, of which format 1 has the first alone."""
-    header, packed = metadata[HEADER].decode(), metadata.get(ABOUT)
     if packed is None:
-        return header, None
+        return header
     unpacking = zlib.decompressobj()
-    about = unpacking.decompress(packed, LARGEST_JSON)
+    about = unpacking.decompress(base64.b64decode(packed, validate=True), LARGEST_JSON)
     if unpacking.unconsumed_tail:
         raise _too_long(path)
-    return header, about.decode()
+    if not unpacking.eof:
+        raise ValueError("what it says of the runs is cut off")
+    return about.decode()
 
 
 def _too_long(path: Path) -> InputError:

@@ -17,7 +17,7 @@ from suite.statistics.table import CONFIDENCE
 FEWEST_TASKS = 10
 FEWEST_ARCHITECTURES = 3
 MOST_SIGNED = 13
-"""The largest number of tasks for which SciPy tries all signs if there are ties; with more it takes a normal."""
+"""The largest number of tasks for which SciPy tries all signs if there are ties. It approximates with more."""
 
 
 @dataclass(frozen=True)

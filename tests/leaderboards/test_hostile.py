@@ -6,6 +6,7 @@ digests fit, so that nothing but the attack can be refused.
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import re
@@ -22,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from suite.errors import InputError
 from suite.experiment.run_config import canonical_json
 from suite.leaderboards.files import write
 from suite.leaderboards.leaderboard import build_leaderboard
@@ -30,7 +32,7 @@ from suite.results import recorded
 from suite.results.record import ABOUT, FORMAT, HEADER, Record
 from tests.leaderboards.test_growing import drawn
 from tests.leaderboards.test_proof import sealed
-from tests.mutations import Answer, memspan, said_of
+from tests.mutations import Answer, memspan, metadata_of, said_of
 from tests.synthetic import made_up
 
 TABLES: dict[str, Any] = {
@@ -121,8 +123,8 @@ def change(names: dict[str, str], alter: Callable[[dict[str, Any]], object] = la
 
 
 def write_runs(table: pa.Table, about: Any) -> None:
-    text = json.dumps(about).encode()
-    pq.write_table(table.replace_schema_metadata({b"memspan": text}), Path("bad") / RUNS_FILE, compression="zstd")
+    path = Path("bad") / RUNS_FILE
+    pq.write_table(table.replace_schema_metadata(metadata_of(about)), path, compression="zstd")
 
 
 # ── Names and labels
@@ -237,11 +239,11 @@ def of_one_long_text(table: pa.Table, about: Any) -> None:
 
 
 def of_a_large_description(table: pa.Table, about: Any) -> None:
-    write_runs(table, {**about, "more": " " * 2**25})
+    write_runs(table, {**about, "more": " " * 2**26})
 
 
 def with_a_packed(table: pa.Table, about: bytes) -> None:
-    metadata = {HEADER: json.dumps({"format": FORMAT}), ABOUT: about}
+    metadata = {HEADER: json.dumps({"format": FORMAT}), ABOUT: base64.b64encode(about)}
     pq.write_table(table.replace_schema_metadata(metadata), Path("bad") / RUNS_FILE)
 
 
@@ -251,6 +253,32 @@ def of_a_packed_description_of_a_gigabyte(table: pa.Table, about: Any) -> None:
 
 def of_a_packed_description_that_is_none(table: pa.Table, about: Any) -> None:
     with_a_packed(table, b"not packed at all")
+
+
+def test_a_file_of_a_newer_version_says_so_whatever_else_it_has(tmp_path: Path) -> None:
+    table = pa.table({"study": ["a"]})
+    metadata = {HEADER: json.dumps({"format": FORMAT + 1}), ABOUT: b"packed in another way"}
+    pq.write_table(table.replace_schema_metadata(metadata), tmp_path / RUNS_FILE)
+    with pytest.raises(InputError, match="it was written by a newer memspan; upgrade this one"):
+        Record.read(tmp_path / RUNS_FILE)
+
+
+def test_an_earlier_file_stays_until_the_new_one_is_whole(bad: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = bad / RUNS_FILE
+    record, before = Record.read(path), path.read_bytes()
+
+    def fail(*arguments: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(pq.ParquetWriter, "add_key_value_metadata", fail)
+    with pytest.raises(OSError, match="the disk is full"):
+        record.write(path, {})
+    assert path.read_bytes() == before
+    assert [each.name for each in bad.iterdir() if each.name.startswith(RUNS_FILE)] == [RUNS_FILE]
+
+
+def of_a_packed_description_that_is_cut_off(table: pa.Table, about: Any) -> None:
+    with_a_packed(table, zlib.compress(json.dumps(about).encode())[:-4])
 
 
 @pytest.mark.usefixtures("bad")
@@ -265,6 +293,7 @@ def of_a_packed_description_that_is_none(table: pa.Table, about: Any) -> None:
         of_a_large_description,
         of_a_packed_description_of_a_gigabyte,
         of_a_packed_description_that_is_none,
+        of_a_packed_description_that_is_cut_off,
     ],
 )
 def test_a_file_of_runs_that_is_none_is_refused(spoil: Callable[[pa.Table, Any], None]) -> None:

@@ -227,7 +227,7 @@ def make_earlier(folder: Path) -> None:
         del row["state_size"]
     (folder / "leaderboard.json").write_text(json.dumps(table), encoding="utf-8")
     runs = pq.read_table(folder / RUNS_FILE)
-    about = without(said_of(runs))
+    about = {**without(said_of(runs)), "format": 1}
     lines = runs.to_pandas(ignore_metadata=True).drop(columns="frozen_parameters")
     lines["config"] = [json.dumps(without(json.loads(config))) for config in lines["config"]]
     earlier = runs.from_pandas(lines, preserve_index=False).replace_schema_metadata({b"memspan": json.dumps(about)})

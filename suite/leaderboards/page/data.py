@@ -165,7 +165,7 @@ def _horizons(board: Leaderboard) -> list[dict[str, Any]]:
 
 
 def _fitted(row: pd.Series[Any], delays: np.ndarray) -> list[float]:
-    """Return the fitted skill of a horizon at each delay, nothing where no seed has the whole ladder."""
+    """Return the fitted skill of a horizon at each delay, or an empty list where no seed has the whole ladder."""
     if not row["seeds"]:
         return []
     fit = Fit(*(np.array([row[name]]) for name in ("curve_d50", "slope", "lapse")))

@@ -78,7 +78,8 @@ def payload(data: Mapping[str, Any]) -> Markup:
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return rows that have the same names as columns.
 
-    A column of which all values are alike is one of them, and one of few texts is the texts and their places.
+    A column whose values are all alike becomes ``{"all": value}``. A column of texts that repeat becomes ``{"texts": …,
+    "places": …}``. Every other column stays a list.
     """
     columns: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
     alike = {name: {"all": values[0]} for name, values in columns.items() if _are_alike(values)}

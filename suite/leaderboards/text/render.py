@@ -32,9 +32,7 @@ from suite.statistics.resolution import Resolution
 Terms = list[tuple[str, str]]
 """Words that a legend explains, each with its explanation."""
 MOST_ROWS = 200
-"""The largest number of rows of tables that a terminal shows."""
-SUMMARISED = ("memory", "beyond")
-"""The kinds of tables of which the first is over all tasks."""
+"""With more rows in all tables, a terminal shows only those over all tasks."""
 
 
 def sections(board: Leaderboard) -> Iterator[Section]:
@@ -50,7 +48,7 @@ def sections(board: Leaderboard) -> Iterator[Section]:
 def show(board: Leaderboard, console: Console, legends: bool = True, families: Sequence[str] = ()) -> None:
     """Print the tables, with as many columns as the terminal has room for.
 
-    Of a large leaderboard, a terminal shows those over all tasks. What is not a terminal, as a pipe, gets every table.
+    If they have very many rows, a terminal shows only the tables over all tasks. A pipe or a file gets every table.
 
     Args:
         board: the leaderboard.
@@ -62,7 +60,8 @@ def show(board: Leaderboard, console: Console, legends: bool = True, families: S
     left_out: dict[str, None] = {}
     title = f"{board.experiment}: "
     every_one = [_of_families(section, board, families) for section in sections(board) if section.terminal]
-    is_brief = console.is_terminal and sum(len(section.rows) for section in every_one) > MOST_ROWS
+    # Rich calls a file a terminal if the environment asks for colours.
+    is_brief = console.file.isatty() and sum(len(section.rows) for section in every_one) > MOST_ROWS
     shown = list(_summaries(every_one)) if is_brief else every_one
     for kind, group in groupby(shown, key=lambda section: section.kind):
         alike = list(group)
@@ -81,18 +80,17 @@ def show(board: Leaderboard, console: Console, legends: bool = True, families: S
         console.print(wider, style="dim", highlight=False)
     for note in board.notes:
         console.print(note, style="yellow", highlight=False, markup=False)
-    if is_brief:
-        more = f"{len(every_one) - len(shown):,} more tables, of single tasks"
-        where = "They are on the page, and in what `memspan leaderboard` writes into a pipe."
-        console.print(f"There are {more}. {where}", highlight=False, markup=False)
+    if left := len(every_one) - len(shown):
+        where = "The page has them, and so has what `memspan leaderboard` writes into a pipe."
+        what = f"{many(left, 'table')} of single tasks or ladders {'is' if left == 1 else 'are'} left out."
+        console.print(f"{what} {where}", highlight=False, markup=False)
 
 
 def _summaries(every_one: Iterable[Section]) -> Iterator[Section]:
-    """Yield the first table of each kind if it summarises the others, or if there are none."""
-    for kind, group in groupby(every_one, key=lambda section: section.kind):
-        first, *others = group
-        if not others or kind in SUMMARISED:
-            yield first
+    """Yield the tables that are over all tasks or ladders, and those that are the only one of their kind."""
+    for _, group in groupby(every_one, key=lambda section: section.kind):
+        alike = list(group)
+        yield from (section for section in alike if section.overall or len(alike) == 1)
 
 
 def _of_families(section: Section, board: Leaderboard, families: Sequence[str]) -> Section:

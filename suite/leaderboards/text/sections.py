@@ -54,6 +54,8 @@ class Section:
     """The stem of the picture that shows the same."""
     terminal: bool = True
     """The terminal shows it too."""
+    overall: bool = False
+    """It is over all tasks or ladders, and there are others for single ones."""
 
 
 def rankings(board: Leaderboard) -> Iterator[Section]:
@@ -61,7 +63,7 @@ def rankings(board: Leaderboard) -> Iterator[Section]:
     for scope in board.scopes:
         title = f"overall, {len(board.scopes) - 1} tasks" if scope == OVERALL else scope
         rows = ranking_rows(board, scope)
-        yield Section("memory", title, shown_columns(MEMORY, rows), rows)
+        yield Section("memory", title, shown_columns(MEMORY, rows), rows, overall=scope == OVERALL)
 
 
 def ladder_sections(board: Leaderboard) -> Iterator[Section]:
@@ -91,7 +93,7 @@ def beyond_sections(board: Leaderboard) -> Iterator[Section]:
     for scope in beyond_scopes(board):
         rows = beyond_rows(board, scope)
         title = f"{BEYOND_TITLE}, {f'overall, {len(beyond_scopes(board)) - 1} tasks' if scope == OVERALL else scope}"
-        yield Section("beyond", title, shown_columns(BEYOND, rows), rows)
+        yield Section("beyond", title, shown_columns(BEYOND, rows), rows, overall=scope == OVERALL)
 
 
 def longer_sections(board: Leaderboard) -> Iterator[Section]:
@@ -114,6 +116,7 @@ def _horizon(board: Leaderboard, kind: str, ladder: str) -> Section:
         columns=HORIZON,
         rows=horizon_rows(board, kind, ladder),
         figure="" if ladder == OVERALL else horizon_figure(kind, ladder),
+        overall=ladder == OVERALL,
     )
 
 
@@ -127,6 +130,7 @@ def _overfitting(board: Leaderboard, ladder: str) -> Section:
         columns=OVERFITTING,
         rows=overfitting_rows(board, ladder),
         figure="" if ladder == OVERALL else stem("overfitting", ladder),
+        overall=ladder == OVERALL,
     )
 
 

@@ -41,7 +41,7 @@ const figures = [];
 
 // --- small things ------------------------------------------------------------------------------------------------------
 
-/** The rows of a table that was written as columns; one of which all values are alike says it once, one of few texts has places. */
+/** The rows of a table that was written as columns. A column is a list, one value for all rows, or texts with the place of each row's. */
 function rowsIn(columns) {
   const names = Object.keys(columns);
   const whole = Object.values(columns).map((column) => column.places ?? column).find(Array.isArray) ?? [];

@@ -78,7 +78,7 @@ function addHorizons(host) {
 function horizonDrawing(width, ladder, only = null) {
   const labels = only || drawnOf([...new Set(ladder.points.map((point) => point.architecture))]);
   const delays = [...new Set(ladder.points.map((point) => point.delay))].sort((a, b) => a - b);
-  const aside = dodged(labels);
+  const aside = dodged(labels, width);
   const fits = new Map(ladder.fits.map((fit) => [fit.architecture, fit]));
   const all = [];
   const marks = labels.flatMap((label, i) => {
@@ -107,9 +107,9 @@ function horizonDrawing(width, ladder, only = null) {
 }
 
 /** How far the marks of each architecture are moved aside, and the room that the outermost ones need at both ends. */
-function dodged(labels, apart = 3) {
-  const middle = (labels.length - 1) / 2;
-  return { dx: (i) => Math.round((i - middle) * apart), inset: 12 + middle * apart };
+function dodged(labels, width, apart = 3) {
+  const middle = (labels.length - 1) / 2, step = Math.min(apart, width / 8 / Math.max(1, middle));
+  return { dx: (i) => Math.round((i - middle) * step), inset: 12 + middle * step };
 }
 
 /** An axis with ticks at given values: Plot's own leaves out labels of a logarithmic one. */
@@ -142,7 +142,7 @@ function addByLag(host) {
     const labels = drawnOf([...new Set(points.map((each) => each.architecture))]);
     const its = (label) => points.filter((each) => each.architecture === label)
       .map((each) => ({ x: each.place, y: each.skill, low: each.low, high: each.high, title: `${label}\n${axis} ${grouped(each.place)}: ${interval(each, "number", ["skill", "low", "high"])}` }));
-    const aside = dodged(labels);
+    const aside = dodged(labels, width);
     const node = picture(`Skill against the ${axis} of a step on ${task}, for ${labels.length} architectures.`, {
       width, height: 340, x: { type: "log", inset: aside.inset }, y: skillAxis(),
       marks: [logAxis(places, width, axis === "lag" ? "lag, steps" : "position in the sequence, steps"), Plot.ruleY([0]),

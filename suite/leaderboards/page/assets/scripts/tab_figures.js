@@ -75,7 +75,7 @@ function addOverfitting(host) {
     };
     const skill = measure.endsWith("skill");
     const title = of(words, measure) || measure.replaceAll("_", " ");
-    const aside = dodged(labels, 4);
+    const aside = dodged(labels, width, 4);
     const node = picture(`${title} against the size of the training set, ${ladder.ladder}, for ${labels.length} architectures.`, {
       width, height: 350, x: { type: "log", inset: aside.inset },
       y: skill ? skillAxis(title) : { label: title, grid: true, ticks: 5, nice: true },
@@ -103,7 +103,7 @@ function addLonger(host) {
     const text = (each) => `${interval(each, "number", ["skill", "low", "high"])}${grows.has(each.architecture) ? `, state ${grouped(each.state_size)}` : ""}`;
     const its = (label) => all.filter((each) => each.architecture === label).sort((a, b) => a.length - b.length)
       .map((each) => ({ x: each.length, y: each.skill, low: each.low, high: each.high, title: `${label}\nlength ${grouped(each.length)}: ${text(each)}` }));
-    const aside = dodged(labels, 4);
+    const aside = dodged(labels, width, 4);
     const node = picture(`Skill against sequence length on ${task}, trained at ${points[0].trained}, for ${labels.length} architectures.`, {
       width, height: 340, x: { type: "log", inset: aside.inset }, y: skillAxis(),
       marks: [logAxis(lengths, width, "length of the test sequences"), Plot.ruleY([0]), Plot.ruleX([trained], { stroke: "var(--muted)", strokeDasharray: "2 3" }),
